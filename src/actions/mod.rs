@@ -1,0 +1,1 @@
+//! Actions: the registry, typed arguments, dispatch.

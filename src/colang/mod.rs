@@ -1,0 +1,1 @@
+//! The Colang language, both versions.

@@ -1,0 +1,262 @@
+//! What can go wrong, from a rails directory that does not load to a model that does not answer.
+//!
+//! [`Error`] is what the public functions return. Each kind keeps its cause as its
+//! [`source`](std::error::Error::source), so that a log shows the whole chain.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+/// A boxed cause.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The result of the public functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a public function failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The rails directory, or what was registered for it, is not usable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A model or its endpoint failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// An action raised an error, is unknown, or was called with the wrong arguments.
+    #[error("action `{action}` failed")]
+    Action {
+        /// The action's name.
+        action: String,
+        /// What it raised.
+        #[source]
+        source: BoxError,
+    },
+    /// A rail could not come to a verdict.
+    #[error("rail `{rail}` failed")]
+    Rail {
+        /// The rail's flow name, as configured.
+        rail: String,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// A rail took longer than its time limit.
+    #[error("rail `{rail}` took longer than {limit:?}")]
+    RailTimeout {
+        /// The rail's flow name, as configured.
+        rail: String,
+        /// The limit that it reached.
+        limit: Duration,
+    },
+    /// What the caller passed makes no sense: no messages, options that contradict each other.
+    #[error("{0}")]
+    InvalidInput(String),
+    /// A Colang program failed while it ran: an expression, an endless loop.
+    #[error("{0}")]
+    Colang(String),
+}
+
+impl Error {
+    /// An error for input that makes no sense.
+    pub(crate) fn invalid_input(message: impl Into<String>) -> Self {
+        Self::InvalidInput(message.into())
+    }
+}
+
+/// Everything that is wrong with a configuration, reported together.
+///
+/// ```
+/// # use tower_guardrails::RailsConfig;
+/// let error = RailsConfig::from_content("models: 3\n", "").unwrap_err();
+/// assert!(error.to_string().contains("models"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    /// The faults, in the order of files and lines.
+    pub faults: Vec<Fault>,
+}
+
+impl ConfigError {
+    /// An error of a single fault.
+    pub(crate) fn new(fault: Fault) -> Self {
+        Self {
+            faults: vec![fault],
+        }
+    }
+}
+
+impl From<Fault> for ConfigError {
+    fn from(fault: Fault) -> Self {
+        Self::new(fault)
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.faults.as_slice() {
+            [] => f.write_str("the configuration is not usable"),
+            [only] => only.fmt(f),
+            many => {
+                write!(f, "the configuration has {} faults:", many.len())?;
+                for fault in many {
+                    write!(f, "\n- {fault}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One fault of a configuration, or a warning about it, with its place.
+///
+/// Displayed as `file:line:column: message`, then the drawn line where there is one.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Fault {
+    /// What is wrong, and with which key or name.
+    pub message: String,
+    /// The file, relative to the rails directory where it lies in it.
+    pub file: Option<PathBuf>,
+    /// The line, from 1.
+    pub line: Option<usize>,
+    /// The column in characters, from 1.
+    pub column: Option<usize>,
+    /// The source line with a mark under the place, ready to print.
+    #[serde(skip)]
+    pub excerpt: Option<String>,
+}
+
+impl Fault {
+    /// A fault without a place.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            file: None,
+            line: None,
+            column: None,
+            excerpt: None,
+        }
+    }
+
+    /// Sets the file.
+    #[must_use]
+    pub fn in_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.file = Some(file.into());
+        self
+    }
+
+    /// Sets the line and the column, both from 1.
+    #[must_use]
+    pub fn at(mut self, line: usize, column: usize) -> Self {
+        self.line = Some(line);
+        self.column = Some(column);
+        self
+    }
+
+    /// Sets the drawn excerpt.
+    #[must_use]
+    pub fn with_excerpt(mut self, excerpt: impl Into<String>) -> Self {
+        self.excerpt = Some(excerpt.into());
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}:", file.display())?;
+        }
+        if let Some(line) = self.line {
+            if self.file.is_none() {
+                f.write_str("line ")?;
+            }
+            write!(f, "{line}:")?;
+            if let Some(column) = self.column {
+                write!(f, "{column}:")?;
+            }
+        }
+        if self.file.is_some() || self.line.is_some() {
+            f.write_str(" ")?;
+        }
+        f.write_str(&self.message)?;
+        if let Some(excerpt) = &self.excerpt {
+            write!(f, "\n{excerpt}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What kind of failure a [`ModelError`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ModelErrorKind {
+    /// 401 or 403: the key is missing or not accepted.
+    Authentication,
+    /// 429.
+    RateLimit,
+    /// 400, 404, 422 and other refusals of the request.
+    BadRequest,
+    /// The conversation is longer than the model reads.
+    ContextWindow,
+    /// 5xx.
+    Server,
+    /// No answer in time.
+    Timeout,
+    /// No connection, or one that broke off.
+    Connection,
+    /// An answer that is not what the protocol says.
+    InvalidResponse,
+    /// The model is configured in a way that cannot work.
+    Configuration,
+}
+
+/// A model, or the endpoint that serves it, failed.
+///
+/// The message never holds a key: secrets are redacted where the error is made.
+#[derive(Debug, thiserror::Error)]
+#[error("model `{model}`: {message}")]
+pub struct ModelError {
+    /// What kind of failure.
+    pub kind: ModelErrorKind,
+    /// The model's name.
+    pub model: String,
+    /// The HTTP status, where there was an answer.
+    pub status: Option<u16>,
+    /// The provider's own error code, where it gave one.
+    pub code: Option<String>,
+    /// How long the provider asks to wait.
+    pub retry_after: Option<Duration>,
+    /// What the provider, or the transport, said.
+    pub message: String,
+    /// The cause.
+    #[source]
+    pub source: Option<BoxError>,
+}
+
+impl ModelError {
+    /// An error of `kind` for `model`, with no status and no cause.
+    pub fn new(kind: ModelErrorKind, model: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            model: model.into(),
+            status: None,
+            code: None,
+            retry_after: None,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// Sets the HTTP status.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// Sets the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}

@@ -1,0 +1,1 @@
+//! Bytes to records, push-style, at any cut: server-sent events.

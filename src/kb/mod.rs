@@ -1,0 +1,1 @@
+//! The knowledge base: Markdown in, chunks out.

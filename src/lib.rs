@@ -1,0 +1,27 @@
+//! Guardrails for LLM traffic as a tower middleware.
+
+// Modules in reading order: top room first. `tests/integration/tidy.rs` keeps the arrows between them.
+pub mod actions;
+pub mod colang;
+pub mod config;
+pub mod embeddings;
+pub mod error;
+mod framing;
+mod http;
+pub mod kb;
+pub mod layer;
+pub mod library;
+pub mod llm;
+pub mod message;
+pub mod pattern;
+pub mod rails;
+pub mod value;
+pub mod verdict;
+pub mod wire;
+
+pub use crate::{
+    config::RailsConfig,
+    error::{Error, Result},
+    message::{Message, Role},
+    verdict::GuardrailsVerdict,
+};

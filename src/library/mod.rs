@@ -1,0 +1,1 @@
+//! The built-in rails, one file each, declared.

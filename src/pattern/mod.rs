@@ -1,0 +1,1 @@
+//! Python's regular expressions: translation, searching, and exact hold-back in streams.

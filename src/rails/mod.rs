@@ -1,0 +1,1 @@
+//! The rails at work: plans, checks, turns, streams.

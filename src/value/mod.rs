@@ -1,0 +1,1 @@
+//! Python-like values: what Colang variables hold, actions take and return.

@@ -1,0 +1,226 @@
+//! What rails decide, and the record of it that a handler finds in a response's extensions.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// Where a rail stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Place {
+    /// On what comes in.
+    Input,
+    /// On what goes out.
+    Output,
+    /// On the chunks that the knowledge base found.
+    Retrieval,
+    /// On the results of tools.
+    ToolInput,
+    /// On the calls of tools.
+    ToolOutput,
+}
+
+/// What a rail decides of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The text passes as it is.
+    Allow,
+    /// The text passes as this one instead.
+    Transform(String),
+    /// The text does not pass.
+    Block(Block),
+}
+
+impl Outcome {
+    /// A block for `reason`.
+    pub fn block(reason: impl Into<String>) -> Self {
+        Self::Block(Block {
+            reason: Some(reason.into()),
+            ..Block::default()
+        })
+    }
+
+    /// Whether the text does not pass.
+    pub fn is_block(&self) -> bool {
+        matches!(self, Self::Block(_))
+    }
+}
+
+/// Why, and with which words, a text does not pass.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Block {
+    /// Why, for the operator; may quote nothing of the text.
+    pub reason: Option<String>,
+    /// What to tell the client instead of the default refusal.
+    pub message: Option<String>,
+    /// The rail came to no verdict (an error, a time-out), and is configured to block then.
+    pub failed: bool,
+}
+
+/// What one rail decided of one text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Decision {
+    /// It passed.
+    Allowed,
+    /// It was rewritten.
+    Transformed,
+    /// It was blocked.
+    Blocked,
+    /// The rail failed, and the text was blocked for that.
+    FailedClosed,
+    /// The rail failed, and the text passed all the same, since the app asks for it.
+    FailedOpen,
+}
+
+/// One rail's run.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct RailReport {
+    /// The rail's flow name, as configured.
+    pub rail: Arc<str>,
+    /// Where it stands.
+    pub place: Place,
+    /// What it decided; over several texts, the gravest.
+    pub decision: Decision,
+    /// Why, where it blocked or failed.
+    pub reason: Option<String>,
+    /// How many texts it read.
+    pub texts: usize,
+    /// How long it took, over all texts.
+    pub duration: Duration,
+}
+
+impl RailReport {
+    /// A report of a rail that has read nothing yet.
+    pub fn new(rail: Arc<str>, place: Place) -> Self {
+        Self {
+            rail,
+            place,
+            decision: Decision::Allowed,
+            reason: None,
+            texts: 0,
+            duration: Duration::ZERO,
+        }
+    }
+}
+
+/// Which rails ran on a request and its reply, what they decided, and how long each took.
+///
+/// The layer puts it into the extensions of every response to a chat request. A clone shows the same
+/// record: of a streamed reply it grows until [`is_final`](Self::is_final).
+///
+/// ```
+/// use tower_guardrails::GuardrailsVerdict;
+///
+/// fn log<B>(response: &http::Response<B>) {
+///     if let Some(verdict) = response.extensions().get::<GuardrailsVerdict>() {
+///         println!("blocked: {} by {:?}", verdict.is_blocked(), verdict.blocked_by());
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct GuardrailsVerdict {
+    record: Arc<Mutex<Record>>,
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    rails: Vec<RailReport>,
+    finished: bool,
+    refused: Option<String>,
+}
+
+impl GuardrailsVerdict {
+    /// The rails that ran so far, in the order in which they first ran.
+    pub fn rails(&self) -> Vec<RailReport> {
+        self.with(|record| record.rails.clone())
+    }
+
+    /// Whether a rail blocked.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked_by().is_some()
+    }
+
+    /// The first rail that blocked.
+    pub fn blocked_by(&self) -> Option<Arc<str>> {
+        self.with(|record| {
+            let mut blocking = record
+                .rails
+                .iter()
+                .filter(|rail| matches!(rail.decision, Decision::Blocked | Decision::FailedClosed));
+            blocking.next().map(|rail| Arc::clone(&rail.rail))
+        })
+    }
+
+    /// Whether a rail rewrote a text.
+    pub fn is_modified(&self) -> bool {
+        self.with(|record| {
+            record
+                .rails
+                .iter()
+                .any(|rail| rail.decision == Decision::Transformed)
+        })
+    }
+
+    /// Why the layer itself refused the request or the reply (unreadable, too large), where it did.
+    pub fn refused(&self) -> Option<String> {
+        self.with(|record| record.refused.clone())
+    }
+
+    /// Whether nothing will be added: the reply has been read to its end.
+    pub fn is_final(&self) -> bool {
+        self.with(|record| record.finished)
+    }
+
+    /// Adds a run to the record: to that of the same rail at the same place where there is one.
+    pub fn add(&self, report: RailReport) {
+        self.with(|record| {
+            let same = record
+                .rails
+                .iter_mut()
+                .find(|rail| rail.rail == report.rail && rail.place == report.place);
+            match same {
+                Some(rail) => {
+                    rail.texts += report.texts;
+                    rail.duration += report.duration;
+                    if gravity(report.decision) > gravity(rail.decision) {
+                        rail.decision = report.decision;
+                        rail.reason = report.reason;
+                    }
+                }
+                None => record.rails.push(report),
+            }
+        });
+    }
+
+    /// Notes that the layer itself refused.
+    pub(crate) fn refuse(&self, why: impl Into<String>) {
+        let why = why.into();
+        self.with(|record| record.refused = Some(why));
+    }
+
+    /// Notes that nothing will be added.
+    pub(crate) fn finish(&self) {
+        self.with(|record| record.finished = true);
+    }
+
+    fn with<T>(&self, read: impl FnOnce(&mut Record) -> T) -> T {
+        // A panic while the lock is held can only come from `read` above, which leaves the record whole.
+        read(&mut self.record.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn gravity(decision: Decision) -> u8 {
+    match decision {
+        Decision::Allowed => 0,
+        Decision::Transformed => 1,
+        Decision::FailedOpen => 2,
+        Decision::FailedClosed => 3,
+        Decision::Blocked => 4,
+    }
+}

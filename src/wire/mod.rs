@@ -1,0 +1,1 @@
+//! Chat-shaped bodies: what is chat, reading, patching, refusing.
