@@ -1,0 +1,264 @@
+//! The texts of a reply, each under its rails.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{guard::{Guard, Halt}, policy::Blocked};
+use crate::{
+    rails::{
+        Checked, LlmRails, OnRailError,
+        stream::{Stop, Track, TrackPlan},
+    },
+    verdict::{Decision, GuardrailsVerdict},
+    wire::{Channel, ChannelKind, ReplyText},
+};
+
+/// Text that belongs to no field: events and bodies that are not what the format says.
+pub(super) const JUNK: Channel = Channel { choice: None, kind: ChannelKind::Other(0), index: u32::MAX };
+/// The same with its JSON escapes resolved, as a lenient reader would read it.
+pub(super) const JUNK_UNESCAPED: Channel = Channel { choice: None, kind: ChannelKind::Other(1), index: u32::MAX };
+
+/// How many structural texts are remembered as passed.
+const REMEMBERED: usize = 16;
+
+/// A text that the asking rails have to judge.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) text: String,
+    pub(super) ticket: Ticket,
+}
+
+/// Which text a verdict belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ticket {
+    pub(super) track: usize,
+    end: u64,
+}
+
+/// How far a track has to be cleared for an event to leave.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Need {
+    pub(super) track: usize,
+    end: u64,
+}
+
+/// The tracks of one reply.
+#[derive(Debug)]
+pub(super) struct Tracks {
+    rails: LlmRails,
+    verdict: GuardrailsVerdict,
+    plan: Arc<TrackPlan>,
+    entries: Vec<Entry>,
+    /// Structural texts that passed, since they come again with every event.
+    passed: Vec<Box<str>>,
+    asking: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    channel: Channel,
+    track: Track,
+    /// The last text, of fields that a provider may repeat unchanged in every event.
+    last: Option<String>,
+    /// A rail stopped it.
+    halted: bool,
+}
+
+impl Tracks {
+    /// Tracks of a stream, cleared as text comes.
+    pub(super) fn streamed(guard: &Guard) -> Self {
+        let plan = guard.rails.plan();
+        Self::new(guard, TrackPlan::new(&plan.output, plan.streaming.as_ref()))
+    }
+
+    /// Tracks of a body that is whole.
+    pub(super) fn whole(guard: &Guard) -> Self {
+        Self::new(guard, TrackPlan::whole(&guard.rails.plan().output))
+    }
+
+    fn new(guard: &Guard, plan: TrackPlan) -> Self {
+        Self {
+            rails: guard.rails.clone(),
+            verdict: guard.verdict.clone(),
+            plan: Arc::new(plan),
+            entries: Vec::new(),
+            passed: Vec::new(),
+            asking: false,
+        }
+    }
+
+    /// Appends a text to the track of its channel; what that track needs for the text to leave.
+    ///
+    /// # Errors
+    ///
+    /// Where a rail stops the track.
+    pub(super) fn push(&mut self, channel: Channel, text: &str) -> Result<Option<Need>, Halt> {
+        let index = match self.entries.iter().position(|entry| entry.channel == channel) {
+            Some(index) => index,
+            None => {
+                let track = Track::new(&self.plan, is_asked(channel.kind));
+                self.entries.push(Entry { channel, track, last: None, halted: false });
+                self.entries.len() - 1
+            }
+        };
+        let Some(entry) = self.entries.get_mut(index) else { return Ok(None) };
+        if matches!(channel.kind, ChannelKind::Other(_)) && channel != JUNK && channel != JUNK_UNESCAPED {
+            if entry.last.as_deref() == Some(text) {
+                return Ok(Some(Need { track: index, end: entry.track.total() }));
+            }
+            entry.last = Some(text.to_owned());
+        }
+        match entry.track.push(text) {
+            Ok(()) => Ok(Some(Need { track: index, end: entry.track.total() })),
+            Err(stop) => {
+                entry.halted = true;
+                Err(self.halt(channel, stop))
+            }
+        }
+    }
+
+    /// Judges a text that stands alone (an id, the model's name, a key) by the patterns; rails that ask are not asked
+    /// about it. True: it is to be removed.
+    ///
+    /// # Errors
+    ///
+    /// Where it is caught and cannot be removed.
+    pub(super) fn is_caught(&mut self, text: &ReplyText<'_>) -> Result<bool, Halt> {
+        if self.passed.iter().any(|passed| **passed == *text.text) {
+            return Ok(false);
+        }
+        let rails = &self.rails.plan().output;
+        match rails.check_local(&text.text, OnRailError::Block, &GuardrailsVerdict::default()) {
+            Checked::Block(blocked) if !text.is_patchable() => Err(Halt { choice: text.channel.choice, blocked }),
+            Checked::Block(_) | Checked::Transform(_) => Ok(true),
+            Checked::Allow => {
+                if self.passed.len() < REMEMBERED && text.text.len() <= 256 {
+                    self.passed.push((*text.text).into());
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Notes that all texts are whole, and returns what that stops.
+    pub(super) fn finish(&mut self) -> Vec<Halt> {
+        let mut stopped = Vec::new();
+        for entry in self.entries.iter_mut().filter(|entry| !entry.halted) {
+            if let Err(stop) = entry.track.finish() {
+                entry.halted = true;
+                stopped.push((entry.channel, stop));
+            }
+        }
+        stopped.into_iter().map(|(channel, stop)| self.halt(channel, stop)).collect()
+    }
+
+    /// Notes that the pattern rails have read everything, in so much time.
+    pub(super) fn report_patterns(&self, duration: Duration) {
+        for (rail, _) in self.rails.plan().output.patterns() {
+            self.verdict.add(crate::verdict::RailReport {
+                texts: self.entries.len(),
+                ..rail.report(Decision::Allowed, None, duration)
+            });
+        }
+    }
+
+    /// Whether the text that `need` stands for is cleared.
+    pub(super) fn is_cleared(&self, need: Need) -> bool {
+        self.entries.get(need.track).is_some_and(|entry| need.end <= entry.track.cleared())
+    }
+
+    /// The choice that a need's text belongs to.
+    pub(super) fn choice_of(&self, need: Need) -> Option<u32> {
+        self.entries.get(need.track).and_then(|entry| entry.channel.choice)
+    }
+
+    /// Stops following the texts of a choice.
+    pub(super) fn abandon(&mut self, choice: u32) {
+        for entry in &mut self.entries {
+            entry.halted |= entry.channel.choice == Some(choice);
+        }
+    }
+
+    /// Whether no verdict is out or to come.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.asking && self.entries.iter().all(|entry| entry.halted || entry.track.is_settled())
+    }
+
+    /// Whether a verdict is out.
+    pub(super) fn is_asking(&self) -> bool {
+        self.asking
+    }
+
+    /// The next text to ask about; one at a time.
+    pub(super) fn next_job(&mut self) -> Option<Job> {
+        if self.asking {
+            return None;
+        }
+        let job = self.entries.iter_mut().enumerate().filter(|(_, entry)| !entry.halted).find_map(|(track, entry)| {
+            entry.track.next_window().map(|window| Job { text: window.text, ticket: Ticket { track, end: window.end } })
+        })?;
+        self.asking = true;
+        Some(job)
+    }
+
+    /// Gives a job's verdict back: the text that takes its place, where it was rewritten.
+    ///
+    /// # Errors
+    ///
+    /// Where it was blocked.
+    pub(super) fn job_done(&mut self, ticket: Ticket, checked: Checked) -> Result<Option<String>, Halt> {
+        self.asking = false;
+        let Some(entry) = self.entries.get_mut(ticket.track) else { return Ok(None) };
+        match checked {
+            Checked::Allow => {
+                entry.track.window_passed(ticket.end);
+                Ok(None)
+            }
+            Checked::Transform(text) => {
+                entry.track.window_passed(ticket.end);
+                Ok(Some(text))
+            }
+            Checked::Block(blocked) => {
+                entry.halted = true;
+                Err(Halt { choice: entry.channel.choice, blocked })
+            }
+        }
+    }
+
+    /// The block of a rail that cannot judge this text in this way.
+    pub(super) fn cannot_rewrite(&self, ticket: Ticket) -> Option<Halt> {
+        let rail = self.rails.plan().output.asking().next()?;
+        let choice = self.entries.get(ticket.track)?.channel.choice;
+        let reason = "a rewriting rail cannot rewrite a stream by windows; set rails.output.streaming.enabled to false";
+        self.verdict.add(rail.report(Decision::FailedClosed, Some(reason.to_owned()), Duration::ZERO));
+        Some(Halt { choice, blocked: Blocked { failed: true, ..rail.blocked(Some(reason.to_owned())) } })
+    }
+
+    fn halt(&self, channel: Channel, stop: Stop) -> Halt {
+        let (index, reason, failed) = match stop {
+            Stop::Match { rail, pattern } => (rail, format!("pattern {} matches", pattern + 1), false),
+            Stop::Overflow { rail } => (rail, "a match in progress is longer than what is held".to_owned(), false),
+            Stop::Failed { rail, error } => (rail, error.to_string(), true),
+        };
+        let blocked = match self.rails.plan().output.rails.get(index) {
+            Some(rail) => {
+                let decision = if failed { Decision::FailedClosed } else { Decision::Blocked };
+                self.verdict.add(rail.report(decision, Some(reason.clone()), Duration::ZERO));
+                Blocked { failed, ..rail.blocked(Some(reason)) }
+            }
+            None => Blocked { rail: "".into(), message: "".into(), reason: Some(reason), failed: true },
+        };
+        Halt { choice: channel.choice, blocked }
+    }
+}
+
+/// Whether rails that ask a model read a channel: log-probabilities repeat the text in pieces, and a tool's name is no text.
+fn is_asked(kind: ChannelKind) -> bool {
+    !matches!(
+        kind,
+        ChannelKind::LogProbs(_)
+            | ChannelKind::LogProbBytes(_)
+            | ChannelKind::ToolName
+            | ChannelKind::FunctionName
+            | ChannelKind::Key(_)
+    )
+}
