@@ -6,6 +6,9 @@
 pub mod json;
 
 mod detect;
+mod keys;
+mod openai_chat;
+mod packed;
 mod reply;
 mod request;
 mod unreadable;
@@ -17,6 +20,7 @@ use bytes::Bytes;
 pub use self::{
     detect::{Endpoint, NormalPath, classify},
     json::{Edit, JsonLimits, patch},
+    openai_chat::OpenAiChat,
     reply::{
         Channel, ChannelKind, ChoiceSpan, EventKind, ReplyHead, ReplyText, ReplyTexts, StreamHead,
     },
@@ -96,4 +100,4 @@ pub trait WireFormat: Debug + Send + Sync + 'static {
 }
 
 /// The formats that are read.
-pub const FORMATS: &[&dyn WireFormat] = &[];
+pub const FORMATS: &[&dyn WireFormat] = &[&OpenAiChat];

@@ -14,6 +14,10 @@ pub struct ReplyTexts<'a> {
     pub head: ReplyHead<'a>,
     /// What the event is.
     pub kind: EventKind,
+    /// Whether readers do not agree on what is said: a key stands twice in one object, or in another letter case than the
+    /// format's. All values are among `texts`; of a key that stands twice, the last value is on the channel that it would
+    /// be on alone, the others are on channels of their own.
+    pub ambiguous: bool,
 }
 
 /// What an event is.

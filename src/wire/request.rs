@@ -115,7 +115,7 @@ pub struct Text<'a> {
 impl Text<'_> {
     /// Whether the token at `span` is this text, so that another text may be put in its place.
     pub fn is_patchable(&self) -> bool {
-        !matches!(self.kind, TextKind::File | TextKind::Key)
+        !matches!(self.kind, TextKind::File | TextKind::Nested)
     }
 }
 
@@ -137,6 +137,11 @@ pub enum TextKind {
     ToolArguments,
     /// Text that was packed in base64: a file, a data URL. The token holds the packed form.
     File,
+    /// A string inside the JSON that a tool call's arguments are, decoded where it has escapes. The token holds all of
+    /// the arguments.
+    Nested,
+    /// The id of a tool call, a file or a sound. Some prompt templates show it to the model.
+    Id,
     /// A key that the format does not know.
     Key,
     /// Any other string.

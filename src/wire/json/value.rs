@@ -76,6 +76,26 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// A key that an object has twice, after decoding, anywhere in the body.
+    pub fn repeated_key(&self) -> Option<Value<'_, 'a>> {
+        let nodes = self.nodes.iter().enumerate();
+        let objects = nodes.filter(|(_, node)| node.kind == Kind::Object);
+        let mut values = objects.map(|(index, _)| Value {
+            document: self,
+            index,
+        });
+        values.find_map(Value::repeated_key)
+    }
+
+    /// Every string of the body, keys included, in order.
+    pub fn strings(&self) -> impl Iterator<Item = Value<'_, 'a>> {
+        let values = (0..self.nodes.len()).map(|index| Value {
+            document: self,
+            index,
+        });
+        values.filter(|value| value.is_string())
+    }
+
     fn node(&self, index: usize) -> Node {
         const NULL: Node = Node {
             start: 0,
