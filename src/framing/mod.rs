@@ -5,4 +5,4 @@
 
 mod sse;
 
-pub(crate) use sse::{FramingError, SseEvent, SseReader};
+pub use sse::{FramingError, SseEvent, SseReader};

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 /// Why a stream of records cannot be read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum FramingError {
+pub enum FramingError {
     /// A record is longer than the limit.
     #[error("an event is longer than {limit} bytes")]
     TooLong {
@@ -19,16 +19,16 @@ pub(crate) enum FramingError {
 /// One event: everything up to and including its empty line. A comment that stands before an event's first field is
 /// an event of its own, so that heartbeats need not wait for what they fill the pause before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SseEvent {
+pub struct SseEvent {
     /// The bytes, as they came: comments, unknown fields and line ends included.
-    pub(crate) raw: Bytes,
+    pub raw: Bytes,
     /// The last `event` line's value.
-    pub(crate) event: Option<Bytes>,
+    pub event: Option<Bytes>,
     /// The values of the `data` lines, joined by line feeds; none if there is no such line.
-    pub(crate) data: Option<Bytes>,
+    pub data: Option<Bytes>,
     /// Every other line with something in it (`id`, `retry`, unknown fields, comments, all `event` lines but the last),
     /// each whole and with a line feed. Empty for the usual event. A lenient client may show it.
-    pub(crate) other_text: Bytes,
+    pub other_text: Bytes,
 }
 
 /// Reads a stream of events, push-style: the same events at any cut.
@@ -38,8 +38,21 @@ pub(crate) struct SseEvent {
 /// that is the last byte so far waits for the next byte, which may be its LF.
 ///
 /// Takes time in proportion to the bytes pushed, and memory up to the limit and one push.
+///
+/// ```
+/// use tower_guardrails::framing::SseReader;
+///
+/// let mut reader = SseReader::new(1 << 20);
+/// reader.push(b"data: a\n\ndata");
+/// assert_eq!(reader.next().unwrap()?.data.unwrap(), "a");
+/// assert!(reader.next().is_none());
+/// reader.push(b": b\n");
+/// reader.finish();
+/// assert_eq!(reader.next().unwrap()?.raw, "data: b\n");
+/// # Ok::<(), tower_guardrails::framing::FramingError>(())
+/// ```
 #[derive(Debug)]
-pub(crate) struct SseReader {
+pub struct SseReader {
     buffer: BytesMut,
     limit: usize,
     /// Where the current line begins, in the buffer; the current event begins at 0.
@@ -76,7 +89,7 @@ enum Data {
 
 impl SseReader {
     /// A reader of events that are at most `max_event_bytes` long, raw.
-    pub(crate) fn new(max_event_bytes: usize) -> Self {
+    pub fn new(max_event_bytes: usize) -> Self {
         Self {
             buffer: BytesMut::new(),
             limit: max_event_bytes,
@@ -89,14 +102,14 @@ impl SseReader {
     }
 
     /// Takes in more of the stream. Without effect after the end or an error.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8]) {
         if self.state == State::Open {
             self.buffer.extend_from_slice(bytes);
         }
     }
 
     /// Ends the stream: what is left is an event, too, even without its empty line.
-    pub(crate) fn finish(&mut self) {
+    pub fn finish(&mut self) {
         if self.state == State::Open {
             self.state = State::Finished;
         }

@@ -29,3 +29,6 @@ pub use self::{
     read::JsonLimits,
     value::{Document, Elements, Kind, Member, Members, Value},
 };
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,7 @@ impl<'a> Document<'a> {
             start = BYTE_ORDER_MARK.len();
         }
         // JSON begins with two ASCII characters, or is one digit.
-        if let Some(0) | Some(0xFE | 0xFF) = body.first() {
+        if let Some(0 | 0xFE | 0xFF) = body.first() {
             return at(JsonErrorKind::Encoding, 0);
         }
         if body.get(1) == Some(&0) {

@@ -78,13 +78,23 @@ impl<'a> Document<'a> {
 
     /// A key that an object has twice, after decoding, anywhere in the body.
     pub fn repeated_key(&self) -> Option<Value<'_, 'a>> {
+        let mut values = self.objects();
+        values.find_map(Value::repeated_key)
+    }
+
+    /// Every key of every object, in order of the objects.
+    pub fn keys(&self) -> impl Iterator<Item = Value<'_, 'a>> {
+        self.objects()
+            .flat_map(|object| object.members().map(|member| member.key))
+    }
+
+    fn objects(&self) -> impl Iterator<Item = Value<'_, 'a>> {
         let nodes = self.nodes.iter().enumerate();
         let objects = nodes.filter(|(_, node)| node.kind == Kind::Object);
-        let mut values = objects.map(|(index, _)| Value {
+        objects.map(|(index, _)| Value {
             document: self,
             index,
-        });
-        values.find_map(Value::repeated_key)
+        })
     }
 
     /// Every string of the body, keys included, in order.

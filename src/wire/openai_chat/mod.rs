@@ -20,7 +20,6 @@ use super::{
 
 /// OpenAI Chat Completions.
 #[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
 pub struct OpenAiChat;
 
 impl WireFormat for OpenAiChat {
@@ -101,3 +100,6 @@ impl WireFormat for OpenAiChat {
         refuse::error_event(code, message)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,23 +66,14 @@ pub(super) fn read<'a>(
     let root = document.root();
     reader.root(root, &mut reply)?;
     reply.texts = reader.texts;
-    reply.ambiguous = reader.repeated
-        || document
-            .strings()
-            .any(|string| is_folded_key(string.source()));
+    reply.ambiguous = reader.repeated || document.keys().any(is_folded_key);
     Ok(reply)
 }
 
-/// Whether a string token, key or not, is a known key in another letter case. Values seldom are; for them, too, it is
-/// safe to say so.
-fn is_folded_key(token: &str) -> bool {
-    let longest = "reasoning_content".len() * 6 + 2;
-    if token.len() > longest {
-        return false;
-    }
-    let inside = token.trim_matches('"');
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit();
-    !inside.bytes().all(is_plain) && keys::is_only_folded(inside, KNOWN_KEYS)
+/// Whether the key is a known one in another letter case.
+fn is_folded_key(key: Value<'_, '_>) -> bool {
+    let name = key.as_str().unwrap_or_default();
+    keys::is_only_folded(&name, KNOWN_KEYS)
 }
 
 /// Where a text lies, as a number: the names and positions on the way to it.
