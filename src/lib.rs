@@ -6,7 +6,7 @@ pub mod colang;
 pub mod config;
 pub mod embeddings;
 pub mod error;
-mod framing;
+pub mod framing;
 mod http;
 pub mod kb;
 pub mod layer;
