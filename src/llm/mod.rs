@@ -1,5 +1,9 @@
 //! Models: the [`Model`] trait, the providers, prompts and the parsing of answers.
 
+pub(crate) mod provider;
+mod python_json;
+pub(crate) mod reasoning;
+
 use std::fmt;
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
