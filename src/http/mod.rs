@@ -11,6 +11,8 @@ mod response;
 mod retry;
 mod secret;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use client::{Client, Limits};
