@@ -5,6 +5,7 @@
 //! cancelled by dropping the future.
 
 mod client;
+mod endpoint;
 mod error;
 mod request;
 mod response;
@@ -16,6 +17,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub(crate) use client::{Client, Limits};
+pub(crate) use endpoint::{Endpoint, Environment, Known};
 pub(crate) use error::HttpError;
 pub(crate) use request::Request;
 pub(crate) use response::{Response, Streaming};

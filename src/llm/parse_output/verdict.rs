@@ -1,8 +1,9 @@
 //! Parsers of verdicts.
 
+use std::{borrow::Cow, sync::LazyLock};
+
 use regex::Regex;
 use serde_json::Value;
-use std::sync::LazyLock;
 
 use crate::llm::reasoning;
 
@@ -137,7 +138,7 @@ fn from_json(answer: &str, field: &str) -> Result<Verdict, &'static str> {
 
 /// Reads the line `Prompt harm: unharmful`.
 fn from_harm(answer: &str, field: &Regex) -> Verdict {
-    let (_, answer) = reasoning::split(answer.to_owned());
+    let answer = without_thoughts(answer);
     let mut values = field
         .captures_iter(&answer)
         .filter_map(|found| found.get(1));
@@ -152,6 +153,13 @@ fn from_harm(answer: &str, field: &Regex) -> Verdict {
     }
 }
 
+fn without_thoughts(answer: &str) -> Cow<'_, str> {
+    match reasoning::split(answer) {
+        Some((_, rest)) => rest.into(),
+        None => answer.into(),
+    }
+}
+
 /// The two spellings in which one field's verdict may be looked for.
 struct Field {
     /// Anywhere in the text.
@@ -162,7 +170,7 @@ struct Field {
 
 /// Reads the line `User Safety: safe`. An answer that states a verdict twice is not trusted.
 fn from_lines(answer: &str, field: &Field) -> Result<Verdict, &'static str> {
-    let (_, answer) = reasoning::split(answer.to_owned());
+    let answer = without_thoughts(answer);
     if answer.contains("<think>") {
         return Err("its thoughts do not end");
     }

@@ -170,7 +170,7 @@ impl Prompts {
             match template {
                 PromptMessage::Expanding(source) => {
                     let text = self.render_text(prompt, source, variables, events)?;
-                    messages.extend(self.expand(prompt, &text)?);
+                    messages.extend(expand(prompt, &text)?);
                 }
                 PromptMessage::Typed(template) => {
                     let content = self.content(prompt, &template.content, variables, events)?;
@@ -237,39 +237,39 @@ impl Prompts {
             self.render_text(prompt, source, variables, events)?,
         ))
     }
+}
 
-    /// The messages that a rendered text lists as a Python literal.
-    fn expand(&self, prompt: &TaskPrompt, text: &str) -> Result<Vec<Message>, PromptError> {
-        let error = || PromptError::Template {
-            task: prompt.task.clone(),
-            source: TemplateError::NoMessages(
-                "it is no Python list of dicts with `type` and `content`".into(),
-            ),
-        };
-        let Some(Value::Array(items)) = parse_literal(text) else {
+/// The messages that a rendered text lists as a Python literal.
+fn expand(prompt: &TaskPrompt, text: &str) -> Result<Vec<Message>, PromptError> {
+    let error = || PromptError::Template {
+        task: prompt.task.clone(),
+        source: TemplateError::NoMessages(
+            "it is no Python list of dicts with `type` and `content`".into(),
+        ),
+    };
+    let Some(Value::Array(items)) = parse_literal(text) else {
+        return Err(error());
+    };
+    let messages = items.into_iter().map(|item| {
+        let Value::Object(mut item) = item else {
             return Err(error());
         };
-        let messages = items.into_iter().map(|item| {
-            let Value::Object(mut item) = item else {
-                return Err(error());
-            };
-            let named = |key| {
-                item.get(key)
-                    .and_then(Value::as_str)
-                    .filter(|kind| !kind.is_empty())
-            };
-            let kind = named("role").or_else(|| named("type")).ok_or_else(error)?;
-            let role = role(prompt, kind)?;
-            let content = match item.remove("content") {
-                Some(Value::String(text)) => Content::Text(text),
-                Some(Value::Array(parts)) => Content::Parts(parts),
-                Some(Value::Null) | None => Content::None,
-                Some(_) => return Err(error()),
-            };
-            Ok(Message::new(role, content))
-        });
-        messages.collect()
-    }
+        let named = |key| {
+            item.get(key)
+                .and_then(Value::as_str)
+                .filter(|kind| !kind.is_empty())
+        };
+        let kind = named("role").or_else(|| named("type")).ok_or_else(error)?;
+        let role = role(prompt, kind)?;
+        let content = match item.remove("content") {
+            Some(Value::String(text)) => Content::Text(text),
+            Some(Value::Array(parts)) => Content::Parts(parts),
+            Some(Value::Null) | None => Content::None,
+            Some(_) => return Err(error()),
+        };
+        Ok(Message::new(role, content))
+    });
+    messages.collect()
 }
 
 /// `{{ name }}` and nothing else.

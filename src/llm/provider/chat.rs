@@ -9,9 +9,11 @@ use http::header::CONTENT_TYPE;
 use super::{settings::Settings, stream::ChunkReader};
 use crate::{
     error::{ModelError, ModelErrorKind},
-    http::{Client, HttpError, Request, Streaming},
+    http::{Client, Streaming},
     llm::{Model, ModelChunk, ModelReply, ModelRequest},
 };
+
+const PATH: &str = "/chat/completions";
 
 /// A model behind `POST {base_url}/chat/completions`.
 pub(super) struct ChatModel {
@@ -27,35 +29,13 @@ impl ChatModel {
         }
     }
 
-    fn request(&self, request: ModelRequest, stream: bool) -> Result<Request, ModelError> {
-        let settings = &self.settings;
-        let url = format!("{}/chat/completions", settings.base_url);
-        let body = settings.body(request, stream);
-        let build = || {
-            let mut outgoing = Request::post_json(&url, &body)?;
-            for (name, value) in &settings.query {
-                outgoing = outgoing.query(name, value.expose());
-            }
-            if stream {
-                outgoing = outgoing.header("accept", "text/event-stream")?;
-            }
-            if let Some(key) = settings.bearer.as_ref().filter(|key| !key.is_empty()) {
-                outgoing = outgoing.bearer(key)?;
-            }
-            for (name, value) in &settings.headers {
-                outgoing = outgoing.header(name, value.expose())?;
-            }
-            Ok(outgoing)
-        };
-        build().map_err(|error: HttpError| settings.http_error(error))
-    }
-
     async fn whole(&self, request: ModelRequest) -> Result<ModelReply, ModelError> {
-        let outgoing = self.request(request, false)?;
         let settings = &self.settings;
-        let answer = self.client.send(&outgoing, &settings.limits).await;
-        let answer = answer.map_err(|error| settings.http_error(error))?;
-        let payload = answer.json().map_err(|error| settings.http_error(error))?;
+        let endpoint = &settings.endpoint;
+        let answer = endpoint
+            .post(&self.client, PATH, &settings.body(request, false))
+            .await?;
+        let payload = answer.json().map_err(|error| endpoint.http_error(error))?;
         settings.reply(payload)
     }
 
@@ -63,19 +43,19 @@ impl ChatModel {
         &self,
         request: ModelRequest,
     ) -> Result<BoxStream<'static, Result<ModelChunk, ModelError>>, ModelError> {
-        let outgoing = self.request(request, true)?;
         let settings = &self.settings;
-        let answer = self.client.stream(&outgoing, &settings.limits).await;
-        let answer = answer.map_err(|error| settings.http_error(error))?;
-        if is_json(&answer) {
-            let whole = answer.collect(settings.limits.max_body_size).await;
-            let payload = whole.and_then(|whole| whole.json());
-            let reply = settings.reply(payload.map_err(|error| settings.http_error(error))?)?;
-            return Ok(futures_util::stream::iter([Ok(ModelChunk::from(reply))]).boxed());
+        let endpoint = &settings.endpoint;
+        let body = settings.body(request, true);
+        let answer = endpoint.post_for_stream(&self.client, PATH, &body).await?;
+        if !is_json(&answer) {
+            return Ok(ChunkReader::new(settings.clone(), answer)
+                .into_stream()
+                .boxed());
         }
-        Ok(ChunkReader::new(settings.clone(), answer)
-            .into_stream()
-            .boxed())
+        let whole = answer.collect(endpoint.limits.max_body_size).await;
+        let payload = whole.and_then(|whole| whole.json());
+        let reply = settings.reply(payload.map_err(|error| endpoint.http_error(error))?)?;
+        Ok(futures_util::stream::iter([Ok(ModelChunk::from(reply))]).boxed())
     }
 }
 
@@ -122,6 +102,7 @@ impl fmt::Debug for ChatModel {
 impl Settings {
     /// An error for a stream that is not what it should be.
     pub(super) fn invalid_stream(&self, message: &str) -> ModelError {
-        self.error(ModelErrorKind::InvalidResponse, message)
+        self.endpoint
+            .error(ModelErrorKind::InvalidResponse, message)
     }
 }

@@ -5,7 +5,6 @@
 
 mod body;
 mod chat;
-mod error;
 mod reply;
 mod settings;
 mod sse;
@@ -15,59 +14,52 @@ mod tests;
 
 use std::sync::Arc;
 
-pub(crate) use settings::Environment;
-use settings::Settings;
-
+use self::settings::Settings;
 use super::Model;
-use crate::{config::ModelConfig, error::ModelError, http::Client};
-
-/// What is known of a provider beyond the protocol.
-#[derive(Debug)]
-struct Provider {
-    /// The name under `engine:`.
-    engine: &'static str,
-    /// Where it answers, unless `parameters.base_url` says so.
-    base_url: Option<&'static str>,
-    /// The environment variable of its key, unless the config gives a key or names another.
-    key_variable: Option<&'static str>,
-    /// Whether its URLs name a deployment, and its key goes into `api-key`.
-    azure: bool,
-}
+use crate::{
+    config::ModelConfig,
+    error::ModelError,
+    http::{Client, Environment, Known},
+};
 
 /// The providers that need no `parameters.base_url`, or more than that.
-const PROVIDERS: &[Provider] = &[
-    provider("azure", None, Some("AZURE_OPENAI_API_KEY"), true),
-    provider("azure_openai", None, Some("AZURE_OPENAI_API_KEY"), true),
-    provider("nim", Some(NVIDIA), Some("NVIDIA_API_KEY"), false),
-    provider(
-        "nvidia_ai_endpoints",
-        Some(NVIDIA),
-        Some("NVIDIA_API_KEY"),
-        false,
-    ),
-    provider("ollama", Some("http://localhost:11434/v1"), None, false),
+const PROVIDERS: &[Known<'static>] = &[
+    azure("azure"),
+    azure("azure_openai"),
+    provider("nim", NVIDIA, Some("NVIDIA_API_KEY")),
+    provider("nvidia_ai_endpoints", NVIDIA, Some("NVIDIA_API_KEY")),
+    provider("ollama", "http://localhost:11434/v1", None),
     provider(
         "openai",
-        Some("https://api.openai.com/v1"),
+        "https://api.openai.com/v1",
         Some("OPENAI_API_KEY"),
-        false,
     ),
-    provider("vllm", Some("http://localhost:8000/v1"), None, false),
+    provider("vllm", "http://localhost:8000/v1", None),
 ];
 
 const NVIDIA: &str = "https://integrate.api.nvidia.com/v1";
 
 const fn provider(
     engine: &'static str,
-    base_url: Option<&'static str>,
+    base_url: &'static str,
     key_variable: Option<&'static str>,
-    azure: bool,
-) -> Provider {
-    Provider {
+) -> Known<'static> {
+    Known {
         engine,
-        base_url,
+        base_url: Some(base_url),
         key_variable,
-        azure,
+        azure: false,
+        key_header: None,
+    }
+}
+
+const fn azure(engine: &'static str) -> Known<'static> {
+    Known {
+        engine,
+        base_url: None,
+        key_variable: Some("AZURE_OPENAI_API_KEY"),
+        azure: true,
+        key_header: None,
     }
 }
 

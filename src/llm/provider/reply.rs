@@ -15,12 +15,15 @@ const KNOWN_KEYS: [&str; 4] = ["choices", "usage", "object", "created"];
 impl Settings {
     /// The answer in `payload`.
     pub(super) fn reply(&self, payload: Value) -> Result<ModelReply, ModelError> {
-        let invalid = |message| self.error(ModelErrorKind::InvalidResponse, message);
+        let invalid = |message| {
+            self.endpoint
+                .error(ModelErrorKind::InvalidResponse, message)
+        };
         let Value::Object(payload) = payload else {
             return Err(invalid("the answer is no object"));
         };
         if payload.get("error").is_some_and(|error| !error.is_null()) {
-            return Err(self.event_error(&Value::Object(payload)));
+            return Err(self.endpoint.event_error(&Value::Object(payload)));
         }
         let choice = payload.get("choices").and_then(|choices| choices.get(0));
         let choice = choice.ok_or_else(|| invalid("the answer has no `choices`"))?;
@@ -29,15 +32,17 @@ impl Settings {
             message.ok_or_else(|| invalid("the answer's first choice has no `message`"))?;
 
         let content = message.get("content").map(text_of).unwrap_or_default();
-        let given = reasoning_of(message);
-        let (split, content) = match given {
-            Some(_) => (None, content),
-            None => reasoning::split(content),
+        let (reasoning, content) = match reasoning_of(message) {
+            Some(given) => (Some(given), content),
+            None => match reasoning::split(&content) {
+                Some((thoughts, rest)) => (Some(thoughts), rest),
+                None => (None, content),
+            },
         };
         let calls = message.get("tool_calls").and_then(Value::as_array);
         Ok(ModelReply {
             content,
-            reasoning: given.or(split),
+            reasoning,
             tool_calls: calls.into_iter().flatten().map(tool_call).collect(),
             finish_reason: text_at(choice, "finish_reason"),
             usage: payload.get("usage").and_then(usage_of),

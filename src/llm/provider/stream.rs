@@ -73,7 +73,9 @@ impl ChunkReader {
                     self.take_events(last);
                     self.end();
                 }
-                Err(error) => self.ready.push_back(Err(self.settings.http_error(error))),
+                Err(error) => self
+                    .ready
+                    .push_back(Err(self.settings.endpoint.http_error(error))),
             }
         }
     }
@@ -132,7 +134,7 @@ impl ChunkReader {
                 .invalid_stream("an event of the stream is no object"));
         };
         if object.get("error").is_some_and(|error| !error.is_null()) {
-            return Err(self.settings.event_error(&payload));
+            return Err(self.settings.endpoint.event_error(&payload));
         }
         let usage = object.get("usage").and_then(usage_of);
         let Some(choice) = object.get("choices").and_then(|choices| choices.get(0)) else {

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::Value;
 
-use super::settings::Settings;
+use super::Endpoint;
 use crate::{
     error::{ModelError, ModelErrorKind},
     http::{HttpError, parse_retry_after, redact},
@@ -23,14 +23,14 @@ const TOO_LONG: [&str; 7] = [
 /// The most characters of a provider's message that are kept.
 const MESSAGE_LIMIT: usize = 2000;
 
-impl Settings {
+impl Endpoint {
     /// An error of this model, secrets taken out of `message`.
-    pub(super) fn error(&self, kind: ModelErrorKind, message: &str) -> ModelError {
+    pub(crate) fn error(&self, kind: ModelErrorKind, message: &str) -> ModelError {
         ModelError::new(kind, &*self.model, self.redact(message))
     }
 
     /// The error of a call that failed.
-    pub(super) fn http_error(&self, error: HttpError) -> ModelError {
+    pub(crate) fn http_error(&self, error: HttpError) -> ModelError {
         let kind = match &error {
             HttpError::Invalid { .. } => ModelErrorKind::Configuration,
             HttpError::Connection { .. } => ModelErrorKind::Connection,
@@ -55,7 +55,7 @@ impl Settings {
     }
 
     /// The error that an event of a stream reports instead of a piece.
-    pub(super) fn event_error(&self, payload: &Value) -> ModelError {
+    pub(crate) fn event_error(&self, payload: &Value) -> ModelError {
         let error = payload.get("error").unwrap_or(&Value::Null);
         let status = match error.get("type").and_then(Value::as_str) {
             Some("invalid_request_error") => Some(400),
@@ -102,8 +102,7 @@ impl Settings {
     fn redact(&self, message: &str) -> String {
         let end = message.char_indices().nth(MESSAGE_LIMIT);
         let message = &message[..end.map_or(message.len(), |(end, _)| end)];
-        self.secrets
-            .iter()
+        self.secrets()
             .fold(redact(message), |message, secret| secret.hide_in(&message))
     }
 }
