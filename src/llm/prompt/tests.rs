@@ -227,3 +227,55 @@ fn a_task_has_the_model_of_its_name() {
     assert_eq!((engine("t"), engine("u")), (Some("b"), Some("a")));
     assert!(model_for_task(&[], "t").is_none());
 }
+
+#[test]
+fn every_default_prompt_renders() {
+    let history = [
+        json!({"type": "UserMessage", "text": "Hello"}),
+        json!({"type": "UserIntent", "intent": "greet"}),
+        json!({"type": "BotIntent", "intent": "greet back"}),
+    ];
+    let variables = |name: &str| match name {
+        "examples" => Some(json!("user \"Hi\"\n  greet\n\n")),
+        "context" => Some(json!({"relevant_chunks": "A fact."})),
+        "history" => None,
+        _ => Some(json!("some words")),
+    };
+    for model in ["any", "openai/gpt-4o"] {
+        let (engine, model) = model.split_once('/').unwrap_or((model, "x"));
+        let prompts = prompts(
+            json!([]),
+            json!([{"type": "main", "engine": engine, "model": model}]),
+        );
+        for prompt in defaults::prompts() {
+            let rendered = prompts.render(&prompt.task, &variables, &history).unwrap();
+            assert!(!rendered.into_messages().is_empty(), "{}", prompt.task);
+            let context = |name: &str| (name == "context").then(|| json!({}));
+            let empty = prompts.render(&prompt.task, &context, &[]);
+            assert!(empty.is_ok(), "{}: {empty:?}", prompt.task);
+        }
+    }
+}
+
+#[test]
+fn tasks_of_the_dialogue_have_prompts_and_rails_have_none() {
+    let prompts = prompts(json!([]), json!([]));
+    for task in [
+        "general",
+        "generate_user_intent",
+        "generate_next_steps",
+        "generate_bot_message",
+        "generate_intent_steps_message",
+        "generate_value",
+        "generate_user_intent_from_user_action",
+        "generate_user_intent_and_bot_action_from_user_action",
+        "generate_value_from_instruction",
+        "generate_flow_from_instructions",
+        "generate_flow_from_name",
+        "generate_flow_continuation",
+        "generate_flow_continuation_from_flow_nld",
+    ] {
+        assert!(prompts.find(task).is_ok(), "{task}");
+    }
+    assert!(prompts.find("self_check_output").is_err());
+}

@@ -34,29 +34,42 @@ pub(super) fn add_to(environment: &mut Environment<'static>) {
     environment.add_filter("conversation_to_events", |turns: Value| {
         to_value(history::conversation_to_events(&events_of(&turns)))
     });
-    environment.add_filter("remove_text_messages", |text: String| {
-        remove_text_messages(&text)
+    environment.add_filter("remove_text_messages", |history: Value| {
+        remove_text_messages(&text_of(&history))
     });
-    environment.add_filter("verbose_v1", |text: String| verbose_v1(&text));
-    environment.add_filter("first_turns", |text: String, count: i64| {
-        first_turns(&text, count)
+    environment.add_filter("verbose_v1", |history: Value| {
+        verbose_v1(&text_of(&history))
     });
-    environment.add_filter("last_turns", |text: String, count: i64| {
-        last_turns(&text, count)
+    environment.add_filter("first_turns", |history: Value, count: i64| {
+        first_turns(&text_of(&history), count)
     });
-    environment.add_filter("indent", |text: String, spaces: usize| {
-        indent(&text, spaces)
+    environment.add_filter("last_turns", |history: Value, count: i64| {
+        last_turns(&text_of(&history), count)
     });
-    environment.add_filter("to_messages", |text: String| messages(to_messages(&text)));
-    environment.add_filter("to_messages_v2", |text: String| {
-        messages(to_messages_v2(&text))
+    environment.add_filter("indent", |text: Value, spaces: usize| {
+        indent(&text_of(&text), spaces)
     });
-    environment.add_filter("to_intent_messages", |text: String| {
-        messages(to_intent_messages(&text))
+    environment.add_filter("to_messages", |history: Value| {
+        messages(to_messages(&text_of(&history)))
     });
-    environment.add_filter("to_intent_messages_2", |text: String| {
-        messages(to_intent_messages_2(&text))
+    environment.add_filter("to_messages_v2", |history: Value| {
+        messages(to_messages_v2(&text_of(&history)))
     });
+    environment.add_filter("to_intent_messages", |history: Value| {
+        messages(to_intent_messages(&text_of(&history)))
+    });
+    environment.add_filter("to_intent_messages_2", |history: Value| {
+        messages(to_intent_messages_2(&text_of(&history)))
+    });
+}
+
+/// A text as it is; nothing for what is not there, such as a configuration without a sample conversation.
+fn text_of(value: &Value) -> String {
+    if value.is_none() {
+        String::new()
+    } else {
+        python::to_str(value)
+    }
 }
 
 fn events_of(events: &Value) -> Vec<serde_json::Value> {
