@@ -7,7 +7,6 @@ mod body;
 mod chat;
 mod reply;
 mod settings;
-mod sse;
 mod stream;
 #[cfg(test)]
 mod tests;
