@@ -1,5 +1,6 @@
 //! Models: the [`Model`] trait, the providers, prompts and the parsing of answers.
 
+pub(crate) mod cache;
 pub(crate) mod parse_output;
 pub(crate) mod prompt;
 pub(crate) mod provider;
