@@ -150,7 +150,7 @@ fn escape(value: Value) -> Value {
 
 /// A whole number; 0, or the given default, for what is none.
 fn int(
-    state: &State,
+    state: &State<'_, '_>,
     value: Value,
     default: Option<Value>,
     base: Option<u32>,
@@ -170,7 +170,7 @@ fn int(
 
 /// A number; 0.0, or the given default, for what is none.
 fn float(
-    state: &State,
+    state: &State<'_, '_>,
     value: Value,
     default: Option<Value>,
     options: Kwargs,
