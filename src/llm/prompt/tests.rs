@@ -124,6 +124,42 @@ fn history_is_cut_to_fit() {
 }
 
 #[test]
+fn a_long_history_is_cut_where_single_steps_would_cut_it() {
+    let one_by_one = |prompts: &Prompts, events: &[Value], limit: usize| {
+        let prompt = prompts.find("t").unwrap();
+        let text = |start: usize| {
+            let lookup =
+                |name: &str| (name == "history").then(|| Value::Array(events[start..].to_vec()));
+            prompts
+                .templates()
+                .render(prompt.content.as_ref().unwrap(), &lookup)
+                .unwrap()
+        };
+        (0..=events.len())
+            .map(text)
+            .find(|text| text.chars().count() <= limit)
+    };
+    for count in [0, 1, 63, 64, 65, 200] {
+        let events: Vec<_> = (0..count)
+            .map(|index| json!({"type": if index % 3 == 0 { "UserMessage" } else { "Other" }, "text": "x".repeat(index % 7)}))
+            .collect();
+        for limit in [0, 5, 6, 50, 500, 5000] {
+            let prompts = prompts(
+                json!([{"task": "t", "content": "Turn:{{ history | colang }}", "max_length": limit}]),
+                json!([]),
+            );
+            let expected = one_by_one(&prompts, &events, limit);
+            let rendered = prompts.render("t", &no_variables, &events).ok();
+            assert_eq!(
+                rendered,
+                expected.map(RenderedPrompt::Text),
+                "{count} events, {limit} characters"
+            );
+        }
+    }
+}
+
+#[test]
 fn faulty_prompts_are_errors() {
     let prompts = prompts(
         json!([
