@@ -130,7 +130,8 @@ impl ChunkReader {
         } else {
             Vec::new()
         };
-        let content = delta.get("content").and_then(Value::as_str);
+        let text = |key| delta.get(key).and_then(Value::as_str);
+        let content = text("content").or(text("refusal"));
         Ok(Some(ModelChunk {
             content: content.unwrap_or_default().to_owned(),
             reasoning: delta.as_object().and_then(reasoning_of),
