@@ -72,7 +72,7 @@ impl Client {
         .await
     }
 
-    /// Sends `request`; the body of the answer is left to be read. Tried again only until an answer starts.
+    /// Sends `request`; the body of the answer is left to be read. Tried again only until the first piece of it is there.
     ///
     /// # Errors
     ///
@@ -83,7 +83,12 @@ impl Client {
         limits: &Limits,
     ) -> Result<Streaming, HttpError> {
         self.with_retries(limits, || async {
-            tokio::time::timeout(limits.timeout, self.try_send(request, limits))
+            let started = async {
+                let mut streaming = self.try_send(request, limits).await?;
+                streaming.wait_for_first().await?;
+                Ok(streaming)
+            };
+            tokio::time::timeout(limits.timeout, started)
                 .await
                 .unwrap_or_else(|_| Err(timed_out(request, limits)))
         })
@@ -132,6 +137,7 @@ impl Client {
         let streaming = Streaming {
             url,
             inner,
+            first: None,
             idle_timeout: limits.timeout,
         };
         let status = streaming.inner.status();

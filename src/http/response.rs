@@ -32,6 +32,8 @@ impl Response {
 pub(crate) struct Streaming {
     pub(super) url: String,
     pub(super) inner: reqwest::Response,
+    /// The first piece, where it has been read and not yet given away.
+    pub(super) first: Option<Bytes>,
     pub(super) idle_timeout: Duration,
 }
 
@@ -46,8 +48,17 @@ impl Streaming {
         &self.url
     }
 
+    /// Reads the first piece, so that a connection that breaks before it can be tried again.
+    pub(super) async fn wait_for_first(&mut self) -> Result<(), HttpError> {
+        self.first = self.next().await?;
+        Ok(())
+    }
+
     /// The next piece; none at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, HttpError> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
         match tokio::time::timeout(self.idle_timeout, self.inner.chunk()).await {
             Ok(piece) => piece.map_err(|error| connection_error(&self.url, error)),
             Err(_) => Err(HttpError::Timeout {

@@ -147,6 +147,26 @@ async fn a_stream_that_falls_silent_times_out() {
 }
 
 #[tokio::test]
+async fn a_stream_that_breaks_before_it_begins_is_tried_again() {
+    let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    let mut broken = vec![
+        Step::Send(head.to_vec()),
+        Step::Wait(Duration::from_millis(5)),
+    ];
+    broken.push(Step::Reset);
+    let mut broken_later = stream(&[b"data: 1\n\n"]);
+    broken_later.push(Step::Reset);
+    let server = Server::start(vec![broken, broken_later]).await;
+    let mut streaming = Client::default()
+        .stream(&post(&server), &limits())
+        .await
+        .unwrap();
+    assert_eq!(streaming.next().await.unwrap().unwrap(), "data: 1\n\n");
+    assert!(streaming.next().await.is_err());
+    assert_eq!(server.received().len(), 2);
+}
+
+#[tokio::test]
 async fn long_answers_are_refused() {
     let server = Server::start(vec![answer(200, "", &"x".repeat(1001))]).await;
     let error = Client::default()

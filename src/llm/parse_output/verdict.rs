@@ -133,7 +133,8 @@ pub(super) fn is_content_safe(answer: &str) -> Verdict {
     }
 }
 
-const TURNING_WORDS: [&str; 15] = [
+/// Words that turn what stands beside them round, or take half of it back.
+const TURNING_WORDS: [&str; 21] = [
     "aint",
     "barely",
     "cannot",
@@ -142,11 +143,17 @@ const TURNING_WORDS: [&str; 15] = [
     "hardly",
     "isnt",
     "less",
+    "maybe",
+    "mostly",
     "neither",
     "never",
     "non",
     "not",
+    "partially",
     "partly",
+    "perhaps",
+    "possibly",
+    "somewhat",
     "un",
     "without",
 ];
@@ -281,6 +288,8 @@ mod tests {
             "yes safe",
             "hardly safe",
             "not no",
+            "perhaps safe",
+            "Mostly safe",
             "no unsafe",
             "safely",
             "noyes",
