@@ -130,6 +130,18 @@ impl Alphabet {
         Some(alphabet)
     }
 
+    /// The alphabet of no set.
+    pub(in crate::pattern) fn empty() -> Self {
+        Self {
+            ascii: [INVALID; 128],
+            pages: Vec::new(),
+            classes: Vec::new(),
+            sides: vec![Side::Other],
+            members: Vec::new(),
+            words: 1,
+        }
+    }
+
     /// How many classes there are.
     pub(in crate::pattern) fn len(&self) -> usize {
         self.sides.len()

@@ -33,6 +33,8 @@ pub(in crate::pattern) struct Nfa {
     pub(in crate::pattern) alphabet: Alphabet,
     /// Where all patterns begin.
     pub(in crate::pattern) start: u32,
+    /// For each pattern, its number and the first state that is no longer its own.
+    owners: Vec<(u32, u32)>,
 }
 
 impl Nfa {
@@ -44,10 +46,12 @@ impl Nfa {
         let mut compiler = Compiler::new(most_states);
         let mut sides = Sides::default();
         let mut starts = Vec::with_capacity(patterns.len());
+        let mut owners = Vec::with_capacity(patterns.len());
         for (number, node) in patterns {
             sides.add(node);
             let end = compiler.add(Step::Match(*number))?;
             starts.push(compiler.node(node, end)?);
+            owners.push((*number, compiler.len()));
         }
         let start = compiler.add(Step::Split(starts.into()))?;
         let sets: Vec<&ClassUnicode> = compiler.sets.iter().map(|set| &**set).collect();
@@ -56,7 +60,24 @@ impl Nfa {
             steps: compiler.steps,
             alphabet,
             start,
+            owners,
         })
+    }
+
+    /// The automaton of no pattern.
+    pub(in crate::pattern) fn empty() -> Self {
+        Self {
+            steps: vec![Step::Split(Box::new([]))],
+            alphabet: Alphabet::empty(),
+            start: 0,
+            owners: Vec::new(),
+        }
+    }
+
+    /// The number of the pattern that a state belongs to.
+    pub(in crate::pattern) fn owner(&self, state: u32) -> Option<u32> {
+        let place = self.owners.partition_point(|(_, end)| *end <= state);
+        self.owners.get(place).map(|(number, _)| *number)
     }
 
     /// How many states one pattern needs.
@@ -92,6 +113,11 @@ impl Compiler {
             places: HashMap::new(),
             most_states: most_states.min(u32::MAX as usize / 4),
         }
+    }
+
+    fn len(&self) -> u32 {
+        // `add` keeps the length within.
+        u32::try_from(self.steps.len()).unwrap_or(u32::MAX)
     }
 
     fn add(&mut self, step: Step) -> Result<u32, TooLarge> {
@@ -131,7 +157,7 @@ impl Compiler {
                 self.add(Step::Set { set, next })
             }
             Node::Look(look) => self.add(Step::Look { look: *look, next }),
-            Node::Capture(_, node) => self.node(node, next),
+            Node::Capture(node) => self.node(node, next),
             Node::Concat(nodes) => nodes
                 .iter()
                 .rev()

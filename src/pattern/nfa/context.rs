@@ -17,13 +17,6 @@ pub(in crate::pattern) enum Side {
 }
 
 impl Side {
-    /// The sides that are characters.
-    pub(in crate::pattern) const CHARACTERS: [Self; 4] = [
-        Self::Other,
-        Self::AsciiWord,
-        Self::UnicodeWord,
-        Self::LineFeed,
-    ];
     /// How many sides there are.
     pub(in crate::pattern) const COUNT: usize = 6;
 

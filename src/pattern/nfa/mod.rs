@@ -7,8 +7,8 @@ mod liveness;
 mod run;
 
 pub(in crate::pattern) use self::{
-    alphabet::{Alphabet, CharClass, INVALID},
-    compile::{Nfa, Step, TooLarge},
+    alphabet::{CharClass, INVALID},
+    compile::{Nfa, Step},
     context::Side,
     liveness::Liveness,
     run::Marks,

@@ -69,10 +69,10 @@ fn write_node(node: &Node, target: Target, out: &mut String) {
         Node::Empty => out.push_str("(?:)"),
         Node::Set(set) => write_set(set, out),
         Node::Look(look) => write_look(*look, target, out),
-        Node::Capture(_, node) if target == Target::Backtracking => {
+        Node::Capture(node) if target == Target::Backtracking => {
             write_group("(", node, target, out);
         }
-        Node::Capture(_, node) => write_group("(?:", node, target, out),
+        Node::Capture(node) => write_group("(?:", node, target, out),
         Node::Concat(nodes) => {
             for node in nodes {
                 match node {

@@ -11,8 +11,8 @@ pub(in crate::pattern) enum Node {
     /// One character of the set; of an empty set, none.
     Set(Arc<ClassUnicode>),
     Look(Look),
-    /// A capturing group; its number counts from 1.
-    Capture(u32, Box<Node>),
+    /// A capturing group.
+    Capture(Box<Node>),
     Concat(Vec<Node>),
     /// Tried in order.
     Alternate(Vec<Node>),
@@ -125,7 +125,7 @@ impl Node {
         match self {
             Self::Empty | Self::Look(_) | Self::Around { .. } => Width::ZERO,
             Self::Set(_) => Width::ONE,
-            Self::Capture(_, node) | Self::Atomic(node) => node.width(groups),
+            Self::Capture(node) | Self::Atomic(node) => node.width(groups),
             Self::Concat(nodes) => nodes
                 .iter()
                 .fold(Width::ZERO, |width, node| width.then(node.width(groups))),
@@ -153,7 +153,7 @@ impl Node {
         }
         match self {
             Self::Empty | Self::Set(_) | Self::Look(_) | Self::Backreference { .. } => false,
-            Self::Capture(_, node)
+            Self::Capture(node)
             | Self::Atomic(node)
             | Self::Repeat { node, .. }
             | Self::Around { node, .. } => node.any(found),

@@ -14,7 +14,7 @@ pub(super) struct Flags {
     pub(super) verbose: bool,
     pub(super) ascii: bool,
     /// Written out; Unicode is in force without it too.
-    unicode: bool,
+    pub(super) unicode: bool,
 }
 
 impl Flags {

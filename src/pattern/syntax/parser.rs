@@ -455,7 +455,7 @@ impl Parser {
         if let Some(slot) = self.widths.get_mut(group - 1) {
             *slot = Some(width);
         }
-        Ok(Node::Capture(number(group), Box::new(node)))
+        Ok(Node::Capture(Box::new(node)))
     }
 
     /// The alternatives of a group and its closing parenthesis.
