@@ -21,6 +21,8 @@ pub mod wire;
 
 pub use crate::{
     config::RailsConfig,
+    layer::GuardrailsLayer,
+    rails::{LlmRails, LlmRailsBuilder},
     error::{Error, Result},
     message::{Message, Role},
     verdict::GuardrailsVerdict,

@@ -80,7 +80,7 @@ struct Queued {
     needs: Vec<Need>,
     choices: Vec<ChoiceSpan>,
     /// The payload and the event's name, should a choice have to be taken out of it.
-    payload: Option<(Option<String>, Bytes)>,
+    payload: Option<(Option<Bytes>, Bytes)>,
     /// Waits for every verdict.
     last: bool,
 }
@@ -258,7 +258,7 @@ impl Events {
 
     fn read_event(&mut self, event: SseEvent) {
         let mut queued = Queued { raw: event.raw, ..Queued::default() };
-        if !event.other_text.is_empty() && !self.take_text(JUNK, &event.other_text, &mut queued.needs) {
+        if !event.other_text.is_empty() && !self.take_text(JUNK, &String::from_utf8_lossy(&event.other_text), &mut queued.needs) {
             return;
         }
         let Some(data) = event.data else { return self.enqueue(queued) };
@@ -524,11 +524,11 @@ fn keep_unblocked(queued: &mut Queued, tracks: &Tracks, is_blocked: &dyn Fn(u32)
 }
 
 /// A server-sent event with this payload.
-fn event_bytes(name: Option<&str>, data: &[u8]) -> Bytes {
+fn event_bytes(name: Option<&[u8]>, data: &[u8]) -> Bytes {
     let mut bytes = BytesMut::with_capacity(data.len() + 16);
     if let Some(name) = name {
         bytes.extend_from_slice(b"event: ");
-        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(name);
         bytes.extend_from_slice(b"\n");
     }
     for line in data.split(|byte| *byte == b'\n') {

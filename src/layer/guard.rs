@@ -27,7 +27,7 @@ pub(super) struct Guard {
 impl Guard {
     /// The limits of the JSON reader.
     pub(super) fn json_limits(&self) -> JsonLimits {
-        JsonLimits { depth: self.limits.json_depth, ..JsonLimits::default() }
+        JsonLimits { max_depth: self.limits.json_depth, ..JsonLimits::default() }
     }
 }
 

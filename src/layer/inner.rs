@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     error::{BoxError, ModelError, ModelErrorKind},
-    llm::{Model, ModelReply, ModelRequest, openai_chat},
+    llm::{Model, ModelReply, ModelRequest, provider::ChatBodies},
 };
 
 /// The inner service, asked with the client's own headers and model.
@@ -81,7 +81,8 @@ where
         let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Box::pin(async move {
             let failed = |kind, message: &str| ModelError::new(kind, self.model.clone(), message);
-            let body = Bytes::from(openai_chat::request_body(&self.model, &request, false));
+            let bodies = ChatBodies::new(&self.model)?;
+            let body = Bytes::from(bodies.request(request));
             let mut http = Request::new(RequestBody::read(body.clone()));
             *http.method_mut() = http::Method::POST;
             *http.uri_mut() = self.uri.clone();
@@ -98,7 +99,7 @@ where
                 .map_err(|error| failed(ModelErrorKind::InvalidResponse, &error.to_string()).with_source(error))?;
             let body = decode(coding, &body, self.reply_limit)
                 .map_err(|error| failed(ModelErrorKind::InvalidResponse, &error.to_string()).with_source(error))?;
-            openai_chat::parse_reply(&self.model, parts.status.as_u16(), &parts.headers, &body)
+            bodies.reply(parts.status, &body)
         })
     }
 }

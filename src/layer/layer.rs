@@ -43,7 +43,7 @@ impl GuardrailsLayer {
     /// mistyped key would switch a rail off; load a [`RailsConfig`] of your own and use [`new`](Self::new) to let them pass.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
         let config = RailsConfig::from_path(path)?;
-        let unknown = config.unknown_rails_keys();
+        let unknown = config.unknown_rails_keys().to_vec();
         if !unknown.is_empty() {
             return Err(ConfigError { faults: unknown }.into());
         }

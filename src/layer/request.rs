@@ -221,7 +221,7 @@ pub(super) async fn check(
     history: History,
     ask: &AskContext,
     cache: &VerdictCache,
-    client: &[&[u8]],
+    client: &[Vec<u8>],
 ) -> CheckedRequest {
     let rails = &guard.rails.plan().input;
     if rails.is_empty() {
@@ -247,27 +247,16 @@ pub(super) async fn check(
         return CheckedRequest::Untouched;
     }
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
-    let mut asked = stream::iter(messages.into_iter().filter_map(|message| {
-        let text = asked_text(message);
-        (!text.is_empty()).then_some((message, text))
-    }))
-    .map(|(message, text)| async move {
-        let key = cache.key(client, &text);
-        if cache.has_passed(key) {
-            return (message, Checked::Allow);
-        }
-        let checked = rails.check_asking(Subject::input(&text), ask, guard.on_rail_error, &guard.verdict).await;
-        if checked == Checked::Allow && !guard.verdict.has_failures() {
-            cache.remember(key);
-        }
-        (message, checked)
-    })
-    .buffer_unordered(TOGETHER);
-    while let Some((message, checked)) = asked.next().await {
+    let texts: Vec<(usize, String)> = messages.iter().map(|message| asked_text(message)).enumerate().collect();
+    let mut asked = stream::iter(texts.into_iter().filter(|(_, text)| !text.is_empty()))
+        .map(|(index, text)| ask_once(guard, index, text, ask, cache, client))
+        .buffer_unordered(TOGETHER);
+    while let Some((index, checked)) = asked.next().await {
         match checked {
             Checked::Allow => {}
             Checked::Block(blocked) => return CheckedRequest::Blocked(blocked),
             Checked::Transform(text) => {
+                let Some(message) = messages.get(index) else { continue };
                 let mut text = Some(text);
                 for content in message.texts.iter().filter(|text| is_content(text)) {
                     edits.push((content.span.clone(), text.take().unwrap_or_default()));
@@ -283,6 +272,27 @@ pub(super) async fn check(
     CheckedRequest::Edited(patch(body, &edits).into())
 }
 
+/// Asks about a text unless it has passed before.
+async fn ask_once(
+    guard: &Guard,
+    index: usize,
+    text: String,
+    ask: &AskContext,
+    cache: &VerdictCache,
+    client: &[Vec<u8>],
+) -> (usize, Checked) {
+    let key = cache.key(client, &text);
+    if cache.has_passed(key) {
+        return (index, Checked::Allow);
+    }
+    let rails = &guard.rails.plan().input;
+    let checked = rails.check_asking(Subject::input(&text), ask, guard.on_rail_error, &guard.verdict).await;
+    if checked == Checked::Allow && !guard.verdict.has_failures() {
+        cache.remember(key);
+    }
+    (index, checked)
+}
+
 /// What rails that ask a model are given of a message: its content, then its other texts, a line each.
 fn asked_text(message: &RequestMessage<'_>) -> String {
     let mut text = message.content().into_owned();
@@ -296,8 +306,8 @@ fn asked_text(message: &RequestMessage<'_>) -> String {
 }
 
 /// What a client is known by where its own model and key answer for the rails.
-pub(super) fn client_of<'a>(headers: &'a HeaderMap, model: &'a str) -> [&'a [u8]; 4] {
-    let header = |name: &str| headers.get(name).map_or(&b""[..], |value| value.as_bytes());
-    [header("authorization"), header("api-key"), header("x-api-key"), model.as_bytes()]
+pub(super) fn client_of(headers: &HeaderMap, model: &str) -> Vec<Vec<u8>> {
+    let header = |name: &str| headers.get(name).map(|value| value.as_bytes().to_vec()).unwrap_or_default();
+    vec![header("authorization"), header("api-key"), header("x-api-key"), model.as_bytes().to_vec()]
 }
 

@@ -193,7 +193,7 @@ where
                 model.clone(),
                 settings.limits.reply_body,
             );
-            (AskContext::with_main(Arc::new(inner)), client_of(&parts.headers, &model).to_vec())
+            (AskContext::with_main(Arc::new(inner)), client_of(&parts.headers, &model))
         } else {
             (AskContext::default(), Vec::new())
         };

@@ -7,6 +7,7 @@ mod rail;
 mod regex;
 mod self_check;
 
+pub(crate) use rail::RAIL_TIMEOUT;
 pub use rail::{Ask, AskContext, CompileContext, Judge, PatternRail, Rail, Subject};
 
 /// Every built-in rail, alphabetic.

@@ -7,7 +7,7 @@ use futures_core::future::BoxFuture;
 use crate::{
     config::{FlowReference, RailsConfig},
     error::{Error, Fault},
-    llm::{Model, Models},
+    llm::{Model, Models, prompt::Prompts},
     pattern::{HoldProgram, Patterns},
     verdict::{Outcome, Place},
 };
@@ -34,6 +34,8 @@ pub struct CompileContext<'a> {
     pub config: &'a RailsConfig,
     /// The models that are configured or registered.
     pub models: &'a Models,
+    /// The prompts, with their templates and parsers.
+    pub(crate) prompts: &'a Arc<Prompts>,
     /// The flow, with its parameters, as `rails.*.flows` names it.
     pub flow: &'a FlowReference,
     /// Where it stands.

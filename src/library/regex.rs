@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{CompileContext, Judge, PatternRail, Rail};
 use crate::{
     error::Fault,
-    pattern::{HoldProgram, Patterns},
+    pattern::{HoldLimits, Patterns},
     verdict::Place,
 };
 
@@ -56,6 +56,6 @@ fn compile(context: &CompileContext<'_>) -> Result<Judge, Vec<Fault>> {
     let patterns = Patterns::compile(&options.patterns, options.case_insensitive).map_err(|errors| {
         errors.into_iter().map(|error| place(error.index, format!("the pattern cannot be compiled: {error}"))).collect::<Vec<_>>()
     })?;
-    let hold = HoldProgram::new(&patterns).map_err(|error| vec![place(error.index, error.to_string())])?;
+    let hold = patterns.hold_program(HoldLimits::default());
     Ok(Judge::Patterns(Arc::new(PatternRail { patterns, hold: Arc::new(hold) })))
 }

@@ -5,8 +5,13 @@ use std::sync::Arc;
 use super::plan::Plan;
 use crate::{
     config::RailsConfig,
-    error::Result,
-    llm::{Model, Models},
+    error::{ConfigError, Fault, Result},
+    http::Client,
+    llm::{
+        Model, Models, OutputParsers,
+        prompt::{PromptSettings, Prompts},
+        template::Templates,
+    },
 };
 
 /// The rails of a configuration, with their models. Cheap to clone, safe to use from many tasks.
@@ -84,9 +89,46 @@ impl LlmRailsBuilder {
     ///
     /// As [`LlmRails::new`].
     pub fn build(self) -> Result<LlmRails> {
-        let models = Models::new(&self.config.models, self.models)?;
-        let plan = Plan::compile(&self.config, &models)?;
+        let mut models = Models::default();
+        for (kind, model) in self.models {
+            models.insert(kind, model);
+        }
+        let mut faults = Vec::new();
+        let environment = |name: &str| std::env::var(name).ok();
+        if let Err(error) = models.add_configured(&self.config.models, &Client::default(), &environment) {
+            faults.extend(error.faults);
+        }
+        for (file, text) in self.config.colang.iter().filter(|(_, text)| holds_statements(text)) {
+            let _ = text;
+            let fault = Fault::new("this version runs library rails only: Colang files are not read yet");
+            faults.push(if file.is_empty() { fault } else { fault.in_file(file) });
+        }
+        let prompts = Arc::new(Prompts::new(prompt_settings(&self.config), Templates::new(), OutputParsers::new()));
+        let plan = match Plan::compile(&self.config, &models, &prompts) {
+            Ok(plan) if faults.is_empty() => plan,
+            Ok(_) => return Err(ConfigError { faults }.into()),
+            Err(error) => {
+                faults.extend(error.faults);
+                return Err(ConfigError { faults }.into());
+            }
+        };
         let has_main = models.get("main").is_some();
         Ok(LlmRails { inner: Arc::new(Inner { config: self.config, plan, has_main }) })
+    }
+}
+
+/// Whether a Colang file says anything beside comments.
+fn holds_statements(text: &str) -> bool {
+    text.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+fn prompt_settings(config: &RailsConfig) -> PromptSettings {
+    let general = config.instructions.iter().find(|instruction| instruction.kind == "general");
+    PromptSettings {
+        prompts: config.prompts.clone(),
+        models: config.models.clone(),
+        prompting_mode: Some(config.prompting_mode.clone()),
+        general_instructions: general.map(|instruction| instruction.content.clone()).unwrap_or_default(),
+        sample_conversation: config.sample_conversation.clone(),
     }
 }

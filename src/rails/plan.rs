@@ -6,7 +6,7 @@ use crate::{
     config::{RailsConfig, StreamingConfig},
     error::{ConfigError, Fault},
     library::{self, CompileContext, Judge, PatternRail, RAIL_TIMEOUT},
-    llm::Models,
+    llm::{Models, prompt::Prompts},
     verdict::Place,
 };
 
@@ -56,15 +56,15 @@ impl Plan {
     /// # Errors
     ///
     /// All that is missing or wrong: unknown flows, patterns that do not compile, prompts and models that are not there.
-    pub(crate) fn compile(config: &RailsConfig, models: &Models) -> Result<Self, ConfigError> {
+    pub(crate) fn compile(config: &RailsConfig, models: &Models, prompts: &Arc<Prompts>) -> Result<Self, ConfigError> {
         let mut faults = Vec::new();
         let rails = &config.rails;
         let input = RailSet {
-            rails: compile_all(config, models, Place::Input, &mut faults),
+            rails: compile_all(config, models, prompts, Place::Input, &mut faults),
             parallel: rails.input.parallel,
         };
         let output = RailSet {
-            rails: compile_all(config, models, Place::Output, &mut faults),
+            rails: compile_all(config, models, prompts, Place::Output, &mut faults),
             parallel: rails.output.parallel,
         };
         if faults.is_empty() {
@@ -76,7 +76,13 @@ impl Plan {
     }
 }
 
-fn compile_all(config: &RailsConfig, models: &Models, place: Place, faults: &mut Vec<Fault>) -> Vec<CompiledRail> {
+fn compile_all(
+    config: &RailsConfig,
+    models: &Models,
+    prompts: &Arc<Prompts>,
+    place: Place,
+    faults: &mut Vec<Fault>,
+) -> Vec<CompiledRail> {
     let flows = match place {
         Place::Output => &config.rails.output.flows,
         _ => &config.rails.input.flows,
@@ -95,7 +101,7 @@ fn compile_all(config: &RailsConfig, models: &Models, place: Place, faults: &mut
             faults.push(config.rails.flow_fault(place, flow, message));
             continue;
         }
-        match (rail.compile)(&CompileContext { config, models, flow, place }) {
+        match (rail.compile)(&CompileContext { config, models, prompts, flow, place }) {
             Ok(judge) => {
                 let fingerprint = match &judge {
                     Judge::Patterns(_) => String::new(),

@@ -79,6 +79,11 @@ impl Prompts {
         &self.templates
     }
 
+    /// Whether there is a parser of this name.
+    pub(crate) fn has_parser(&self, name: &str) -> bool {
+        self.parsers.contains(name)
+    }
+
     /// The prompt of `task`.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! [`from_config`] makes a [`Model`] of an entry of `models:`. A provider that speaks the same protocol is one
 //! line in [`PROVIDERS`]; one that needs no defaults works by its `parameters.base_url` alone.
 
+mod bodies;
 mod body;
 mod chat;
 mod reply;
@@ -12,6 +13,8 @@ mod stream;
 mod tests;
 
 use std::sync::Arc;
+
+pub(crate) use bodies::ChatBodies;
 
 use self::settings::Settings;
 use super::Model;

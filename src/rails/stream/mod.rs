@@ -10,4 +10,4 @@
 mod tokens;
 mod track;
 
-pub(crate) use track::{Track, TrackPlan, Window};
+pub(crate) use track::{Stop, Track, TrackPlan};

@@ -6,7 +6,7 @@ use super::tokens::TokenCounter;
 use crate::{
     config::StreamingConfig,
     library::PatternRail,
-    pattern::{Hold, PatternError},
+    pattern::{Hold, SearchError},
     rails::plan::RailSet,
 };
 
@@ -46,7 +46,7 @@ impl TrackPlan {
             stream_first: streaming.and_then(|streaming| streaming.stream_first).unwrap_or(false),
         });
         let to_end = streaming.is_some_and(|streaming| !streaming.enabled)
-            || patterns.iter().any(|(_, patterns)| patterns.hold.needs_whole_text());
+            || patterns.iter().any(|(_, patterns)| patterns.hold.to_end().next().is_some());
         Self { patterns, windows, to_end }
     }
 
@@ -64,7 +64,7 @@ pub(crate) enum Stop {
     /// A match that may be in progress is longer than what the rail holds.
     Overflow { rail: usize },
     /// A pattern of the rail could not be searched for.
-    Failed { rail: usize, error: PatternError },
+    Failed { rail: usize, error: SearchError },
 }
 
 /// A piece of text to ask the asking rails about.
@@ -103,7 +103,7 @@ impl Track {
         let holds = if plan.to_end {
             Vec::new()
         } else {
-            plan.patterns.iter().map(|(_, patterns)| Hold::new(&patterns.hold)).collect()
+            plan.patterns.iter().map(|(_, patterns)| patterns.hold.start()).collect()
         };
         Self {
             plan: Arc::clone(plan),
