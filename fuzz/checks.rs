@@ -10,7 +10,7 @@ use tower_guardrails::{
 
 /// Strict JSON: what it takes, `serde_json` takes and decodes the same; a patched string reads back; the format's readers
 /// give places that lie in the body.
-pub fn strict_json(body: &[u8]) {
+pub(crate) fn strict_json(body: &[u8]) {
     let limits = JsonLimits::default();
     if let Ok(document) = Document::read(body, &limits) {
         assert_eq!(patch(body, &[]), body);
@@ -50,7 +50,7 @@ pub fn strict_json(body: &[u8]) {
 }
 
 /// Server-sent events: the same at any cut, and nothing of the input is lost. The first byte says how to cut.
-pub fn sse(input: &[u8]) {
+pub(crate) fn sse(input: &[u8]) {
     const LIMIT: usize = 256;
     let Some((step, input)) = input.split_first() else {
         return;

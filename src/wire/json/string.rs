@@ -1,5 +1,7 @@
 //! JSON strings: finding their end, decoding, encoding.
 
+use std::borrow::Cow;
+
 use super::{JsonError, JsonErrorKind};
 
 /// Where a string that begins at `start`, after its opening quote, ends: the offset of the closing quote, and whether
@@ -117,6 +119,31 @@ pub(super) fn decode(inside: &str) -> String {
     }
     decoded.push_str(inside.get(at..).unwrap_or_default());
     decoded
+}
+
+/// Decodes every good escape of `text`, which need not be JSON; all else stays. Borrowed where nothing changes.
+pub(crate) fn unescape_leniently(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let mut decoded = String::new();
+    let mut kept = 0;
+    let mut at = 0;
+    while let Some(length) = memchr::memchr(b'\\', bytes.get(at..).unwrap_or_default()) {
+        let start = at + length;
+        match escape(bytes, start) {
+            Ok((character, after)) => {
+                decoded.push_str(text.get(kept..start).unwrap_or_default());
+                decoded.push(character);
+                kept = after;
+                at = after;
+            }
+            Err(_) => at = start + 1,
+        }
+    }
+    if kept == 0 {
+        return Cow::Borrowed(text);
+    }
+    decoded.push_str(text.get(kept..).unwrap_or_default());
+    Cow::Owned(decoded)
 }
 
 /// Appends `text` as a JSON string token, quotes included.

@@ -91,6 +91,17 @@ fn depth_and_size_have_limits() {
 }
 
 #[test]
+fn escapes_are_decoded_in_what_is_no_json() {
+    for (text, plain) in [
+        (r#"{"a":"s\u0065cret\n"#, "{\"a\":\"secret\n"),
+        (r"\ud83d\ude00 \ud83d \x \", r"😀 \ud83d \x \"),
+        ("é", "é"),
+    ] {
+        assert_eq!(unescape_leniently(text), plain);
+    }
+}
+
+#[test]
 fn a_byte_order_mark_may_be_allowed() {
     let limits = JsonLimits {
         allow_byte_order_mark: true,

@@ -2,7 +2,7 @@
 
 use crate::wire::{
     JsonLimits,
-    json::{Document, Value},
+    json::{Document, Value, unescape_leniently},
     keys,
 };
 
@@ -44,27 +44,8 @@ fn is_broken_request(body: &[u8]) -> bool {
     let letters: Vec<u8> = body.iter().copied().filter(is_letter).collect();
     let text = String::from_utf8_lossy(&letters);
     let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
-    let text = keys::folded(&unescape(text));
+    let text = keys::folded(&unescape_leniently(text));
     let is_object =
         text.starts_with(['{', '\u{1e}']) || text.starts_with("/*") || text.starts_with("//");
     is_object && text.contains("messages") && text.contains("content")
-}
-
-/// Decodes `\u` escapes wherever they stand.
-fn unescape(text: &str) -> String {
-    let mut pieces = text.split("\\u");
-    let mut decoded = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let digits = piece
-            .get(..4)
-            .and_then(|digits| u32::from_str_radix(digits, 16).ok());
-        match digits.and_then(char::from_u32) {
-            Some(character) => {
-                decoded.push(character);
-                decoded.push_str(piece.get(4..).unwrap_or_default());
-            }
-            None => decoded.push_str(piece),
-        }
-    }
-    decoded
 }
