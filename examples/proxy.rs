@@ -36,7 +36,9 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
+        )
         .with_writer(std::io::stderr)
         .init();
     let arguments = arguments()?;
@@ -55,14 +57,25 @@ async fn main() -> Result<(), BoxError> {
     let guarded = layer.layer(inner);
 
     let listener = tokio::net::TcpListener::bind(arguments.listen).await?;
-    info!("guarding {upstream} by {} on http://{}", arguments.config.display(), listener.local_addr()?);
+    info!(
+        "guarding {upstream} by {} on http://{}",
+        arguments.config.display(),
+        listener.local_addr()?
+    );
     loop {
         let (connection, _) = listener.accept().await?;
         let _ = connection.set_nodelay(true);
-        let service = TowerToHyperService::new(tower::ServiceBuilder::new().layer_fn(LogVerdict).service(guarded.clone()));
+        let service = TowerToHyperService::new(
+            tower::ServiceBuilder::new()
+                .layer_fn(LogVerdict)
+                .service(guarded.clone()),
+        );
         tokio::spawn(async move {
             let server = auto::Builder::new(TokioExecutor::new());
-            if let Err(error) = server.serve_connection(TokioIo::new(connection), service).await {
+            if let Err(error) = server
+                .serve_connection(TokioIo::new(connection), service)
+                .await
+            {
                 tracing::debug!(%error, "a connection broke off");
             }
         });
@@ -76,10 +89,16 @@ async fn forward(
     mut request: Request<RequestBody<Incoming>>,
 ) -> Result<Response<Body>, BoxError> {
     if request.method() == http::Method::CONNECT {
-        return Ok(plain(StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not proxied"));
+        return Ok(plain(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "CONNECT is not proxied",
+        ));
     }
     let prefix = upstream.path().trim_end_matches('/');
-    let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", PathAndQuery::as_str);
     let mut parts = upstream.clone().into_parts();
     parts.path_and_query = Some(format!("{prefix}{path}").parse()?);
     *request.uri_mut() = Uri::from_parts(parts)?;
@@ -94,7 +113,10 @@ async fn forward(
         }
         Err(error) => {
             tracing::warn!(%error, "the upstream cannot be reached");
-            Ok(plain(StatusCode::BAD_GATEWAY, "the upstream cannot be reached"))
+            Ok(plain(
+                StatusCode::BAD_GATEWAY,
+                "the upstream cannot be reached",
+            ))
         }
     }
 }
@@ -108,7 +130,15 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    let always = ["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "upgrade"];
+    let always = [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "upgrade",
+    ];
     for name in named.iter().map(HeaderName::as_str).chain(always) {
         headers.remove(name);
     }
@@ -116,7 +146,11 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 fn plain(status: StatusCode, message: &'static str) -> Response<Body> {
-    let mut response = Response::new(Full::from(message).map_err(|never| match never {}).boxed_unsync());
+    let mut response = Response::new(
+        Full::from(message)
+            .map_err(|never| match never {})
+            .boxed_unsync(),
+    );
     *response.status_mut() = status;
     response
 }
@@ -134,7 +168,10 @@ where
     type Error = S::Error;
     type Future = std::pin::Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), S::Error>> {
+    fn poll_ready(
+        &mut self,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), S::Error>> {
         self.0.poll_ready(context)
     }
 
@@ -151,7 +188,9 @@ where
                     (Some(rail), _) => info!(%method, path, status, %rail, "blocked"),
                     (None, Some(why)) => info!(%method, path, status, why, "refused"),
                     (None, None) if verdict.is_final() => info!(%method, path, status, "allowed"),
-                    (None, None) => info!(%method, path, status, "allowed in, checked as it streams"),
+                    (None, None) => {
+                        info!(%method, path, status, "allowed in, checked as it streams")
+                    }
                 },
             }
             Ok(response)
@@ -160,7 +199,11 @@ where
 }
 
 fn arguments() -> Result<Arguments, BoxError> {
-    let mut found = Arguments { config: "examples/rails".into(), upstream: None, listen: ([127, 0, 0, 1], 8080).into() };
+    let mut found = Arguments {
+        config: "examples/rails".into(),
+        upstream: None,
+        listen: ([127, 0, 0, 1], 8080).into(),
+    };
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
         let mut value = || given.next().ok_or_else(|| format!("{name} needs a value"));
@@ -168,7 +211,12 @@ fn arguments() -> Result<Arguments, BoxError> {
             "--config" => found.config = value()?.into(),
             "--upstream" => found.upstream = Some(value()?.parse()?),
             "--listen" => found.listen = value()?.parse()?,
-            _ => return Err(format!("unknown argument {name}; known: --config DIR, --upstream URL, --listen ADDR").into()),
+            _ => {
+                return Err(format!(
+                    "unknown argument {name}; known: --config DIR, --upstream URL, --listen ADDR"
+                )
+                .into());
+            }
         }
     }
     Ok(found)

@@ -21,9 +21,9 @@ pub mod wire;
 
 pub use crate::{
     config::RailsConfig,
-    layer::GuardrailsLayer,
-    rails::{LlmRails, LlmRailsBuilder},
     error::{Error, Result},
+    layer::GuardrailsLayer,
     message::{Message, Role},
+    rails::{LlmRails, LlmRailsBuilder},
     verdict::GuardrailsVerdict,
 };

@@ -170,7 +170,10 @@ impl GuardrailsVerdict {
     /// Whether a rail failed, and the text passed or was blocked for that.
     pub fn has_failures(&self) -> bool {
         self.with(|record| {
-            record.rails.iter().any(|rail| matches!(rail.decision, Decision::FailedClosed | Decision::FailedOpen))
+            record
+                .rails
+                .iter()
+                .any(|rail| matches!(rail.decision, Decision::FailedClosed | Decision::FailedOpen))
         })
     }
 

@@ -34,9 +34,15 @@ fn script(last: &str) -> &'static str {
 }
 
 async fn answer(Json(request): Json<Value>) -> Response {
-    let last = request["messages"].as_array().and_then(|messages| messages.last());
-    let text = script(last.and_then(|message| message["content"].as_str()).unwrap_or(""));
-    let head = json!({"id": "chatcmpl-scripted", "created": 1_700_000_000, "model": request["model"]});
+    let last = request["messages"]
+        .as_array()
+        .and_then(|messages| messages.last());
+    let text = script(
+        last.and_then(|message| message["content"].as_str())
+            .unwrap_or(""),
+    );
+    let head =
+        json!({"id": "chatcmpl-scripted", "created": 1_700_000_000, "model": request["model"]});
     let with = |object: &str, choice: Value| {
         let mut body = head.clone();
         body["object"] = object.into();
@@ -49,10 +55,20 @@ async fn answer(Json(request): Json<Value>) -> Response {
         return Json(with("chat.completion", choice)).into_response();
     }
     let chunk = |delta: Value, finish: Value| {
-        with("chat.completion.chunk", json!({"index": 0, "delta": delta, "finish_reason": finish})).to_string()
+        with(
+            "chat.completion.chunk",
+            json!({"index": 0, "delta": delta, "finish_reason": finish}),
+        )
+        .to_string()
     };
-    let mut events = vec![chunk(json!({"role": "assistant", "content": ""}), Value::Null)];
-    events.extend(text.split_inclusive(' ').map(|word| chunk(json!({"content": word}), Value::Null)));
+    let mut events = vec![chunk(
+        json!({"role": "assistant", "content": ""}),
+        Value::Null,
+    )];
+    events.extend(
+        text.split_inclusive(' ')
+            .map(|word| chunk(json!({"content": word}), Value::Null)),
+    );
     events.push(chunk(json!({}), "stop".into()));
     events.push("[DONE]".to_owned());
     let events = stream::iter(events).then(|data| async {

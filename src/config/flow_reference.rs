@@ -45,7 +45,12 @@ impl FlowReference {
                 parameters.insert(key.to_owned(), unquote(value.trim()).to_owned());
             }
         }
-        Self { name: name.trim().to_owned(), parameters, text: text.to_owned(), place: Place::default() }
+        Self {
+            name: name.trim().to_owned(),
+            parameters,
+            text: text.to_owned(),
+            place: Place::default(),
+        }
     }
 }
 
@@ -73,7 +78,10 @@ fn split_outside_quotes(list: &str) -> Vec<&str> {
 }
 
 fn unquote(text: &str) -> &str {
-    let quoted = |quote: char| text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    let quoted = |quote: char| {
+        text.strip_prefix(quote)
+            .and_then(|rest| rest.strip_suffix(quote))
+    };
     quoted('"').or_else(|| quoted('\'')).unwrap_or(text)
 }
 
@@ -85,9 +93,22 @@ mod tests {
     fn both_spellings_of_parameters_are_read() {
         let flow = FlowReference::parse("check(a=x, b='y, z')");
         assert_eq!(flow.name, "check");
-        assert_eq!(flow.parameters.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>(), ["a=x", "b=y, z"]);
+        assert_eq!(
+            flow.parameters
+                .iter()
+                .map(|(k, v)| format!("{k}={v}"))
+                .collect::<Vec<_>>(),
+            ["a=x", "b=y, z"]
+        );
         let flow = FlowReference::parse("self check input $variant=\"strict\"");
-        assert_eq!((flow.name.as_str(), flow.parameters["variant"].as_str()), ("self check input", "strict"));
-        assert!(FlowReference::parse("regex check input").parameters.is_empty());
+        assert_eq!(
+            (flow.name.as_str(), flow.parameters["variant"].as_str()),
+            ("self check input", "strict")
+        );
+        assert!(
+            FlowReference::parse("regex check input")
+                .parameters
+                .is_empty()
+        );
     }
 }

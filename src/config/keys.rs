@@ -32,8 +32,16 @@ pub(super) const TOP: &[&str] = &[
 ];
 
 /// The sections under `rails`.
-pub(super) const RAILS: &[&str] =
-    &["config", "input", "output", "retrieval", "dialog", "actions", "tool_output", "tool_input"];
+pub(super) const RAILS: &[&str] = &[
+    "config",
+    "input",
+    "output",
+    "retrieval",
+    "dialog",
+    "actions",
+    "tool_output",
+    "tool_input",
+];
 
 /// The keys of a section under `rails`.
 pub(super) fn of_section(section: &str) -> &'static [&'static str] {
@@ -77,9 +85,25 @@ pub(super) const RAIL_SECTIONS: &[&str] = &[
 ];
 
 /// The keys of an entry of `models`.
-pub(super) const MODEL: &[&str] =
-    &["type", "engine", "model", "api_key_env_var", "parameters", "mode", "cache"];
+pub(super) const MODEL: &[&str] = &[
+    "type",
+    "engine",
+    "model",
+    "api_key_env_var",
+    "parameters",
+    "mode",
+    "cache",
+];
 
 /// The keys of an entry of `prompts`.
-pub(super) const PROMPT: &[&str] =
-    &["task", "content", "messages", "models", "output_parser", "max_length", "mode", "stop", "max_tokens"];
+pub(super) const PROMPT: &[&str] = &[
+    "task",
+    "content",
+    "messages",
+    "models",
+    "output_parser",
+    "max_length",
+    "mode",
+    "stop",
+    "max_tokens",
+];

@@ -160,7 +160,10 @@ impl RailsConfig {
 
     /// The first message of a bot intent.
     pub fn bot_message(&self, intent: &str) -> Option<&str> {
-        self.bot_messages.get(intent).and_then(|messages| messages.first()).map(String::as_str)
+        self.bot_messages
+            .get(intent)
+            .and_then(|messages| messages.first())
+            .map(String::as_str)
     }
 }
 
@@ -200,9 +203,17 @@ impl RailsConfigLoader {
     }
 
     fn build(self, found: load::Found) -> Result<RailsConfig> {
-        let mut reader = read::Reader { faults: found.faults, warnings: found.warnings, ..read::Reader::default() };
+        let mut reader = read::Reader {
+            faults: found.faults,
+            warnings: found.warnings,
+            ..read::Reader::default()
+        };
         let broken = !reader.faults.is_empty() && found.document.entries.is_empty();
-        let mut config = if broken { RailsConfig::default() } else { sections::read(&found.document, &mut reader) };
+        let mut config = if broken {
+            RailsConfig::default()
+        } else {
+            sections::read(&found.document, &mut reader)
+        };
         for file in found.python {
             let message = "Python is not run: register what this file defines in Rust, or serve it by an actions server";
             reader.warnings.push(Fault::new(message).in_file(file));
@@ -212,7 +223,9 @@ impl RailsConfigLoader {
             faults.append(&mut reader.warnings);
         }
         if !faults.is_empty() {
-            faults.sort_by(|one, other| (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column)));
+            faults.sort_by(|one, other| {
+                (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column))
+            });
             return Err(ConfigError { faults }.into());
         }
         config.colang = found.colang;

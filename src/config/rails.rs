@@ -64,7 +64,12 @@ pub struct StreamingConfig {
 
 impl Default for StreamingConfig {
     fn default() -> Self {
-        Self { enabled: false, chunk_size: 200, context_size: 50, stream_first: None }
+        Self {
+            enabled: false,
+            chunk_size: 200,
+            context_size: 50,
+            stream_first: None,
+        }
     }
 }
 
@@ -75,7 +80,12 @@ impl Rails {
     ///
     /// Where the section is not of the type, with its place.
     pub(crate) fn section<T: DeserializeOwned + Default>(&self, name: &str) -> Result<T, Fault> {
-        let Some(node) = self.config.as_ref().and_then(Node::as_map).and_then(|sections| sections.get(name)) else {
+        let Some(node) = self
+            .config
+            .as_ref()
+            .and_then(Node::as_map)
+            .and_then(|sections| sections.get(name))
+        else {
             return Ok(T::default());
         };
         serde_yaml::from_value(node.to_yaml())
@@ -92,7 +102,12 @@ impl Rails {
     }
 
     /// A fault at a line of `rails.*.flows`.
-    pub(crate) fn flow_fault(&self, place: Place, flow: &FlowReference, message: impl std::fmt::Display) -> Fault {
+    pub(crate) fn flow_fault(
+        &self,
+        place: Place,
+        flow: &FlowReference,
+        message: impl std::fmt::Display,
+    ) -> Fault {
         let section = match place {
             Place::Input => "input",
             Place::Output => "output",
@@ -100,6 +115,7 @@ impl Rails {
             Place::ToolInput => "tool_input",
             Place::ToolOutput => "tool_output",
         };
-        flow.place.fault(format!("rails.{section}.flows: {message}"))
+        flow.place
+            .fault(format!("rails.{section}.flows: {message}"))
     }
 }

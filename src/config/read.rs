@@ -14,7 +14,10 @@ pub(super) struct Reader {
 
 impl Reader {
     fn wrong<T>(&mut self, node: &Node, path: &str, wanted: &str) -> Option<T> {
-        self.faults.push(node.place.fault(format!("{path}: {wanted} is expected, not {}", node.kind_name())));
+        self.faults.push(node.place.fault(format!(
+            "{path}: {wanted} is expected, not {}",
+            node.kind_name()
+        )));
         None
     }
 
@@ -69,14 +72,19 @@ impl Reader {
     pub(super) fn integer(&mut self, node: &Node, path: &str, least: i64) -> Option<i64> {
         let value = match &node.kind {
             NodeKind::Int(value) => Some(*value),
-            NodeKind::Float(value) if value.fract() == 0.0 && value.abs() < 1e15 => format!("{value:.0}").parse().ok(),
+            NodeKind::Float(value) if value.fract() == 0.0 && value.abs() < 1e15 => {
+                format!("{value:.0}").parse().ok()
+            }
             NodeKind::Text(text) => text.trim().parse().ok(),
             _ => None,
         };
         match value {
             None => self.wrong(node, path, "a whole number"),
             Some(value) if value < least => {
-                self.faults.push(node.place.fault(format!("{path}: {value} is less than {least}")));
+                self.faults.push(
+                    node.place
+                        .fault(format!("{path}: {value} is less than {least}")),
+                );
                 None
             }
             value => value,
@@ -96,7 +104,11 @@ impl Reader {
     /// A list of texts.
     pub(super) fn texts(&mut self, node: &Node, path: &str) -> Option<Vec<String>> {
         let list = self.list(node, path)?;
-        Some(list.iter().filter_map(|item| self.text(item, path)).collect())
+        Some(
+            list.iter()
+                .filter_map(|item| self.text(item, path))
+                .collect(),
+        )
     }
 
     /// Warns of keys that are not known. Those under `rails` are kept apart, too.
@@ -105,12 +117,18 @@ impl Reader {
             if known.contains(&key.name.as_str()) {
                 continue;
             }
-            let full = if path.is_empty() { key.name.clone() } else { format!("{path}.{}", key.name) };
+            let full = if path.is_empty() {
+                key.name.clone()
+            } else {
+                format!("{path}.{}", key.name)
+            };
             let hint = match super::suggest(&key.name, known.iter().copied()) {
                 Some(close) => format!("; did you mean `{close}`?"),
                 None => String::new(),
             };
-            let fault = key.place.fault(format!("the key `{full}` is not known{hint}"));
+            let fault = key
+                .place
+                .fault(format!("the key `{full}` is not known{hint}"));
             if path == "rails" || path.starts_with("rails.") {
                 self.unknown_rails_keys.push(fault.clone());
             }

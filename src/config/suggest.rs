@@ -15,7 +15,11 @@ pub(crate) fn suggest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) 
 /// The Damerau-Levenshtein distance (swaps of neighbours count one), or more than `limit`.
 fn distance(one: &str, other: &str, limit: usize) -> usize {
     let one: Vec<char> = one.chars().flat_map(char::to_lowercase).take(128).collect();
-    let other: Vec<char> = other.chars().flat_map(char::to_lowercase).take(128).collect();
+    let other: Vec<char> = other
+        .chars()
+        .flat_map(char::to_lowercase)
+        .take(128)
+        .collect();
     if one.len().abs_diff(other.len()) > limit {
         return limit + 1;
     }

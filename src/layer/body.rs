@@ -43,25 +43,37 @@ impl<B: Body> Rest<B> {
 impl<B> RequestBody<B> {
     /// A body that was read whole.
     pub(super) fn read(bytes: Bytes) -> Self {
-        Self { read: Some(bytes).filter(|bytes| !bytes.is_empty()), rest: Rest::Nothing }
+        Self {
+            read: Some(bytes).filter(|bytes| !bytes.is_empty()),
+            rest: Rest::Nothing,
+        }
     }
 
     /// A body of which `read` was read before it turned out to be none of the layer's concern.
     pub(super) fn partly_read(read: Bytes, rest: Option<Pin<Box<B>>>) -> Self {
         let rest = rest.map_or(Rest::Nothing, Rest::PartlyRead);
-        Self { read: Some(read).filter(|bytes| !bytes.is_empty()), rest }
+        Self {
+            read: Some(read).filter(|bytes| !bytes.is_empty()),
+            rest,
+        }
     }
 
     /// A body that was not read.
     pub(super) fn untouched(body: B) -> Self {
-        Self { read: None, rest: Rest::Untouched(body) }
+        Self {
+            read: None,
+            rest: Rest::Untouched(body),
+        }
     }
 }
 
 impl<B> fmt::Debug for RequestBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let read = self.read.as_ref().map_or(0, Bytes::len);
-        f.debug_struct("RequestBody").field("read", &read).field("has_rest", &!matches!(self.rest, Rest::Nothing)).finish()
+        f.debug_struct("RequestBody")
+            .field("read", &read)
+            .field("has_rest", &!matches!(self.rest, Rest::Nothing))
+            .finish()
     }
 }
 
@@ -95,7 +107,10 @@ where
 
     fn size_hint(&self) -> SizeHint {
         let read = self.read.as_ref().map_or(0, Bytes::len) as u64;
-        let rest = self.rest.body().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
+        let rest = self
+            .rest
+            .body()
+            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower().saturating_add(read));
         if let Some(upper) = rest.upper() {
@@ -121,15 +136,21 @@ enum Kind<B> {
 
 impl<B> ResponseBody<B> {
     pub(super) fn untouched(body: B) -> Self {
-        Self { kind: Kind::Untouched(body) }
+        Self {
+            kind: Kind::Untouched(body),
+        }
     }
 
     pub(super) fn whole(bytes: Bytes) -> Self {
-        Self { kind: Kind::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())) }
+        Self {
+            kind: Kind::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
+        }
     }
 
     pub(super) fn streamed(body: StreamedBody<B>) -> Self {
-        Self { kind: Kind::Streamed(Box::new(body)) }
+        Self {
+            kind: Kind::Streamed(Box::new(body)),
+        }
     }
 }
 
@@ -160,8 +181,12 @@ where
                 let frame = ready!(body.poll_frame(context));
                 Poll::Ready(frame.map(into_bytes))
             }
-            KindProjection::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            KindProjection::Streamed(body) => body.poll_bytes(context).map(|bytes| bytes.map(|bytes| bytes.map(Frame::data))),
+            KindProjection::Whole(bytes) => {
+                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+            }
+            KindProjection::Streamed(body) => body
+                .poll_bytes(context)
+                .map(|bytes| bytes.map(|bytes| bytes.map(Frame::data))),
         }
     }
 
@@ -182,7 +207,9 @@ where
     }
 }
 
-fn into_bytes<D: Buf, E: Into<BoxError>>(frame: Result<Frame<D>, E>) -> Result<Frame<Bytes>, BoxError> {
+fn into_bytes<D: Buf, E: Into<BoxError>>(
+    frame: Result<Frame<D>, E>,
+) -> Result<Frame<Bytes>, BoxError> {
     match frame {
         Ok(frame) => Ok(frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))),
         Err(error) => Err(error.into()),

@@ -28,13 +28,20 @@ pub(super) struct Key([u8; 32]);
 impl VerdictCache {
     /// An empty memory of rails that are described by `salt`.
     pub(super) fn new(salt: &str) -> Self {
-        Self { salt: salt.into(), passed: Arc::new(Mutex::new(LruCache::new(CAPACITY))) }
+        Self {
+            salt: salt.into(),
+            passed: Arc::new(Mutex::new(LruCache::new(CAPACITY))),
+        }
     }
 
     /// The key of `text`, for a client described by `client`.
     pub(super) fn key(&self, client: &[Vec<u8>], text: &str) -> Key {
         let mut hash = Sha256::new();
-        for part in client.iter().map(Vec::as_slice).chain([self.salt.as_bytes(), text.as_bytes()]) {
+        for part in client
+            .iter()
+            .map(Vec::as_slice)
+            .chain([self.salt.as_bytes(), text.as_bytes()])
+        {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
@@ -43,12 +50,19 @@ impl VerdictCache {
 
     /// Whether the text passed before.
     pub(super) fn has_passed(&self, key: Key) -> bool {
-        self.passed.lock().unwrap_or_else(PoisonError::into_inner).get(&key.0).is_some()
+        self.passed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key.0)
+            .is_some()
     }
 
     /// Remembers that the text passed.
     pub(super) fn remember(&self, key: Key) {
-        self.passed.lock().unwrap_or_else(PoisonError::into_inner).put(key.0, ());
+        self.passed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .put(key.0, ());
     }
 }
 
@@ -59,7 +73,8 @@ mod tests {
     #[test]
     fn a_text_is_remembered_for_its_client_only() {
         let cache = VerdictCache::new("rails");
-        let client = |key: &str, model: &str| vec![key.as_bytes().to_vec(), model.as_bytes().to_vec()];
+        let client =
+            |key: &str, model: &str| vec![key.as_bytes().to_vec(), model.as_bytes().to_vec()];
         cache.remember(cache.key(&client("key a", "model"), "hello"));
         assert!(cache.has_passed(cache.key(&client("key a", "model"), "hello")));
         assert!(!cache.has_passed(cache.key(&client("key b", "model"), "hello")));

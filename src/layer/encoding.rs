@@ -46,9 +46,16 @@ impl Coding {
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, CodingError> {
         let mut coding = Self::Identity;
         for value in headers.get_all(header::CONTENT_ENCODING) {
-            let text = value.to_str().map_err(|_| CodingError::Unknown("(not ASCII)".to_owned()))?;
-            for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-                let found = Self::named(name).ok_or_else(|| CodingError::Unknown(text.to_owned()))?;
+            let text = value
+                .to_str()
+                .map_err(|_| CodingError::Unknown("(not ASCII)".to_owned()))?;
+            for name in text
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+            {
+                let found =
+                    Self::named(name).ok_or_else(|| CodingError::Unknown(text.to_owned()))?;
                 match (coding, found) {
                     (_, Self::Identity) => {}
                     (Self::Identity, found) => coding = found,
@@ -68,7 +75,10 @@ impl Coding {
             ("br", Self::Brotli),
             ("zstd", Self::Zstd),
         ];
-        known.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, coding)| *coding)
+        known
+            .iter()
+            .find(|(known, _)| name.eq_ignore_ascii_case(known))
+            .map(|(_, coding)| *coding)
     }
 }
 
@@ -81,7 +91,10 @@ pub(super) fn ask_for_readable(headers: &mut HeaderMap) {
         let Ok(text) = value.to_str() else { continue };
         for item in text.split(',').map(str::trim) {
             let name = item.split(';').next().unwrap_or(item).trim();
-            if READABLE.iter().any(|readable| name.eq_ignore_ascii_case(readable)) {
+            if READABLE
+                .iter()
+                .any(|readable| name.eq_ignore_ascii_case(readable))
+            {
                 kept.push(item.to_owned());
             }
         }
@@ -89,7 +102,11 @@ pub(super) fn ask_for_readable(headers: &mut HeaderMap) {
     if !asked {
         return;
     }
-    let value = if kept.is_empty() { "identity".to_owned() } else { kept.join(", ") };
+    let value = if kept.is_empty() {
+        "identity".to_owned()
+    } else {
+        kept.join(", ")
+    };
     if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(header::ACCEPT_ENCODING, value);
     }
@@ -117,7 +134,9 @@ enum State {
 
 impl std::fmt::Debug for Decoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Decoder").field("coding", &self.coding).finish_non_exhaustive()
+        f.debug_struct("Decoder")
+            .field("coding", &self.coding)
+            .finish_non_exhaustive()
     }
 }
 
@@ -155,7 +174,11 @@ impl Decoder {
     ///
     /// Where the coding's decoder cannot be made.
     pub(super) fn new(coding: Coding, limit: usize) -> Result<Self, CodingError> {
-        let sink = Sink { bytes: Vec::new(), total: 0, limit };
+        let sink = Sink {
+            bytes: Vec::new(),
+            total: 0,
+            limit,
+        };
         let state = match coding {
             Coding::Identity => State::Identity(sink),
             Coding::Gzip => State::Gzip(Box::new(MultiGzDecoder::new(sink))),
@@ -165,11 +188,17 @@ impl Decoder {
                 let mut decoder = zstd::stream::write::Decoder::new(sink)
                     .map_err(|source| CodingError::Invalid { coding, source })?;
                 // A window of 8 MiB is what the HTTP coding allows (RFC 9659).
-                decoder.window_log_max(23).map_err(|source| CodingError::Invalid { coding, source })?;
+                decoder
+                    .window_log_max(23)
+                    .map_err(|source| CodingError::Invalid { coding, source })?;
                 State::Zstd(Box::new(decoder))
             }
         };
-        Ok(Self { coding, state, each_piece: false })
+        Ok(Self {
+            coding,
+            state,
+            each_piece: false,
+        })
     }
 
     /// A decoder of a stream without an end, each piece of which decodes to at most `limit` bytes.
@@ -178,7 +207,10 @@ impl Decoder {
     ///
     /// Where the coding's decoder cannot be made.
     pub(super) fn streaming(coding: Coding, limit: usize) -> Result<Self, CodingError> {
-        Ok(Self { each_piece: true, ..Self::new(coding, limit)? })
+        Ok(Self {
+            each_piece: true,
+            ..Self::new(coding, limit)?
+        })
     }
 
     /// Decodes the next piece and appends what it yields to `out`.
@@ -223,11 +255,16 @@ impl Decoder {
             State::Broken => Err(io::ErrorKind::InvalidData.into()),
             State::DeflateStart(start, _) => {
                 start.extend_from_slice(piece);
-                let [first, second, ..] = start[..] else { return Ok(()) };
-                let State::DeflateStart(start, sink) = std::mem::replace(&mut self.state, State::Broken) else {
+                let [first, second, ..] = start[..] else {
                     return Ok(());
                 };
-                let is_zlib = first & 0x0f == 8 && (u16::from(first) << 8 | u16::from(second)) % 31 == 0;
+                let State::DeflateStart(start, sink) =
+                    std::mem::replace(&mut self.state, State::Broken)
+                else {
+                    return Ok(());
+                };
+                let is_zlib =
+                    first & 0x0f == 8 && (u16::from(first) << 8 | u16::from(second)) % 31 == 0;
                 self.state = if is_zlib {
                     State::Zlib(Box::new(ZlibDecoder::new(sink)))
                 } else {
@@ -276,7 +313,10 @@ impl Decoder {
         if limit.0 > limit.1 {
             CodingError::TooLarge { limit: limit.1 }
         } else {
-            CodingError::Invalid { coding: self.coding, source }
+            CodingError::Invalid {
+                coding: self.coding,
+                source,
+            }
         }
     }
 }
@@ -329,9 +369,15 @@ mod tests {
     #[test]
     fn a_bomb_stops_at_the_limit() {
         let bomb = gzip(&vec![b' '; 10 << 20]);
-        assert!(matches!(decode(Coding::Gzip, &bomb, 1 << 20), Err(CodingError::TooLarge { .. })));
+        assert!(matches!(
+            decode(Coding::Gzip, &bomb, 1 << 20),
+            Err(CodingError::TooLarge { .. })
+        ));
         let bomb = zstd::encode_all(&vec![b' '; 10 << 20][..], 3).unwrap();
-        assert!(matches!(decode(Coding::Zstd, &bomb, 1 << 20), Err(CodingError::TooLarge { .. })));
+        assert!(matches!(
+            decode(Coding::Zstd, &bomb, 1 << 20),
+            Err(CodingError::TooLarge { .. })
+        ));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use bytes::{Bytes, BytesMut};
 use super::{
     guard::{Guard, Halt, Refused},
     policy::{BlockResponse, Blocked},
-    tracks::{JUNK, JUNK_UNESCAPED, Job, Need, Ticket, Tracks},
+    tracks::{ASIDES, JUNK, JUNK_UNESCAPED, Job, Need, Ticket, Tracks},
     whole::{REMOVED, Resolved, Whole, first_significant, starts_like_json},
 };
 use crate::{
@@ -113,7 +113,8 @@ impl Events {
         if self.out.is_empty() {
             return Some(first);
         }
-        let mut together = BytesMut::with_capacity(first.len() + self.out.iter().map(Bytes::len).sum::<usize>());
+        let mut together =
+            BytesMut::with_capacity(first.len() + self.out.iter().map(Bytes::len).sum::<usize>());
         together.extend_from_slice(&first);
         for piece in self.out.drain(..) {
             together.extend_from_slice(&piece);
@@ -169,12 +170,18 @@ impl Events {
         if let Framing::Collecting(body) = &self.framing
             && body.len() > self.guard.limits.reply_body
         {
-            self.fail("reply_too_large", "the reply is larger than the guardrails read");
+            self.fail(
+                "reply_too_large",
+                "the reply is larger than the guardrails read",
+            );
         }
         self.read_events();
         self.release();
         if self.queued_bytes > self.guard.limits.held_stream {
-            self.fail("held_too_much", "more of the reply waits for the guardrails than they hold");
+            self.fail(
+                "held_too_much",
+                "more of the reply waits for the guardrails than they hold",
+            );
         }
         self.spent += started.elapsed();
     }
@@ -187,7 +194,10 @@ impl Events {
         match &mut self.framing {
             Framing::Start(rest) => {
                 let rest = std::mem::take(rest);
-                self.enqueue(Queued { raw: rest.into(), ..Queued::default() });
+                self.enqueue(Queued {
+                    raw: rest.into(),
+                    ..Queued::default()
+                });
             }
             Framing::Events(reader) => {
                 reader.finish();
@@ -244,29 +254,53 @@ impl Events {
 
     fn read_events(&mut self) {
         while self.state == State::Reading {
-            let Framing::Events(reader) = &mut self.framing else { return };
+            let Framing::Events(reader) = &mut self.framing else {
+                return;
+            };
             match reader.next() {
                 None => return,
                 Some(Ok(event)) => self.read_event(event),
                 Some(Err(error)) => {
                     tracing::warn!(%error, "an event of a guarded stream cannot be read");
-                    self.fail("stream_event_too_large", "an event of the reply is larger than the guardrails read");
+                    self.fail(
+                        "stream_event_too_large",
+                        "an event of the reply is larger than the guardrails read",
+                    );
                 }
             }
         }
     }
 
     fn read_event(&mut self, event: SseEvent) {
-        let mut queued = Queued { raw: event.raw, ..Queued::default() };
-        if !event.other_text.is_empty() && !self.take_text(JUNK, &String::from_utf8_lossy(&event.other_text), &mut queued.needs) {
-            return;
+        let mut queued = Queued {
+            raw: event.raw,
+            ..Queued::default()
+        };
+        let name = event.event.as_deref().unwrap_or_default();
+        for aside in [name, &event.other_text] {
+            let line = format!("{}\n", String::from_utf8_lossy(aside));
+            if !aside.is_empty() && !self.take_text(ASIDES, &line, &mut queued.needs) {
+                return;
+            }
         }
-        let Some(data) = event.data else { return self.enqueue(queued) };
-        match self.guard.format.read_event(&data, &self.guard.json_limits()) {
+        let Some(data) = event.data else {
+            return self.enqueue(queued);
+        };
+        match self
+            .guard
+            .format
+            .read_event(&data, &self.guard.json_limits())
+        {
             Ok(texts) => {
                 if texts.kind == EventKind::Done {
                     // What follows the end is none of the client's.
                     return self.end_input(queued.raw);
+                }
+                if texts.ambiguous {
+                    // One client reads the first of two keys, another the last: no track follows both.
+                    let message =
+                        "an event of the reply has keys that stand twice or in another letter case";
+                    return self.fail("unreadable_reply", message);
                 }
                 if self.head == StreamHead::default() {
                     self.head = texts.head.into_owned();
@@ -318,13 +352,17 @@ impl Events {
     }
 
     /// Appends a text to its track; false where the stream has ended by it.
-    fn take_text(&mut self, channel: crate::wire::Channel, text: &str, needs: &mut Vec<Need>) -> bool {
+    fn take_text(
+        &mut self,
+        channel: crate::wire::Channel,
+        text: &str,
+        needs: &mut Vec<Need>,
+    ) -> bool {
         if channel.choice.is_some_and(|choice| self.is_blocked(choice)) {
             return true;
         }
-        match self.tracks.push(channel, text) {
-            Ok(need) => needs.extend(need),
-            Err(halt) => self.halt(halt),
+        if let Err(halt) = self.tracks.push(channel, text, needs) {
+            self.halt(halt);
         }
         self.state == State::Reading
     }
@@ -337,7 +375,11 @@ impl Events {
                 return;
             }
         }
-        self.enqueue(Queued { raw, last: true, ..Queued::default() });
+        self.enqueue(Queued {
+            raw,
+            last: true,
+            ..Queued::default()
+        });
         self.state = State::Settling;
     }
 
@@ -349,7 +391,10 @@ impl Events {
         // What was cleared before it still leaves.
         self.release();
         match halt.choice {
-            _ if halt.blocked.failed => self.fail("rail_execution_failure", "a guardrail could not judge the reply"),
+            _ if halt.blocked.failed => self.fail(
+                "rail_execution_failure",
+                "a guardrail could not judge the reply",
+            ),
             Some(choice) if matches!(self.guard.block_response, BlockResponse::Refusal) => {
                 self.block_choice(choice, &halt.blocked);
             }
@@ -365,14 +410,20 @@ impl Events {
         choice.blocked = true;
         let begun = choice.begun;
         self.tracks.abandon(index);
-        let refusal = self.guard.format.refuse_choice_event(&self.head, index, begun, &blocked.message);
+        let refusal =
+            self.guard
+                .format
+                .refuse_choice_event(&self.head, index, begun, &blocked.message);
         if self.guard.facts.choices.unwrap_or(1) <= 1 {
             self.queue.clear();
             self.out.push_back(refusal);
             return self.end_with_mark();
         }
         self.drop_blocked();
-        self.enqueue(Queued { raw: refusal, ..Queued::default() });
+        self.enqueue(Queued {
+            raw: refusal,
+            ..Queued::default()
+        });
     }
 
     fn block_all(&mut self, blocked: &Blocked) {
@@ -384,12 +435,21 @@ impl Events {
             for choice in std::mem::take(&mut self.choices) {
                 if !choice.blocked {
                     let message = &blocked.message;
-                    let refusal = self.guard.format.refuse_choice_event(&self.head, choice.index, choice.begun, message);
+                    let refusal = self.guard.format.refuse_choice_event(
+                        &self.head,
+                        choice.index,
+                        choice.begun,
+                        message,
+                    );
                     self.out.push_back(refusal);
                 }
             }
         } else {
-            self.out.push_back(self.guard.format.error_event("content_filter", &blocked.message));
+            self.out.push_back(
+                self.guard
+                    .format
+                    .error_event("content_filter", &blocked.message),
+            );
         }
         self.end_with_mark();
     }
@@ -401,7 +461,8 @@ impl Events {
         }
         self.guard.verdict.refuse(message);
         self.queue.clear();
-        self.out.push_back(self.guard.format.error_event(code, message));
+        self.out
+            .push_back(self.guard.format.error_event(code, message));
         self.end_with_mark();
     }
 
@@ -419,17 +480,27 @@ impl Events {
 
     /// Takes the blocked choices out of the events that wait.
     fn drop_blocked(&mut self) {
-        let blocked: Vec<u32> = self.choices.iter().filter(|choice| choice.blocked).map(|choice| choice.index).collect();
+        let blocked: Vec<u32> = self
+            .choices
+            .iter()
+            .filter(|choice| choice.blocked)
+            .map(|choice| choice.index)
+            .collect();
         let is_blocked = |index: u32| blocked.contains(&index);
         let tracks = &self.tracks;
-        self.queue.retain_mut(|queued| keep_unblocked(queued, tracks, &is_blocked));
+        self.queue
+            .retain_mut(|queued| keep_unblocked(queued, tracks, &is_blocked));
         self.queued_bytes = self.queue.iter().map(|queued| queued.raw.len()).sum();
     }
 
     fn enqueue(&mut self, mut queued: Queued) {
         if self.choices.iter().any(|choice| choice.blocked) {
             let choices = &self.choices;
-            let is_blocked = |index: u32| choices.iter().any(|choice| choice.index == index && choice.blocked);
+            let is_blocked = |index: u32| {
+                choices
+                    .iter()
+                    .any(|choice| choice.index == index && choice.blocked)
+            };
             if !keep_unblocked(&mut queued, &self.tracks, &is_blocked) {
                 return;
             }
@@ -444,13 +515,17 @@ impl Events {
             return;
         }
         while let Some(front) = self.queue.front() {
-            if !front.needs.iter().all(|need| self.tracks.is_cleared(*need)) || (front.last && !self.tracks.is_settled()) {
+            if !front.needs.iter().all(|need| self.tracks.is_cleared(*need))
+                || (front.last && !self.tracks.is_settled())
+            {
                 return;
             }
             if front.last && matches!(self.framing, Framing::Whole(_)) {
                 return self.release_whole();
             }
-            let Some(front) = self.queue.pop_front() else { return };
+            let Some(front) = self.queue.pop_front() else {
+                return;
+            };
             self.queued_bytes = self.queued_bytes.saturating_sub(front.raw.len());
             for choice in &front.choices {
                 self.choice(choice.index).begun = true;
@@ -465,7 +540,11 @@ impl Events {
     }
 
     fn release_whole(&mut self) {
-        let Framing::Whole(whole) = std::mem::replace(&mut self.framing, Framing::Start(Vec::new())) else { return };
+        let Framing::Whole(whole) =
+            std::mem::replace(&mut self.framing, Framing::Start(Vec::new()))
+        else {
+            return;
+        };
         if !whole.is_settled() {
             self.framing = Framing::Whole(whole);
             return;
@@ -476,23 +555,35 @@ impl Events {
             Resolved::Untouched => self.out.push_back(body),
             Resolved::Edited(body) => self.out.push_back(body),
             Resolved::Refused(Refused::Blocked(blocked)) if blocked.failed => {
-                return self.fail("rail_execution_failure", "a guardrail could not judge the reply");
+                return self.fail(
+                    "rail_execution_failure",
+                    "a guardrail could not judge the reply",
+                );
             }
             Resolved::Refused(Refused::Blocked(blocked)) => return self.block_all(&blocked),
-            Resolved::Refused(Refused::Unreadable { code, message }) => return self.fail(code, &message),
+            Resolved::Refused(Refused::Unreadable { code, message }) => {
+                return self.fail(code, &message);
+            }
         }
         self.end();
     }
 
     fn is_blocked(&self, index: u32) -> bool {
-        self.choices.iter().any(|choice| choice.index == index && choice.blocked)
+        self.choices
+            .iter()
+            .any(|choice| choice.index == index && choice.blocked)
     }
 
     fn choice(&mut self, index: u32) -> &mut Choice {
         let position = match self.choices.iter().position(|choice| choice.index == index) {
             Some(position) => position,
             None => {
-                self.choices.push(Choice { index, blocked: false, finished: false, begun: false });
+                self.choices.push(Choice {
+                    index,
+                    blocked: false,
+                    finished: false,
+                    begun: false,
+                });
                 self.choices.len() - 1
             }
         };
@@ -505,9 +596,17 @@ fn keep_unblocked(queued: &mut Queued, tracks: &Tracks, is_blocked: &dyn Fn(u32)
     if !queued.choices.iter().any(|choice| is_blocked(choice.index)) {
         return true;
     }
-    let kept: Vec<&ChoiceSpan> = queued.choices.iter().filter(|choice| !is_blocked(choice.index)).collect();
-    let (Some((name, data)), false) = (&queued.payload, kept.is_empty()) else { return false };
-    let (Some(first), Some(last)) = (queued.choices.first(), queued.choices.last()) else { return false };
+    let kept: Vec<&ChoiceSpan> = queued
+        .choices
+        .iter()
+        .filter(|choice| !is_blocked(choice.index))
+        .collect();
+    let (Some((name, data)), false) = (&queued.payload, kept.is_empty()) else {
+        return false;
+    };
+    let (Some(first), Some(last)) = (queued.choices.first(), queued.choices.last()) else {
+        return false;
+    };
     let mut json = data.slice(..first.span.start).to_vec();
     for (index, choice) in kept.iter().enumerate() {
         if index > 0 {
@@ -517,7 +616,9 @@ fn keep_unblocked(queued: &mut Queued, tracks: &Tracks, is_blocked: &dyn Fn(u32)
     }
     json.extend_from_slice(&data[last.span.end..]);
     queued.raw = event_bytes(name.as_deref(), &json);
-    queued.needs.retain(|need| !tracks.choice_of(*need).is_some_and(is_blocked));
+    queued
+        .needs
+        .retain(|need| !tracks.choice_of(*need).is_some_and(is_blocked));
     queued.choices.retain(|choice| !is_blocked(choice.index));
     queued.payload = None;
     true

@@ -32,15 +32,23 @@ enum State<F, R, E> {
 
 impl<F, R, E> ResponseFuture<F, R, E> {
     pub(super) fn untouched(future: F) -> Self {
-        Self { state: State::Untouched(future) }
+        Self {
+            state: State::Untouched(future),
+        }
     }
 
-    pub(super) fn guarded(future: impl Future<Output = Result<Response<ResponseBody<R>>, E>> + Send + 'static) -> Self {
-        Self { state: State::Guarded(Box::pin(future)) }
+    pub(super) fn guarded(
+        future: impl Future<Output = Result<Response<ResponseBody<R>>, E>> + Send + 'static,
+    ) -> Self {
+        Self {
+            state: State::Guarded(Box::pin(future)),
+        }
     }
 
     pub(super) fn ready(response: Response<ResponseBody<R>>) -> Self {
-        Self { state: State::Ready(Some(Box::new(response))) }
+        Self {
+            state: State::Ready(Some(Box::new(response))),
+        }
     }
 }
 

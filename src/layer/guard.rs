@@ -27,7 +27,10 @@ pub(super) struct Guard {
 impl Guard {
     /// The limits of the JSON reader.
     pub(super) fn json_limits(&self) -> JsonLimits {
-        JsonLimits { max_depth: self.limits.json_depth, ..JsonLimits::default() }
+        JsonLimits {
+            max_depth: self.limits.json_depth,
+            ..JsonLimits::default()
+        }
     }
 }
 
@@ -45,8 +48,5 @@ pub(super) enum Refused {
     /// A rail blocked all of it.
     Blocked(Blocked),
     /// It cannot be read, or is over a limit.
-    Unreadable {
-        code: &'static str,
-        message: String,
-    },
+    Unreadable { code: &'static str, message: String },
 }

@@ -34,7 +34,13 @@ pub(super) struct InnerModel<S, B> {
 
 impl<S, B> InnerModel<S, B> {
     /// A model that is asked at `uri`, with the client's `headers`.
-    pub(super) fn new(service: S, uri: Uri, client: &HeaderMap, model: String, reply_limit: usize) -> Self {
+    pub(super) fn new(
+        service: S,
+        uri: Uri,
+        client: &HeaderMap,
+        model: String,
+        reply_limit: usize,
+    ) -> Self {
         let mut headers = client.clone();
         for name in [
             header::CONTENT_LENGTH,
@@ -52,14 +58,27 @@ impl<S, B> InnerModel<S, B> {
         ] {
             headers.remove(name);
         }
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Self { service: Mutex::new(service), uri, headers, model, reply_limit, body: PhantomData }
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        Self {
+            service: Mutex::new(service),
+            uri,
+            headers,
+            model,
+            reply_limit,
+            body: PhantomData,
+        }
     }
 }
 
 impl<S, B> fmt::Debug for InnerModel<S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InnerModel").field("model", &self.model).field("path", &self.uri.path()).finish_non_exhaustive()
+        f.debug_struct("InnerModel")
+            .field("model", &self.model)
+            .field("path", &self.uri.path())
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,7 +97,11 @@ where
     }
 
     fn complete(&self, request: ModelRequest) -> BoxFuture<'_, Result<ModelReply, ModelError>> {
-        let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut service = self
+            .service
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         Box::pin(async move {
             let failed = |kind, message: &str| ModelError::new(kind, self.model.clone(), message);
             let bodies = ChatBodies::new(&self.model)?;
@@ -87,18 +110,34 @@ where
             *http.method_mut() = http::Method::POST;
             *http.uri_mut() = self.uri.clone();
             *http.headers_mut() = self.headers.clone();
-            http.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            http.headers_mut()
+                .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
             let transport = |error: BoxError| {
-                failed(ModelErrorKind::Connection, "the service under the guardrails failed").with_source(error)
+                failed(
+                    ModelErrorKind::Connection,
+                    "the service under the guardrails failed",
+                )
+                .with_source(error)
             };
-            std::future::poll_fn(|context| service.poll_ready(context)).await.map_err(|error| transport(error.into()))?;
-            let response = service.call(http).await.map_err(|error| transport(error.into()))?;
+            std::future::poll_fn(|context| service.poll_ready(context))
+                .await
+                .map_err(|error| transport(error.into()))?;
+            let response = service
+                .call(http)
+                .await
+                .map_err(|error| transport(error.into()))?;
             let (parts, body) = response.into_parts();
-            let body = Limited::new(body, self.reply_limit).collect().await.map_err(transport)?.to_bytes();
-            let coding = Coding::of(&parts.headers)
-                .map_err(|error| failed(ModelErrorKind::InvalidResponse, &error.to_string()).with_source(error))?;
-            let body = decode(coding, &body, self.reply_limit)
-                .map_err(|error| failed(ModelErrorKind::InvalidResponse, &error.to_string()).with_source(error))?;
+            let body = Limited::new(body, self.reply_limit)
+                .collect()
+                .await
+                .map_err(transport)?
+                .to_bytes();
+            let coding = Coding::of(&parts.headers).map_err(|error| {
+                failed(ModelErrorKind::InvalidResponse, &error.to_string()).with_source(error)
+            })?;
+            let body = decode(coding, &body, self.reply_limit).map_err(|error| {
+                failed(ModelErrorKind::InvalidResponse, &error.to_string()).with_source(error)
+            })?;
             bodies.reply(parts.status, &body)
         })
     }

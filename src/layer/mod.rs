@@ -52,7 +52,10 @@ mod events;
 mod future;
 mod guard;
 mod inner;
-#[allow(clippy::module_inception, reason = "each of layer, service, future and body has its file, as in tower's own crates")]
+#[allow(
+    clippy::module_inception,
+    reason = "each of layer, service, future and body has its file, as in tower's own crates"
+)]
 mod layer;
 mod limits;
 mod policy;

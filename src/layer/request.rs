@@ -35,7 +35,11 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
     }
 }
 
@@ -62,7 +66,11 @@ where
     B::Error: Into<BoxError>,
 {
     pub(super) fn new(body: B, limits: Limits) -> Self {
-        Self { body: Some(Box::pin(body)), read: BytesMut::new(), limits }
+        Self {
+            body: Some(Box::pin(body)),
+            read: BytesMut::new(),
+            limits,
+        }
     }
 
     /// What was read so far.
@@ -72,11 +80,19 @@ where
 
     /// Reads the next piece; false at the end.
     pub(super) async fn next(&mut self) -> Result<bool, Refusal> {
-        let Some(body) = &mut self.body else { return Ok(false) };
+        let Some(body) = &mut self.body else {
+            return Ok(false);
+        };
         let next = poll_fn(|context| body.as_mut().poll_frame(context));
-        let frame = tokio::time::timeout(self.limits.request_idle, next).await.map_err(|_| {
-            Refusal::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "the request's body did not come in time")
-        })?;
+        let frame = tokio::time::timeout(self.limits.request_idle, next)
+            .await
+            .map_err(|_| {
+                Refusal::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "request_timeout",
+                    "the request's body did not come in time",
+                )
+            })?;
         match frame {
             None => {
                 self.body = None;
@@ -98,7 +114,11 @@ where
             Some(Err(error)) => {
                 let error: BoxError = error.into();
                 tracing::debug!(%error, "a request's body broke off");
-                Err(Refusal::new(StatusCode::BAD_REQUEST, "incomplete_body", "the request's body broke off"))
+                Err(Refusal::new(
+                    StatusCode::BAD_REQUEST,
+                    "incomplete_body",
+                    "the request's body broke off",
+                ))
             }
         }
     }
@@ -127,30 +147,62 @@ fn too_large(limit: usize) -> Refusal {
 }
 
 /// Decodes a body by its `content-encoding`.
-pub(super) fn decode_body(headers: &HeaderMap, raw: Bytes, limits: &Limits) -> Result<ReadBody, Refusal> {
-    let coding = Coding::of(headers)
-        .map_err(|error| Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", error.to_string()))?;
+pub(super) fn decode_body(
+    headers: &HeaderMap,
+    raw: Bytes,
+    limits: &Limits,
+) -> Result<ReadBody, Refusal> {
+    let coding = Coding::of(headers).map_err(|error| {
+        Refusal::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_encoding",
+            error.to_string(),
+        )
+    })?;
     if coding == Coding::Identity {
-        return Ok(ReadBody { decoded: raw.clone(), raw });
+        return Ok(ReadBody {
+            decoded: raw.clone(),
+            raw,
+        });
     }
     match decode(coding, &raw, limits.request_body) {
-        Ok(decoded) => Ok(ReadBody { raw, decoded: decoded.into() }),
+        Ok(decoded) => Ok(ReadBody {
+            raw,
+            decoded: decoded.into(),
+        }),
         Err(CodingError::TooLarge { limit }) => Err(too_large(limit)),
-        Err(error) => Err(Refusal::new(StatusCode::BAD_REQUEST, "invalid_encoding", error.to_string())),
+        Err(error) => Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_encoding",
+            error.to_string(),
+        )),
     }
 }
 
 /// Refuses a `content-type` that would have the service read other text than the rails do.
 pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-    let Some(value) = values.next() else { return Ok(()) };
-    let refuse = |message: &str| Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type", message));
+    let Some(value) = values.next() else {
+        return Ok(());
+    };
+    let refuse = |message: &str| {
+        Err(Refusal::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_content_type",
+            message,
+        ))
+    };
     if values.next().is_some() {
         return refuse("the request has several content-type headers");
     }
-    let Ok(text) = value.to_str() else { return refuse("the content-type is not ASCII") };
+    let Ok(text) = value.to_str() else {
+        return refuse("the content-type is not ASCII");
+    };
     for charset in charsets(text) {
-        if !["utf-8", "utf8", "us-ascii", "ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known)) {
+        if !["utf-8", "utf8", "us-ascii", "ascii"]
+            .iter()
+            .any(|known| charset.eq_ignore_ascii_case(known))
+        {
             return refuse("only UTF-8 is read");
         }
     }
@@ -161,7 +213,9 @@ pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
 pub(super) fn charsets(content_type: &str) -> impl Iterator<Item = &str> {
     content_type.split([';', ',']).filter_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches(['"', '\'', ' ']))
+        name.trim()
+            .eq_ignore_ascii_case("charset")
+            .then(|| value.trim().trim_matches(['"', '\'', ' ']))
     })
 }
 
@@ -177,15 +231,28 @@ pub(super) enum CheckedRequest {
 }
 
 /// Which messages the rails read.
-fn selected<'r, 'a>(messages: &'r [RequestMessage<'a>], history: History) -> Vec<&'r RequestMessage<'a>> {
+fn selected<'r, 'a>(
+    messages: &'r [RequestMessage<'a>],
+    history: History,
+) -> Vec<&'r RequestMessage<'a>> {
     let is_own = |message: &RequestMessage<'_>| {
-        matches!(message.role, Role::System | Role::Developer | Role::Assistant)
+        matches!(
+            message.role,
+            Role::System | Role::Developer | Role::Assistant
+        )
     };
     let last = messages.len().saturating_sub(1);
     // An assistant message that stands last is one that the client wants continued.
-    let is_prefill = |index: usize, message: &RequestMessage<'_>| index == last && message.role == Role::Assistant;
+    let is_prefill = |index: usize, message: &RequestMessage<'_>| {
+        index == last && message.role == Role::Assistant
+    };
     match history {
-        History::LastMessage => messages.iter().rev().find(|message| message.role == Role::User).into_iter().collect(),
+        History::LastMessage => messages
+            .iter()
+            .rev()
+            .find(|message| message.role == Role::User)
+            .into_iter()
+            .collect(),
         History::All | History::LastTurn => {
             let from = match history {
                 History::LastTurn => messages
@@ -209,7 +276,11 @@ fn is_content(text: &Text<'_>) -> bool {
 
 /// What the user said last.
 pub(super) fn last_user_message(request: &ChatRequest<'_>) -> String {
-    let last = request.messages.iter().rev().find(|message| message.role == Role::User);
+    let last = request
+        .messages
+        .iter()
+        .rev()
+        .find(|message| message.role == Role::User);
     last.map_or_else(String::new, |message| message.content().into_owned())
 }
 
@@ -229,16 +300,23 @@ pub(super) async fn check(
     }
     let messages = selected(&request.messages, history);
     for text in &request.other_texts {
-        if let Checked::Block(blocked) = rails.check_local(&text.text, guard.on_rail_error, &guard.verdict) {
+        if let Checked::Block(blocked) =
+            rails.check_local(&text.text, guard.on_rail_error, &guard.verdict)
+        {
             return CheckedRequest::Blocked(blocked);
         }
     }
     for message in &messages {
         let content = message.content();
         // The joined content, and each text alone: an anchor matches at the ends of either.
-        let parts = message.texts.iter().filter(|text| !is_content(text) || text.text.len() != content.len());
+        let parts = message
+            .texts
+            .iter()
+            .filter(|text| !is_content(text) || text.text.len() != content.len());
         for text in std::iter::once(&*content).chain(parts.map(|text| &*text.text)) {
-            if let Checked::Block(blocked) = rails.check_local(text, guard.on_rail_error, &guard.verdict) {
+            if let Checked::Block(blocked) =
+                rails.check_local(text, guard.on_rail_error, &guard.verdict)
+            {
                 return CheckedRequest::Blocked(blocked);
             }
         }
@@ -247,7 +325,11 @@ pub(super) async fn check(
         return CheckedRequest::Untouched;
     }
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
-    let texts: Vec<(usize, String)> = messages.iter().map(|message| asked_text(message)).enumerate().collect();
+    let texts: Vec<(usize, String)> = messages
+        .iter()
+        .map(|message| asked_text(message))
+        .enumerate()
+        .collect();
     let mut asked = stream::iter(texts.into_iter().filter(|(_, text)| !text.is_empty()))
         .map(|(index, text)| ask_once(guard, index, text, ask, cache, client))
         .buffer_unordered(TOGETHER);
@@ -256,7 +338,9 @@ pub(super) async fn check(
             Checked::Allow => {}
             Checked::Block(blocked) => return CheckedRequest::Blocked(blocked),
             Checked::Transform(text) => {
-                let Some(message) = messages.get(index) else { continue };
+                let Some(message) = messages.get(index) else {
+                    continue;
+                };
                 let mut text = Some(text);
                 for content in message.texts.iter().filter(|text| is_content(text)) {
                     edits.push((content.span.clone(), text.take().unwrap_or_default()));
@@ -268,7 +352,10 @@ pub(super) async fn check(
     if edits.is_empty() {
         return CheckedRequest::Untouched;
     }
-    let edits: Vec<_> = edits.iter().map(|(span, text)| (span.clone(), Edit::Text(text.as_str().into()))).collect();
+    let edits: Vec<_> = edits
+        .iter()
+        .map(|(span, text)| (span.clone(), Edit::Text(text.as_str().into())))
+        .collect();
     CheckedRequest::Edited(patch(body, &edits).into())
 }
 
@@ -286,7 +373,14 @@ async fn ask_once(
         return (index, Checked::Allow);
     }
     let rails = &guard.rails.plan().input;
-    let checked = rails.check_asking(Subject::input(&text), ask, guard.on_rail_error, &guard.verdict).await;
+    let checked = rails
+        .check_asking(
+            Subject::input(&text),
+            ask,
+            guard.on_rail_error,
+            &guard.verdict,
+        )
+        .await;
     if checked == Checked::Allow && !guard.verdict.has_failures() {
         cache.remember(key);
     }
@@ -307,7 +401,16 @@ fn asked_text(message: &RequestMessage<'_>) -> String {
 
 /// What a client is known by where its own model and key answer for the rails.
 pub(super) fn client_of(headers: &HeaderMap, model: &str) -> Vec<Vec<u8>> {
-    let header = |name: &str| headers.get(name).map(|value| value.as_bytes().to_vec()).unwrap_or_default();
-    vec![header("authorization"), header("api-key"), header("x-api-key"), model.as_bytes().to_vec()]
+    let header = |name: &str| {
+        headers
+            .get(name)
+            .map(|value| value.as_bytes().to_vec())
+            .unwrap_or_default()
+    };
+    vec![
+        header("authorization"),
+        header("api-key"),
+        header("x-api-key"),
+        model.as_bytes().to_vec(),
+    ]
 }
-

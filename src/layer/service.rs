@@ -19,7 +19,9 @@ use super::{
     layer::Settings,
     policy::UnreadEndpoints,
     reply::{blocked_response, guard_reply, refused_response},
-    request::{self, CheckedRequest, ReadBody, Reader, Refusal, check_content_type, client_of, decode_body},
+    request::{
+        self, CheckedRequest, ReadBody, Reader, Refusal, check_content_type, client_of, decode_body,
+    },
 };
 use crate::{
     error::BoxError,
@@ -85,9 +87,14 @@ where
             Endpoint::Unread { name } => match self.settings.unread_endpoints {
                 UnreadEndpoints::Pass => None,
                 UnreadEndpoints::Refuse => {
-                    let message = format!("the guardrails do not read {name}, and do not let it pass unread");
-                    let refusal = Refusal::new(StatusCode::FORBIDDEN, "endpoint_not_guarded", message);
-                    return ResponseFuture::ready(refused_response(&self.settings.guard(default_format()), &refusal));
+                    let message =
+                        format!("the guardrails do not read {name}, and do not let it pass unread");
+                    let refusal =
+                        Refusal::new(StatusCode::FORBIDDEN, "endpoint_not_guarded", message);
+                    return ResponseFuture::ready(refused_response(
+                        &self.settings.guard(default_format()),
+                        &refusal,
+                    ));
                 }
             },
         };
@@ -158,7 +165,12 @@ where
                 let (read, rest) = reader.into_parts();
                 return pass(service, parts, read, rest).await;
             }
-            Err(refusal) => return Ok(refused_response(&settings.guard(default_format()), &refusal)),
+            Err(refusal) => {
+                return Ok(refused_response(
+                    &settings.guard(default_format()),
+                    &refusal,
+                ));
+            }
         },
     };
     let mut guard = settings.guard(format);
@@ -177,7 +189,8 @@ where
         let chat = match format.read_request(&read.decoded, &guard.json_limits()) {
             Ok(chat) => chat,
             Err(unreadable) => {
-                let status = StatusCode::from_u16(unreadable.status).unwrap_or(StatusCode::BAD_REQUEST);
+                let status =
+                    StatusCode::from_u16(unreadable.status).unwrap_or(StatusCode::BAD_REQUEST);
                 let refusal = Refusal::new(status, unreadable.code, unreadable.message);
                 return Ok(refused_response(&guard, &refusal));
             }
@@ -193,12 +206,23 @@ where
                 model.clone(),
                 settings.limits.reply_body,
             );
-            (AskContext::with_main(Arc::new(inner)), client_of(&parts.headers, &model))
+            (
+                AskContext::with_main(Arc::new(inner)),
+                client_of(&parts.headers, &model),
+            )
         } else {
             (AskContext::default(), Vec::new())
         };
-        let checked =
-            request::check(&guard, &chat, &read.decoded, settings.history, &ask, &settings.cache, &client).await;
+        let checked = request::check(
+            &guard,
+            &chat,
+            &read.decoded,
+            settings.history,
+            &ask,
+            &settings.cache,
+            &client,
+        )
+        .await;
         (checked, ask)
     };
     let body = match checked {
@@ -229,31 +253,51 @@ where
     B::Error: Into<BoxError>,
 {
     let encoded = headers.contains_key(header::CONTENT_ENCODING);
-    while reader.read().len() < 8 && reader.next().await? {}
+    while first_of_text(reader.read()).is_none() && reader.next().await? {}
     if !encoded && !may_be_json(reader.read()) {
         return Ok(None);
     }
     reader.read_all().await?;
     let raw = Bytes::copy_from_slice(reader.read());
     // A coding that the layer does not know on a path that it does not know: not known to be chat.
-    let Ok(body) = decode_body(headers, raw, &settings.limits) else { return Ok(None) };
-    Ok(FORMATS.iter().copied().find(|format| format.looks_like_request(&body.decoded)))
+    let Ok(body) = decode_body(headers, raw, &settings.limits) else {
+        return Ok(None);
+    };
+    Ok(FORMATS
+        .iter()
+        .copied()
+        .find(|format| format.looks_like_request(&body.decoded)))
 }
 
 /// Whether a body begins as JSON does, in UTF-8 or in wider units.
 fn may_be_json(start: &[u8]) -> bool {
-    let significant = start.iter().find(|byte| !byte.is_ascii_whitespace() && !matches!(byte, 0 | 0xef | 0xbb | 0xbf | 0xfe | 0xff));
-    matches!(significant, None | Some(b'{' | b'['))
+    matches!(first_of_text(start), None | Some(b'{' | b'['))
 }
 
-async fn read_request<B>(settings: &Settings, headers: &HeaderMap, reader: &mut Reader<B>) -> Result<ReadBody, Refusal>
+/// The first byte that is neither white space nor of a byte order mark or a wider unit.
+fn first_of_text(start: &[u8]) -> Option<u8> {
+    let is_text = |byte: &u8| {
+        !byte.is_ascii_whitespace() && !matches!(byte, 0 | 0xef | 0xbb | 0xbf | 0xfe | 0xff)
+    };
+    start.iter().copied().find(is_text)
+}
+
+async fn read_request<B>(
+    settings: &Settings,
+    headers: &HeaderMap,
+    reader: &mut Reader<B>,
+) -> Result<ReadBody, Refusal>
 where
     B: Body,
     B::Error: Into<BoxError>,
 {
     check_content_type(headers)?;
     reader.read_all().await?;
-    decode_body(headers, Bytes::copy_from_slice(reader.read()), &settings.limits)
+    decode_body(
+        headers,
+        Bytes::copy_from_slice(reader.read()),
+        &settings.limits,
+    )
 }
 
 /// Hands on a request that is none of the layer's concern, with what was read of it.
@@ -272,7 +316,13 @@ where
 
 /// Headers of a request whose body was read, and whose reply will be.
 fn prepare_headers(headers: &mut HeaderMap, length: Option<usize>) {
-    for name in [header::RANGE, header::IF_RANGE, header::EXPECT, header::TRAILER, header::TRANSFER_ENCODING] {
+    for name in [
+        header::RANGE,
+        header::IF_RANGE,
+        header::EXPECT,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+    ] {
         headers.remove(name);
     }
     if let Some(length) = length {

@@ -37,12 +37,26 @@ pub(super) struct StreamedBody<B> {
 
 impl<B> StreamedBody<B> {
     /// A guarded stream of `upstream`, of which the decoded bytes `read` were read before.
-    pub(super) fn new(guard: Guard, ask: AskContext, decoder: Decoder, read: &[u8], upstream: Option<Pin<Box<B>>>) -> Self {
+    pub(super) fn new(
+        guard: Guard,
+        ask: AskContext,
+        decoder: Decoder,
+        read: &[u8],
+        upstream: Option<Pin<Box<B>>>,
+    ) -> Self {
         let mut events = Events::new(guard);
         if !read.is_empty() {
             events.push(read);
         }
-        Self { upstream, decoder, decoded: Vec::new(), events, ask, running: None, error: None }
+        Self {
+            upstream,
+            decoder,
+            decoded: Vec::new(),
+            events,
+            ask,
+            running: None,
+            error: None,
+        }
     }
 }
 
@@ -51,7 +65,10 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    pub(super) fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+    pub(super) fn poll_bytes(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BoxError>>> {
         loop {
             if self.events.output_len() >= BATCH {
                 return Poll::Ready(self.events.take_output().map(Ok));
@@ -76,10 +93,14 @@ where
     /// Starts what has to be asked, and takes its verdict. Pending: nothing came of it.
     fn poll_verdict(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.running.is_none() {
-            let Some(job) = self.events.next_job() else { return Poll::Pending };
+            let Some(job) = self.events.next_job() else {
+                return Poll::Pending;
+            };
             self.running = Some((job.ticket, ask(self.events.guard(), self.ask.clone(), job)));
         }
-        let Some((ticket, future)) = &mut self.running else { return Poll::Pending };
+        let Some((ticket, future)) = &mut self.running else {
+            return Poll::Pending;
+        };
         match future.as_mut().poll(context) {
             Poll::Ready(checked) => {
                 let ticket = *ticket;
@@ -143,6 +164,11 @@ fn ask(guard: &Guard, context: AskContext, job: Job) -> BoxFuture<'static, Check
     let guard = guard.clone();
     Box::pin(async move {
         let subject = Subject::output(&job.text, &guard.user_message);
-        guard.rails.plan().output.check_asking(subject, &context, guard.on_rail_error, &guard.verdict).await
+        guard
+            .rails
+            .plan()
+            .output
+            .check_asking(subject, &context, guard.on_rail_error, &guard.verdict)
+            .await
     })
 }

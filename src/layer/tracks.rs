@@ -2,20 +2,38 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{guard::{Guard, Halt}, policy::Blocked};
+use super::{
+    guard::{Guard, Halt},
+    policy::Blocked,
+};
 use crate::{
     rails::{
         Checked, LlmRails, OnRailError,
         stream::{Stop, Track, TrackPlan},
     },
     verdict::{Decision, GuardrailsVerdict},
-    wire::{Channel, ChannelKind, ReplyText},
+    wire::{Channel, ChannelKind, ReplyText, json::unescape_leniently},
 };
 
 /// Text that belongs to no field: events and bodies that are not what the format says.
-pub(super) const JUNK: Channel = Channel { choice: None, kind: ChannelKind::Other(0), index: u32::MAX };
+pub(super) const JUNK: Channel = Channel {
+    choice: None,
+    kind: ChannelKind::Other(0),
+    index: u32::MAX,
+};
 /// The same with its JSON escapes resolved, as a lenient reader would read it.
-pub(super) const JUNK_UNESCAPED: Channel = Channel { choice: None, kind: ChannelKind::Other(1), index: u32::MAX };
+pub(super) const JUNK_UNESCAPED: Channel = Channel {
+    choice: None,
+    kind: ChannelKind::Other(1),
+    index: u32::MAX,
+};
+
+/// Event names and comments, each a line of its own: heartbeats that could begin a match hold nothing up.
+pub(super) const ASIDES: Channel = Channel {
+    choice: None,
+    kind: ChannelKind::Other(2),
+    index: u32::MAX,
+};
 
 /// How many structural texts are remembered as passed.
 const REMEMBERED: usize = 16;
@@ -59,6 +77,8 @@ struct Entry {
     track: Track,
     /// The last text, of fields that a provider may repeat unchanged in every event.
     last: Option<String>,
+    /// Reads the JSON that the text itself is, of arguments: an escape would hide a match.
+    unescape: Option<Unescape>,
     /// A rail stopped it.
     halted: bool,
 }
@@ -91,24 +111,81 @@ impl Tracks {
     /// # Errors
     ///
     /// Where a rail stops the track.
-    pub(super) fn push(&mut self, channel: Channel, text: &str) -> Result<Option<Need>, Halt> {
-        let index = match self.entries.iter().position(|entry| entry.channel == channel) {
+    pub(super) fn push(
+        &mut self,
+        channel: Channel,
+        text: &str,
+        needs: &mut Vec<Need>,
+    ) -> Result<(), Halt> {
+        let Some((need, plain)) = self.push_one(channel, text)? else {
+            return Ok(());
+        };
+        needs.push(need);
+        if let Some(plain) = plain {
+            let plain_channel = Channel {
+                index: channel.index | UNESCAPED,
+                ..channel
+            };
+            needs.extend(self.push_one(plain_channel, &plain)?.map(|(need, _)| need));
+        }
+        Ok(())
+    }
+
+    fn push_one(
+        &mut self,
+        channel: Channel,
+        text: &str,
+    ) -> Result<Option<(Need, Option<String>)>, Halt> {
+        let index = match self
+            .entries
+            .iter()
+            .position(|entry| entry.channel == channel)
+        {
             Some(index) => index,
             None => {
-                let track = Track::new(&self.plan, is_asked(channel.kind));
-                self.entries.push(Entry { channel, track, last: None, halted: false });
+                let track = Track::new(&self.plan, is_asked(channel));
+                let unescape = holds_json(channel).then(Unescape::default);
+                self.entries.push(Entry {
+                    channel,
+                    track,
+                    last: None,
+                    unescape,
+                    halted: false,
+                });
                 self.entries.len() - 1
             }
         };
-        let Some(entry) = self.entries.get_mut(index) else { return Ok(None) };
-        if matches!(channel.kind, ChannelKind::Other(_)) && channel != JUNK && channel != JUNK_UNESCAPED {
+        let Some(entry) = self.entries.get_mut(index) else {
+            return Ok(None);
+        };
+        if matches!(channel.kind, ChannelKind::Other(_))
+            && channel != JUNK
+            && channel != JUNK_UNESCAPED
+            && channel != ASIDES
+        {
             if entry.last.as_deref() == Some(text) {
-                return Ok(Some(Need { track: index, end: entry.track.total() }));
+                return Ok(Some((
+                    Need {
+                        track: index,
+                        end: entry.track.total(),
+                    },
+                    None,
+                )));
             }
             entry.last = Some(text.to_owned());
         }
+        let plain = entry
+            .unescape
+            .as_mut()
+            .and_then(|unescape| unescape.read(text));
         match entry.track.push(text) {
-            Ok(()) => Ok(Some(Need { track: index, end: entry.track.total() })),
+            Ok(()) => Ok(Some((
+                Need {
+                    track: index,
+                    end: entry.track.total(),
+                },
+                plain,
+            ))),
             Err(stop) => {
                 entry.halted = true;
                 Err(self.halt(channel, stop))
@@ -127,8 +204,15 @@ impl Tracks {
             return Ok(false);
         }
         let rails = &self.rails.plan().output;
-        match rails.check_local(&text.text, OnRailError::Block, &GuardrailsVerdict::default()) {
-            Checked::Block(blocked) if !text.is_patchable() => Err(Halt { choice: text.channel.choice, blocked }),
+        match rails.check_local(
+            &text.text,
+            OnRailError::Block,
+            &GuardrailsVerdict::default(),
+        ) {
+            Checked::Block(blocked) if !text.is_patchable() => Err(Halt {
+                choice: text.channel.choice,
+                blocked,
+            }),
             Checked::Block(_) | Checked::Transform(_) => Ok(true),
             Checked::Allow => {
                 if self.passed.len() < REMEMBERED && text.text.len() <= 256 {
@@ -148,7 +232,10 @@ impl Tracks {
                 stopped.push((entry.channel, stop));
             }
         }
-        stopped.into_iter().map(|(channel, stop)| self.halt(channel, stop)).collect()
+        stopped
+            .into_iter()
+            .map(|(channel, stop)| self.halt(channel, stop))
+            .collect()
     }
 
     /// Notes that the pattern rails have read everything, in so much time.
@@ -163,12 +250,16 @@ impl Tracks {
 
     /// Whether the text that `need` stands for is cleared.
     pub(super) fn is_cleared(&self, need: Need) -> bool {
-        self.entries.get(need.track).is_some_and(|entry| need.end <= entry.track.cleared())
+        self.entries
+            .get(need.track)
+            .is_some_and(|entry| need.end <= entry.track.cleared())
     }
 
     /// The choice that a need's text belongs to.
     pub(super) fn choice_of(&self, need: Need) -> Option<u32> {
-        self.entries.get(need.track).and_then(|entry| entry.channel.choice)
+        self.entries
+            .get(need.track)
+            .and_then(|entry| entry.channel.choice)
     }
 
     /// Stops following the texts of a choice.
@@ -180,7 +271,11 @@ impl Tracks {
 
     /// Whether no verdict is out or to come.
     pub(super) fn is_settled(&self) -> bool {
-        !self.asking && self.entries.iter().all(|entry| entry.halted || entry.track.is_settled())
+        !self.asking
+            && self
+                .entries
+                .iter()
+                .all(|entry| entry.halted || entry.track.is_settled())
     }
 
     /// Whether a verdict is out.
@@ -193,9 +288,20 @@ impl Tracks {
         if self.asking {
             return None;
         }
-        let job = self.entries.iter_mut().enumerate().filter(|(_, entry)| !entry.halted).find_map(|(track, entry)| {
-            entry.track.next_window().map(|window| Job { text: window.text, ticket: Ticket { track, end: window.end } })
-        })?;
+        let job = self
+            .entries
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, entry)| !entry.halted)
+            .find_map(|(track, entry)| {
+                entry.track.next_window().map(|window| Job {
+                    text: window.text,
+                    ticket: Ticket {
+                        track,
+                        end: window.end,
+                    },
+                })
+            })?;
         self.asking = true;
         Some(job)
     }
@@ -205,9 +311,15 @@ impl Tracks {
     /// # Errors
     ///
     /// Where it was blocked.
-    pub(super) fn job_done(&mut self, ticket: Ticket, checked: Checked) -> Result<Option<String>, Halt> {
+    pub(super) fn job_done(
+        &mut self,
+        ticket: Ticket,
+        checked: Checked,
+    ) -> Result<Option<String>, Halt> {
         self.asking = false;
-        let Some(entry) = self.entries.get_mut(ticket.track) else { return Ok(None) };
+        let Some(entry) = self.entries.get_mut(ticket.track) else {
+            return Ok(None);
+        };
         match checked {
             Checked::Allow => {
                 entry.track.window_passed(ticket.end);
@@ -219,7 +331,10 @@ impl Tracks {
             }
             Checked::Block(blocked) => {
                 entry.halted = true;
-                Err(Halt { choice: entry.channel.choice, blocked })
+                Err(Halt {
+                    choice: entry.channel.choice,
+                    blocked,
+                })
             }
         }
     }
@@ -229,36 +344,154 @@ impl Tracks {
         let rail = self.rails.plan().output.asking().next()?;
         let choice = self.entries.get(ticket.track)?.channel.choice;
         let reason = "a rewriting rail cannot rewrite a stream by windows; set rails.output.streaming.enabled to false";
-        self.verdict.add(rail.report(Decision::FailedClosed, Some(reason.to_owned()), Duration::ZERO));
-        Some(Halt { choice, blocked: Blocked { failed: true, ..rail.blocked(Some(reason.to_owned())) } })
+        self.verdict.add(rail.report(
+            Decision::FailedClosed,
+            Some(reason.to_owned()),
+            Duration::ZERO,
+        ));
+        Some(Halt {
+            choice,
+            blocked: Blocked {
+                failed: true,
+                ..rail.blocked(Some(reason.to_owned()))
+            },
+        })
     }
 
     fn halt(&self, channel: Channel, stop: Stop) -> Halt {
         let (index, reason, failed) = match stop {
-            Stop::Match { rail, pattern } => (rail, format!("pattern {} matches", pattern + 1), false),
-            Stop::Overflow { rail } => (rail, "a match in progress is longer than what is held".to_owned(), false),
+            Stop::Match { rail, pattern } => {
+                (rail, format!("pattern {} matches", pattern + 1), false)
+            }
+            Stop::Overflow { rail } => (
+                rail,
+                "a match in progress is longer than what is held".to_owned(),
+                false,
+            ),
             Stop::Failed { rail, error } => (rail, error.to_string(), true),
         };
         let blocked = match self.rails.plan().output.rails.get(index) {
             Some(rail) => {
-                let decision = if failed { Decision::FailedClosed } else { Decision::Blocked };
-                self.verdict.add(rail.report(decision, Some(reason.clone()), Duration::ZERO));
-                Blocked { failed, ..rail.blocked(Some(reason)) }
+                let decision = if failed {
+                    Decision::FailedClosed
+                } else {
+                    Decision::Blocked
+                };
+                self.verdict
+                    .add(rail.report(decision, Some(reason.clone()), Duration::ZERO));
+                Blocked {
+                    failed,
+                    ..rail.blocked(Some(reason))
+                }
             }
-            None => Blocked { rail: "".into(), message: "".into(), reason: Some(reason), failed: true },
+            None => Blocked {
+                rail: "".into(),
+                message: "".into(),
+                reason: Some(reason),
+                failed: true,
+            },
         };
-        Halt { choice: channel.choice, blocked }
+        Halt {
+            choice: channel.choice,
+            blocked,
+        }
     }
 }
 
-/// Whether rails that ask a model read a channel: log-probabilities repeat the text in pieces, and a tool's name is no text.
-fn is_asked(kind: ChannelKind) -> bool {
-    !matches!(
-        kind,
-        ChannelKind::LogProbs(_)
-            | ChannelKind::LogProbBytes(_)
-            | ChannelKind::ToolName
-            | ChannelKind::FunctionName
-            | ChannelKind::Key(_)
-    )
+/// The mark on the index of a channel that is the unescaped reading of another.
+const UNESCAPED: u32 = 1 << 31;
+
+/// Whether a channel's text is JSON itself.
+fn holds_json(channel: Channel) -> bool {
+    matches!(
+        channel.kind,
+        ChannelKind::ToolArguments | ChannelKind::FunctionArguments
+    ) && channel.index & UNESCAPED == 0
+}
+
+/// Resolves the escapes of JSON that comes in pieces.
+#[derive(Debug, Default)]
+struct Unescape {
+    /// An escape that is not whole yet.
+    pending: String,
+    /// Whether an escape has been seen: before that, the reading is the text itself and needs no track.
+    escaped: bool,
+    /// The text before the first escape.
+    before: String,
+}
+
+/// How much text before the first escape is kept for the unescaped reading, in bytes.
+const BEFORE: usize = 64 << 10;
+
+impl Unescape {
+    /// The next piece of the reading; none while it is the text itself.
+    fn read(&mut self, text: &str) -> Option<String> {
+        if !self.escaped && !text.contains('\\') {
+            self.before.push_str(text);
+            if self.before.len() > BEFORE {
+                let cut = self
+                    .before
+                    .ceil_char_boundary(self.before.len() - BEFORE / 2);
+                self.before.drain(..cut);
+            }
+            return None;
+        }
+        self.escaped = true;
+        self.pending.push_str(text);
+        let whole = self.pending.len() - unfinished(&self.pending);
+        let rest = self.pending.split_off(whole);
+        let ready = std::mem::replace(&mut self.pending, rest);
+        let mut plain = std::mem::take(&mut self.before);
+        plain.push_str(&unescape_leniently(&ready));
+        Some(plain)
+    }
+}
+
+/// How many bytes at the end of a text are of an escape that is not whole.
+fn unfinished(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'\\', bytes.get(at..).unwrap_or_default()) {
+        let start = at + found;
+        let is_unit = |from: usize| bytes.get(from + 1) == Some(&b'u');
+        let mut end = start + if is_unit(start) { 6 } else { 2 };
+        // The first half of a pair of units waits for the second.
+        let is_high = |digits: &[u8]| {
+            matches!(
+                digits,
+                [b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', ..]
+            )
+        };
+        if is_unit(start) && bytes.get(start + 2..).is_some_and(is_high) {
+            end += 6;
+        }
+        if end > bytes.len() {
+            // A high unit that no second one follows is whole as it stands.
+            return if bytes.get(start + 6).is_some_and(|next| *next != b'\\') {
+                0
+            } else {
+                bytes.len() - start
+            };
+        }
+        at = if bytes.get(start + 6) == Some(&b'\\') || end <= start + 6 {
+            end
+        } else {
+            start + 6
+        };
+    }
+    0
+}
+
+/// Whether rails that ask a model read a channel: log-probabilities repeat the text in pieces, a tool's name is no text, and
+/// the unescaped reading is of a text that they read as it stands.
+fn is_asked(channel: Channel) -> bool {
+    channel.index & UNESCAPED == 0
+        && !matches!(
+            channel.kind,
+            ChannelKind::LogProbs(_)
+                | ChannelKind::LogProbBytes(_)
+                | ChannelKind::ToolName
+                | ChannelKind::FunctionName
+                | ChannelKind::Key(_)
+        )
 }

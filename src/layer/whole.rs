@@ -70,8 +70,22 @@ impl Whole {
         if body.iter().all(u8::is_ascii_whitespace) {
             return;
         }
-        match self.guard.format.read_reply(&body, &self.guard.json_limits()) {
+        match self
+            .guard
+            .format
+            .read_reply(&body, &self.guard.json_limits())
+        {
+            Ok(texts) if texts.ambiguous => {
+                let message =
+                    "the model's reply has keys that stand twice or in another letter case"
+                        .to_owned();
+                self.refused = Some(Refused::Unreadable {
+                    code: "unreadable_reply",
+                    message,
+                });
+            }
             Ok(texts) => {
+                let mut needs = Vec::new();
                 for text in &texts.texts {
                     if !text.joins {
                         match self.tracks.is_caught(text) {
@@ -81,10 +95,13 @@ impl Whole {
                         }
                         continue;
                     }
-                    match self.tracks.push(text.channel, &text.text) {
-                        Ok(Some(need)) if text.is_patchable() => self.spans.push((need.track, text.span.clone())),
-                        Ok(Some(_)) => {}
-                        Ok(None) => {}
+                    needs.clear();
+                    match self.tracks.push(text.channel, &text.text, &mut needs) {
+                        Ok(()) if text.is_patchable() => {
+                            self.spans
+                                .extend(needs.first().map(|need| (need.track, text.span.clone())));
+                        }
+                        Ok(()) => {}
                         Err(halt) => self.halt(halt),
                     }
                 }
@@ -93,13 +110,16 @@ impl Whole {
             Err(unreadable) => match std::str::from_utf8(&body) {
                 // JSON that one reader refuses may be read by another; text that is no JSON is judged as it stands.
                 Ok(text) if !starts_like_json(&body) && !text.contains('\0') => {
-                    if let Err(halt) = self.tracks.push(JUNK, text) {
+                    if let Err(halt) = self.tracks.push(JUNK, text, &mut Vec::new()) {
                         self.halt(halt);
                     }
                 }
                 _ => {
                     let message = format!("the model's reply cannot be read: {unreadable}");
-                    self.refused = Some(Refused::Unreadable { code: "unreadable_reply", message });
+                    self.refused = Some(Refused::Unreadable {
+                        code: "unreadable_reply",
+                        message,
+                    });
                 }
             },
         }
@@ -120,8 +140,13 @@ impl Whole {
             Ok(Some(text)) => {
                 // The first span takes the new text, the others nothing.
                 let mut text = Some(text);
-                for (_, span) in self.spans.iter().filter(|(track, _)| *track == ticket.track) {
-                    self.edits.push((span.clone(), text.take().unwrap_or_default()));
+                for (_, span) in self
+                    .spans
+                    .iter()
+                    .filter(|(track, _)| *track == ticket.track)
+                {
+                    self.edits
+                        .push((span.clone(), text.take().unwrap_or_default()));
                 }
             }
             Err(halt) => self.halt(halt),
@@ -131,7 +156,8 @@ impl Whole {
     fn halt(&mut self, halt: Halt) {
         match halt.choice {
             Some(choice)
-                if !halt.blocked.failed && matches!(self.guard.block_response, BlockResponse::Refusal) =>
+                if !halt.blocked.failed
+                    && matches!(self.guard.block_response, BlockResponse::Refusal) =>
             {
                 self.tracks.abandon(choice);
                 if !self.blocked.iter().any(|(other, _)| *other == choice) {
@@ -165,21 +191,36 @@ impl Whole {
         let mut replaced = Vec::new();
         for (index, blocked) in &self.blocked {
             // Every object that calls itself this choice is replaced, should there be two.
-            let mut found = self.choices.iter().filter(|choice| choice.index == *index).peekable();
+            let mut found = self
+                .choices
+                .iter()
+                .filter(|choice| choice.index == *index)
+                .peekable();
             if found.peek().is_none() {
                 return Resolved::Refused(Refused::Blocked(blocked.clone()));
             }
             for choice in found {
-                let json = self.guard.format.refuse_choice(&self.body, choice, &blocked.message);
+                let json = self
+                    .guard
+                    .format
+                    .refuse_choice(&self.body, choice, &blocked.message);
                 replaced.push((choice.span.clone(), Edit::Raw(json.into())));
             }
         }
         let is_inside = |span: &Range<usize>| {
-            replaced.iter().any(|(outer, _): &(Range<usize>, _)| outer.start <= span.start && span.end <= outer.end)
+            replaced.iter().any(|(outer, _): &(Range<usize>, _)| {
+                outer.start <= span.start && span.end <= outer.end
+            })
         };
-        let texts: Vec<_> = self.edits.into_iter().filter(|(span, _)| !is_inside(span)).collect();
-        let mut edits: Vec<(Range<usize>, Edit<'_>)> =
-            texts.iter().map(|(span, text)| (span.clone(), Edit::Text(text.as_str().into()))).collect();
+        let texts: Vec<_> = self
+            .edits
+            .into_iter()
+            .filter(|(span, _)| !is_inside(span))
+            .collect();
+        let mut edits: Vec<(Range<usize>, Edit<'_>)> = texts
+            .iter()
+            .map(|(span, text)| (span.clone(), Edit::Text(text.as_str().into())))
+            .collect();
         edits.extend(replaced);
         Resolved::Edited(patch(&self.body, &edits).into())
     }
@@ -193,6 +234,7 @@ pub(super) fn starts_like_json(body: &[u8]) -> bool {
 /// The first byte that is neither white space nor of a byte order mark.
 pub(super) fn first_significant(body: &[u8]) -> Option<u8> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    body.iter().copied().find(|byte| !byte.is_ascii_whitespace())
+    body.iter()
+        .copied()
+        .find(|byte| !byte.is_ascii_whitespace())
 }
-

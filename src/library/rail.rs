@@ -68,7 +68,11 @@ pub trait Ask: Send + Sync + fmt::Debug {
     /// # Errors
     ///
     /// Where it comes to no verdict.
-    fn ask<'a>(&'a self, subject: Subject<'a>, context: &'a AskContext) -> BoxFuture<'a, Result<Outcome, Error>>;
+    fn ask<'a>(
+        &'a self,
+        subject: Subject<'a>,
+        context: &'a AskContext,
+    ) -> BoxFuture<'a, Result<Outcome, Error>>;
 
     /// What its verdict depends on beside the text: its prompt, its model. Verdicts are remembered under it.
     fn fingerprint(&self) -> String {
@@ -89,7 +93,10 @@ pub struct Subject<'a> {
 impl<'a> Subject<'a> {
     /// A text that comes in.
     pub fn input(text: &'a str) -> Self {
-        Self { text, user_message: text }
+        Self {
+            text,
+            user_message: text,
+        }
     }
 
     /// A text that goes out, in answer to `user_message`.

@@ -43,7 +43,11 @@ struct Options {
 }
 
 fn compile(context: &CompileContext<'_>) -> Result<Judge, Vec<Fault>> {
-    let section: Section = context.config.rails.section("regex_detection").map_err(|fault| vec![fault])?;
+    let section: Section = context
+        .config
+        .rails
+        .section("regex_detection")
+        .map_err(|fault| vec![fault])?;
     let (options, key) = match context.place {
         Place::Output => (section.output, "output"),
         Place::Retrieval => (section.retrieval, "retrieval"),
@@ -53,9 +57,21 @@ fn compile(context: &CompileContext<'_>) -> Result<Judge, Vec<Fault>> {
         let path = format!("regex_detection.{key}.patterns[{index}]");
         context.config.rails.section_fault(&path, message)
     };
-    let patterns = Patterns::compile(&options.patterns, options.case_insensitive).map_err(|errors| {
-        errors.into_iter().map(|error| place(error.index, format!("the pattern cannot be compiled: {error}"))).collect::<Vec<_>>()
-    })?;
+    let patterns =
+        Patterns::compile(&options.patterns, options.case_insensitive).map_err(|errors| {
+            errors
+                .into_iter()
+                .map(|error| {
+                    place(
+                        error.index,
+                        format!("the pattern cannot be compiled: {error}"),
+                    )
+                })
+                .collect::<Vec<_>>()
+        })?;
     let hold = patterns.hold_program(HoldLimits::default());
-    Ok(Judge::Patterns(Arc::new(PatternRail { patterns, hold: Arc::new(hold) })))
+    Ok(Judge::Patterns(Arc::new(PatternRail {
+        patterns,
+        hold: Arc::new(hold),
+    })))
 }

@@ -19,7 +19,10 @@ use crate::{
 /// The declaration.
 pub(super) static RAIL: Rail = Rail {
     about: "Asks a model whether a text complies with a policy",
-    flows: &[("self check input", Place::Input), ("self check output", Place::Output)],
+    flows: &[
+        ("self check input", Place::Input),
+        ("self check output", Place::Output),
+    ],
     section: None,
     compile,
 };
@@ -36,18 +39,38 @@ fn compile(context: &CompileContext<'_>) -> Result<Judge, Vec<Fault>> {
         Some(variant) => format!("{base} $variant={variant}"),
         None => base.to_owned(),
     };
-    let fault = |message: String| vec![context.config.rails.flow_fault(context.place, context.flow, message)];
-    let Some(prompt) = context.config.prompts.iter().find(|prompt| prompt.task == task) else {
-        return Err(fault(format!("the prompt `{task}` is missing, which this rail needs")));
+    let fault = |message: String| {
+        vec![
+            context
+                .config
+                .rails
+                .flow_fault(context.place, context.flow, message),
+        ]
+    };
+    let Some(prompt) = context
+        .config
+        .prompts
+        .iter()
+        .find(|prompt| prompt.task == task)
+    else {
+        return Err(fault(format!(
+            "the prompt `{task}` is missing, which this rail needs"
+        )));
     };
     let parser = prompt.output_parser.as_deref().unwrap_or("is_content_safe");
     if !context.prompts.has_parser(parser) {
-        return Err(fault(format!("the prompt `{task}` names the unknown output parser `{parser}`")));
+        return Err(fault(format!(
+            "the prompt `{task}` names the unknown output parser `{parser}`"
+        )));
     }
     Ok(Judge::Ask(Arc::new(SelfCheck {
         max_tokens: prompt.max_tokens.unwrap_or(MAX_TOKENS),
         stop: prompt.stop.clone(),
-        text_variable: if context.place == Place::Output { "bot_response" } else { "user_input" },
+        text_variable: if context.place == Place::Output {
+            "bot_response"
+        } else {
+            "user_input"
+        },
         model: context.models.for_task(base),
         prompts: Arc::clone(context.prompts),
         temperature: context.config.lowest_temperature,
@@ -69,12 +92,19 @@ struct SelfCheck {
 }
 
 impl Ask for SelfCheck {
-    fn ask<'a>(&'a self, subject: Subject<'a>, context: &'a AskContext) -> BoxFuture<'a, Result<Outcome, Error>> {
+    fn ask<'a>(
+        &'a self,
+        subject: Subject<'a>,
+        context: &'a AskContext,
+    ) -> BoxFuture<'a, Result<Outcome, Error>> {
         Box::pin(async move {
             if subject.text.is_empty() {
                 return Ok(Outcome::block("there is no text to judge"));
             }
-            let failed = |source: crate::error::BoxError| Error::Rail { rail: self.task.clone(), source };
+            let failed = |source: crate::error::BoxError| Error::Rail {
+                rail: self.task.clone(),
+                source,
+            };
             let Some(model) = self.model.as_ref().or(context.main.as_ref()) else {
                 return Err(failed("there is no model to ask".into()));
             };
@@ -83,23 +113,34 @@ impl Ask for SelfCheck {
                 "user_input" => Some(Value::from(subject.user_message)),
                 _ => None,
             };
-            let rendered = self.prompts.render(&self.task, &variables, &[]).map_err(|error| failed(error.into()))?;
+            let rendered = self
+                .prompts
+                .render(&self.task, &variables, &[])
+                .map_err(|error| failed(error.into()))?;
             let mut request = ModelRequest::new(rendered.into_messages());
             request.parameters = self.parameters();
             let reply = model.complete(request).await?;
             // A model that was cut off may not have come to its verdict.
-            let verdict =
-                self.prompts.parse_verdict(&self.task, &reply.content).map_err(|error| failed(error.into()))?;
+            let verdict = self
+                .prompts
+                .parse_verdict(&self.task, &reply.content)
+                .map_err(|error| failed(error.into()))?;
             if verdict.is_safe() {
                 Ok(Outcome::Allow)
             } else {
-                Ok(Outcome::block("the model says that the text violates the policy"))
+                Ok(Outcome::block(
+                    "the model says that the text violates the policy",
+                ))
             }
         })
     }
 
     fn fingerprint(&self) -> String {
-        let prompt = self.prompts.find(&self.task).map(|prompt| format!("{prompt:?}")).unwrap_or_default();
+        let prompt = self
+            .prompts
+            .find(&self.task)
+            .map(|prompt| format!("{prompt:?}"))
+            .unwrap_or_default();
         format!("{}\0{prompt}\0{:?}", self.task, self.model)
     }
 }

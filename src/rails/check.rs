@@ -52,13 +52,24 @@ pub struct Blocked {
 
 impl RailSet {
     /// Checks `text` by the rails that judge on the spot; those that ask are skipped.
-    pub(crate) fn check_local(&self, text: &str, on_error: OnRailError, verdict: &GuardrailsVerdict) -> Checked {
+    pub(crate) fn check_local(
+        &self,
+        text: &str,
+        on_error: OnRailError,
+        verdict: &GuardrailsVerdict,
+    ) -> Checked {
         for (rail, patterns) in self.patterns() {
             let started = Instant::now();
             let outcome = match patterns.patterns.find(text) {
                 Ok(None) => Ok(Outcome::Allow),
-                Ok(Some(found)) => Ok(Outcome::block(format!("pattern {} matches", found.pattern + 1))),
-                Err(error) => Err(Error::Rail { rail: rail.name.to_string(), source: error.into() }),
+                Ok(Some(found)) => Ok(Outcome::block(format!(
+                    "pattern {} matches",
+                    found.pattern + 1
+                ))),
+                Err(error) => Err(Error::Rail {
+                    rail: rail.name.to_string(),
+                    source: error.into(),
+                }),
             };
             match settle(rail, outcome, started.elapsed(), on_error, verdict) {
                 Checked::Allow => {}
@@ -77,7 +88,9 @@ impl RailSet {
         verdict: &GuardrailsVerdict,
     ) -> Checked {
         if self.parallel {
-            return self.check_together(subject, context, on_error, verdict).await;
+            return self
+                .check_together(subject, context, on_error, verdict)
+                .await;
         }
         let mut rewritten: Option<String> = None;
         for rail in self.asking() {
@@ -102,7 +115,9 @@ impl RailSet {
         let mut running: FuturesUnordered<_> = self
             .asking()
             .enumerate()
-            .map(|(index, rail)| async move { (index, rail.check(subject, context, on_error, verdict).await) })
+            .map(|(index, rail)| async move {
+                (index, rail.check(subject, context, on_error, verdict).await)
+            })
             .collect();
         let mut rewritten: Option<(usize, String)> = None;
         while let Some((index, checked)) = running.next().await {
@@ -130,22 +145,37 @@ impl CompiledRail {
         on_error: OnRailError,
         verdict: &GuardrailsVerdict,
     ) -> Checked {
-        let Judge::Ask(ask) = &self.judge else { return Checked::Allow };
+        let Judge::Ask(ask) = &self.judge else {
+            return Checked::Allow;
+        };
         let started = Instant::now();
         let outcome = match tokio::time::timeout(self.timeout, ask.ask(subject, context)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Error::RailTimeout { rail: self.name.to_string(), limit: self.timeout }),
+            Err(_) => Err(Error::RailTimeout {
+                rail: self.name.to_string(),
+                limit: self.timeout,
+            }),
         };
         settle(self, outcome, started.elapsed(), on_error, verdict)
     }
 
     /// This rail's block, for `reason`.
     pub(crate) fn blocked(&self, reason: Option<String>) -> Blocked {
-        Blocked { rail: Arc::clone(&self.name), message: Arc::clone(&self.refusal), reason, failed: false }
+        Blocked {
+            rail: Arc::clone(&self.name),
+            message: Arc::clone(&self.refusal),
+            reason,
+            failed: false,
+        }
     }
 
     /// A report of one text of this rail.
-    pub(crate) fn report(&self, decision: Decision, reason: Option<String>, duration: Duration) -> RailReport {
+    pub(crate) fn report(
+        &self,
+        decision: Decision,
+        reason: Option<String>,
+        duration: Duration,
+    ) -> RailReport {
         RailReport {
             decision,
             reason,
@@ -173,7 +203,11 @@ fn settle(
             if let Some(message) = block.message {
                 blocked.message = message.into();
             }
-            let decision = if block.failed { Decision::FailedClosed } else { Decision::Blocked };
+            let decision = if block.failed {
+                Decision::FailedClosed
+            } else {
+                Decision::Blocked
+            };
             (decision, block.reason, Checked::Block(blocked))
         }
         Err(error) => {
@@ -182,8 +216,15 @@ fn settle(
             match on_error {
                 OnRailError::Pass => (Decision::FailedOpen, Some(reason), Checked::Allow),
                 OnRailError::Block => {
-                    let blocked = Blocked { failed: true, ..rail.blocked(Some(reason.clone())) };
-                    (Decision::FailedClosed, Some(reason), Checked::Block(blocked))
+                    let blocked = Blocked {
+                        failed: true,
+                        ..rail.blocked(Some(reason.clone()))
+                    };
+                    (
+                        Decision::FailedClosed,
+                        Some(reason),
+                        Checked::Block(blocked),
+                    )
                 }
             }
         }

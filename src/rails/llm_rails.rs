@@ -49,7 +49,10 @@ impl LlmRails {
 
     /// A builder, to register models of your own.
     pub fn builder(config: RailsConfig) -> LlmRailsBuilder {
-        LlmRailsBuilder { config, models: Vec::new() }
+        LlmRailsBuilder {
+            config,
+            models: Vec::new(),
+        }
     }
 
     /// The configuration.
@@ -64,7 +67,8 @@ impl LlmRails {
     /// Whether rails ask a model, and the configuration names no `main` model to ask.
     pub(crate) fn asks_main_model_of_call(&self) -> bool {
         let plan = self.plan();
-        !self.inner.has_main && (plan.input.asking().next().is_some() || plan.output.asking().next().is_some())
+        !self.inner.has_main
+            && (plan.input.asking().next().is_some() || plan.output.asking().next().is_some())
     }
 }
 
@@ -95,15 +99,31 @@ impl LlmRailsBuilder {
         }
         let mut faults = Vec::new();
         let environment = |name: &str| std::env::var(name).ok();
-        if let Err(error) = models.add_configured(&self.config.models, &Client::default(), &environment) {
+        if let Err(error) =
+            models.add_configured(&self.config.models, &Client::default(), &environment)
+        {
             faults.extend(error.faults);
         }
-        for (file, text) in self.config.colang.iter().filter(|(_, text)| holds_statements(text)) {
+        for (file, text) in self
+            .config
+            .colang
+            .iter()
+            .filter(|(_, text)| holds_statements(text))
+        {
             let _ = text;
-            let fault = Fault::new("this version runs library rails only: Colang files are not read yet");
-            faults.push(if file.is_empty() { fault } else { fault.in_file(file) });
+            let fault =
+                Fault::new("this version runs library rails only: Colang files are not read yet");
+            faults.push(if file.is_empty() {
+                fault
+            } else {
+                fault.in_file(file)
+            });
         }
-        let prompts = Arc::new(Prompts::new(prompt_settings(&self.config), Templates::new(), OutputParsers::new()));
+        let prompts = Arc::new(Prompts::new(
+            prompt_settings(&self.config),
+            Templates::new(),
+            OutputParsers::new(),
+        ));
         let plan = match Plan::compile(&self.config, &models, &prompts) {
             Ok(plan) if faults.is_empty() => plan,
             Ok(_) => return Err(ConfigError { faults }.into()),
@@ -113,22 +133,35 @@ impl LlmRailsBuilder {
             }
         };
         let has_main = models.get("main").is_some();
-        Ok(LlmRails { inner: Arc::new(Inner { config: self.config, plan, has_main }) })
+        Ok(LlmRails {
+            inner: Arc::new(Inner {
+                config: self.config,
+                plan,
+                has_main,
+            }),
+        })
     }
 }
 
 /// Whether a Colang file says anything beside comments.
 fn holds_statements(text: &str) -> bool {
-    text.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with('#'))
+    text.lines()
+        .map(str::trim)
+        .any(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 fn prompt_settings(config: &RailsConfig) -> PromptSettings {
-    let general = config.instructions.iter().find(|instruction| instruction.kind == "general");
+    let general = config
+        .instructions
+        .iter()
+        .find(|instruction| instruction.kind == "general");
     PromptSettings {
         prompts: config.prompts.clone(),
         models: config.models.clone(),
         prompting_mode: Some(config.prompting_mode.clone()),
-        general_instructions: general.map(|instruction| instruction.content.clone()).unwrap_or_default(),
+        general_instructions: general
+            .map(|instruction| instruction.content.clone())
+            .unwrap_or_default(),
         sample_conversation: config.sample_conversation.clone(),
     }
 }

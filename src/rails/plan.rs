@@ -56,7 +56,11 @@ impl Plan {
     /// # Errors
     ///
     /// All that is missing or wrong: unknown flows, patterns that do not compile, prompts and models that are not there.
-    pub(crate) fn compile(config: &RailsConfig, models: &Models, prompts: &Arc<Prompts>) -> Result<Self, ConfigError> {
+    pub(crate) fn compile(
+        config: &RailsConfig,
+        models: &Models,
+        prompts: &Arc<Prompts>,
+    ) -> Result<Self, ConfigError> {
         let mut faults = Vec::new();
         let rails = &config.rails;
         let input = RailSet {
@@ -69,7 +73,11 @@ impl Plan {
         };
         if faults.is_empty() {
             let streaming = rails.output.streaming.clone();
-            Ok(Self { input, output, streaming })
+            Ok(Self {
+                input,
+                output,
+                streaming,
+            })
         } else {
             Err(ConfigError { faults })
         }
@@ -87,13 +95,18 @@ fn compile_all(
         Place::Output => &config.rails.output.flows,
         _ => &config.rails.input.flows,
     };
-    let refusal: Arc<str> =
-        config.bot_message("refuse to respond").map_or_else(|| Arc::from(REFUSAL), Arc::from);
+    let refusal: Arc<str> = config
+        .bot_message("refuse to respond")
+        .map_or_else(|| Arc::from(REFUSAL), Arc::from);
     let mut compiled = Vec::with_capacity(flows.len());
     let mut reported = HashSet::new();
     for flow in flows {
         let Some((rail, stands)) = library::find(&flow.name) else {
-            faults.push(config.rails.flow_fault(place, flow, unknown_flow(&flow.name, place)));
+            faults.push(
+                config
+                    .rails
+                    .flow_fault(place, flow, unknown_flow(&flow.name, place)),
+            );
             continue;
         };
         if stands != place {
@@ -101,7 +114,13 @@ fn compile_all(
             faults.push(config.rails.flow_fault(place, flow, message));
             continue;
         }
-        match (rail.compile)(&CompileContext { config, models, prompts, flow, place }) {
+        match (rail.compile)(&CompileContext {
+            config,
+            models,
+            prompts,
+            flow,
+            place,
+        }) {
             Ok(judge) => {
                 let fingerprint = match &judge {
                     Judge::Patterns(_) => String::new(),
@@ -117,7 +136,11 @@ fn compile_all(
                 });
             }
             // A rail that stands in several lines reports the faults of its section once.
-            Err(found) => faults.extend(found.into_iter().filter(|fault| reported.insert(fault.to_string()))),
+            Err(found) => faults.extend(
+                found
+                    .into_iter()
+                    .filter(|fault| reported.insert(fault.to_string())),
+            ),
         }
     }
     compiled
@@ -125,10 +148,17 @@ fn compile_all(
 
 fn unknown_flow(name: &str, place: Place) -> String {
     let place_name = name_of(place);
-    let known = library::RAILS.iter().flat_map(|rail| rail.flows).filter(|(_, stands)| *stands == place);
-    let close = known.map(|(flow, _)| *flow).find(|flow| crate::config::is_similar(flow, name));
+    let known = library::RAILS
+        .iter()
+        .flat_map(|rail| rail.flows)
+        .filter(|(_, stands)| *stands == place);
+    let close = known
+        .map(|(flow, _)| *flow)
+        .find(|flow| crate::config::is_similar(flow, name));
     match close {
-        Some(close) => format!("the {place_name} rail `{name}` is not defined; did you mean `{close}`?"),
+        Some(close) => {
+            format!("the {place_name} rail `{name}` is not defined; did you mean `{close}`?")
+        }
         None => format!("the {place_name} rail `{name}` is not defined"),
     }
 }
@@ -151,12 +181,17 @@ impl RailSet {
 
     /// What the verdicts of the asking rails depend on beside the text.
     pub(crate) fn fingerprint(&self) -> String {
-        self.rails.iter().map(|rail| format!("{}\0{}\0", rail.name, rail.fingerprint)).collect()
+        self.rails
+            .iter()
+            .map(|rail| format!("{}\0{}\0", rail.name, rail.fingerprint))
+            .collect()
     }
 
     /// The rails that ask a model or a service.
     pub(crate) fn asking(&self) -> impl Iterator<Item = &CompiledRail> {
-        self.rails.iter().filter(|rail| matches!(rail.judge, Judge::Ask(_)))
+        self.rails
+            .iter()
+            .filter(|rail| matches!(rail.judge, Judge::Ask(_)))
     }
 
     /// The rails that judge by patterns.

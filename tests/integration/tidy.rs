@@ -19,8 +19,10 @@ const LINES: [&[&str]; 9] = [
 ];
 
 /// Rooms on line 1 or above that keep to the bottom all the same.
-const CONFINED: [(&str, &[&str]); 2] =
-    [("wire", &["error", "message", "verdict", "framing"]), ("colang", &["error", "value", "pattern"])];
+const CONFINED: [(&str, &[&str]); 2] = [
+    ("wire", &["error", "message", "verdict", "framing"]),
+    ("colang", &["error", "value", "pattern"]),
+];
 
 fn line_of(room: &str) -> Option<usize> {
     LINES.iter().position(|rooms| rooms.contains(&room))
@@ -69,8 +71,11 @@ fn rooms_used(source: &str) -> Vec<String> {
             }
         };
         for name in names {
-            let name: String =
-                name.trim().chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect();
+            let name: String = name
+                .trim()
+                .chars()
+                .take_while(|character| character.is_alphanumeric() || *character == '_')
+                .collect();
             if line_of(&name).is_some() {
                 used.push(name);
             }
@@ -88,7 +93,14 @@ fn rooms_use_lower_rooms_only() {
     let mut wrong = Vec::new();
     for file in files {
         let relative = file.strip_prefix(&src).unwrap();
-        let room = relative.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs");
+        let room = relative
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_str()
+            .unwrap()
+            .trim_end_matches(".rs");
         let line = line_of(room).unwrap_or_else(|| panic!("the room {room} is not on the map"));
         for used in rooms_used(&fs::read_to_string(&file).unwrap()) {
             let confined = CONFINED.iter().find(|(confined, _)| *confined == room);
@@ -102,7 +114,11 @@ fn rooms_use_lower_rooms_only() {
             }
         }
     }
-    assert!(wrong.is_empty(), "arrows against the map:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "arrows against the map:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]

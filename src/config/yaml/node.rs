@@ -19,8 +19,16 @@ impl Place {
     /// A fault here.
     pub(crate) fn fault(&self, message: impl Into<String>) -> Fault {
         let fault = Fault::new(message);
-        let fault = if self.file.is_empty() { fault } else { fault.in_file(&*self.file) };
-        if self.line == 0 { fault } else { fault.at(self.line, self.column) }
+        let fault = if self.file.is_empty() {
+            fault
+        } else {
+            fault.in_file(&*self.file)
+        };
+        if self.line == 0 {
+            fault
+        } else {
+            fault.at(self.line, self.column)
+        }
     }
 }
 
@@ -59,12 +67,19 @@ pub(crate) struct Map {
 impl Map {
     /// The value of `name`.
     pub(crate) fn get(&self, name: &str) -> Option<&Node> {
-        self.entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node)
+        self.entries
+            .iter()
+            .find(|(key, _)| key.name == name)
+            .map(|(_, node)| node)
     }
 
     /// Sets a key; the one that is there is replaced in its place.
     pub(crate) fn set(&mut self, key: Key, node: Node) {
-        match self.entries.iter_mut().find(|(other, _)| other.name == key.name) {
+        match self
+            .entries
+            .iter_mut()
+            .find(|(other, _)| other.name == key.name)
+        {
             Some(entry) => *entry = (key, node),
             None => self.entries.push((key, node)),
         }
@@ -91,10 +106,15 @@ impl Node {
     /// The value at a path such as `regex_detection.input.patterns[2]`, or the last one on the way to it.
     pub(crate) fn nearest(&self, path: &str) -> &Self {
         let mut node = self;
-        for step in path.split(['.', '[']).map(|step| step.trim_end_matches(']')) {
+        for step in path
+            .split(['.', '['])
+            .map(|step| step.trim_end_matches(']'))
+        {
             let next = match &node.kind {
                 NodeKind::Map(map) => map.get(step),
-                NodeKind::List(list) => step.parse::<usize>().ok().and_then(|index| list.get(index)),
+                NodeKind::List(list) => {
+                    step.parse::<usize>().ok().and_then(|index| list.get(index))
+                }
                 _ => None,
             };
             match next {
@@ -129,7 +149,11 @@ impl Node {
             NodeKind::List(list) => Value::Sequence(list.iter().map(Self::to_yaml).collect()),
             NodeKind::Map(map) => {
                 let entries = map.entries.iter();
-                Value::Mapping(entries.map(|(key, node)| (key.name.clone().into(), node.to_yaml())).collect())
+                Value::Mapping(
+                    entries
+                        .map(|(key, node)| (key.name.clone().into(), node.to_yaml()))
+                        .collect(),
+                )
             }
         }
     }
@@ -141,12 +165,18 @@ impl Node {
             NodeKind::Null => Value::Null,
             NodeKind::Bool(value) => Value::Bool(*value),
             NodeKind::Int(value) => Value::Number((*value).into()),
-            NodeKind::Float(value) => serde_json::Number::from_f64(*value).map_or(Value::Null, Value::Number),
+            NodeKind::Float(value) => {
+                serde_json::Number::from_f64(*value).map_or(Value::Null, Value::Number)
+            }
             NodeKind::Text(text) => Value::String(text.clone()),
             NodeKind::List(list) => Value::Array(list.iter().map(Self::to_json).collect()),
             NodeKind::Map(map) => {
                 let entries = map.entries.iter();
-                Value::Object(entries.map(|(key, node)| (key.name.clone(), node.to_json())).collect())
+                Value::Object(
+                    entries
+                        .map(|(key, node)| (key.name.clone(), node.to_json()))
+                        .collect(),
+                )
             }
         }
     }

@@ -34,7 +34,10 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Parsed, Fault> {
         warnings: Vec::new(),
     };
     let root = builder.document()?;
-    Ok(Parsed { root, warnings: builder.warnings })
+    Ok(Parsed {
+        root,
+        warnings: builder.warnings,
+    })
 }
 
 struct Builder<'a> {
@@ -49,13 +52,18 @@ impl<'a> Builder<'a> {
     fn document(&mut self) -> Result<Option<Node>, Fault> {
         let mut root = None;
         loop {
-            let Some((event, place)) = self.next()? else { return Ok(root) };
+            let Some((event, place)) = self.next()? else {
+                return Ok(root);
+            };
             match event {
                 Event::StreamEnd => return Ok(root),
                 Event::DocumentStart(_) if root.is_some() => {
                     return Err(place.fault("a second document begins here; only one is read"));
                 }
-                Event::Nothing | Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {}
+                Event::Nothing
+                | Event::StreamStart
+                | Event::DocumentStart(_)
+                | Event::DocumentEnd => {}
                 event => root = Some(self.node(event, place, 0)?),
             }
         }
@@ -73,7 +81,11 @@ impl<'a> Builder<'a> {
     }
 
     fn place(&self, marker: &Marker) -> Place {
-        Place { file: Arc::clone(&self.file), line: marker.line(), column: marker.col() + 1 }
+        Place {
+            file: Arc::clone(&self.file),
+            line: marker.line(),
+            column: marker.col() + 1,
+        }
     }
 
     fn node(&mut self, event: Event<'a>, place: Place, depth: usize) -> Result<Node, Fault> {
@@ -86,7 +98,9 @@ impl<'a> Builder<'a> {
         }
         let before = self.nodes;
         let (kind, anchor) = match event {
-            Event::Scalar(text, style, anchor, tag) => (scalar_kind(&text, style, tag.as_deref(), &place)?, anchor),
+            Event::Scalar(text, style, anchor, tag) => {
+                (scalar_kind(&text, style, tag.as_deref(), &place)?, anchor)
+            }
             Event::SequenceStart(anchor, _) => (self.list(depth)?, anchor),
             Event::MappingStart(anchor, _) => (self.map(depth)?, anchor),
             Event::Alias(anchor) => {
@@ -100,7 +114,8 @@ impl<'a> Builder<'a> {
         };
         let node = Node { kind, place };
         if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), self.nodes - before + 1));
+            self.anchors
+                .insert(anchor, (node.clone(), self.nodes - before + 1));
         }
         Ok(node)
     }
@@ -123,17 +138,23 @@ impl<'a> Builder<'a> {
                 None | Some((Event::MappingEnd, _)) => break,
                 Some(found) => found,
             };
-            let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, ..) if text == "<<");
+            let is_merge =
+                matches!(&event, Event::Scalar(text, ScalarStyle::Plain, ..) if text == "<<");
             let name = key_name(&event, &place)?;
             let key = Key { name, place };
-            let Some((event, place)) = self.next()? else { break };
+            let Some((event, place)) = self.next()? else {
+                break;
+            };
             let value = self.node(event, place, depth + 1)?;
             if is_merge {
                 merged.push(value);
                 continue;
             }
             if map.get(&key.name).is_some() {
-                let message = format!("the key `{}` stands twice in this mapping; the last counts", key.name);
+                let message = format!(
+                    "the key `{}` stands twice in this mapping; the last counts",
+                    key.name
+                );
                 self.warnings.push(key.place.fault(message));
             }
             map.set(key, value);
@@ -168,14 +189,26 @@ fn key_name(event: &Event<'_>, place: &Place) -> Result<String, Fault> {
     }
 }
 
-fn scalar_kind(text: &str, style: ScalarStyle, tag: Option<&Tag>, place: &Place) -> Result<NodeKind, Fault> {
+fn scalar_kind(
+    text: &str,
+    style: ScalarStyle,
+    tag: Option<&Tag>,
+    place: &Place,
+) -> Result<NodeKind, Fault> {
     let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
     match tag.as_deref() {
         None if style == ScalarStyle::Plain => Ok(scalar::resolve(text)),
         None | Some("!" | "tag:yaml.org,2002:str" | "!!str") => Ok(NodeKind::Text(text.to_owned())),
-        Some("tag:yaml.org,2002:int" | "!!int" | "tag:yaml.org,2002:float" | "!!float" | "tag:yaml.org,2002:bool" | "!!bool" | "tag:yaml.org,2002:null" | "!!null") => {
-            Ok(scalar::resolve(text))
-        }
+        Some(
+            "tag:yaml.org,2002:int"
+            | "!!int"
+            | "tag:yaml.org,2002:float"
+            | "!!float"
+            | "tag:yaml.org,2002:bool"
+            | "!!bool"
+            | "tag:yaml.org,2002:null"
+            | "!!null",
+        ) => Ok(scalar::resolve(text)),
         Some(other) => Err(place.fault(format!("the tag `{other}` is not read"))),
     }
 }
@@ -188,7 +221,10 @@ mod tests {
     fn places_and_merges() {
         let text = "a: &base\n  x: 1\nb:\n  <<: *base\n  y: [yes, 'yes']\n";
         let root = parse("config.yml", text).unwrap().root.unwrap();
-        assert_eq!(root.to_json(), serde_json::json!({"a": {"x": 1}, "b": {"y": [true, "yes"], "x": 1}}));
+        assert_eq!(
+            root.to_json(),
+            serde_json::json!({"a": {"x": 1}, "b": {"y": [true, "yes"], "x": 1}})
+        );
         let y = root.nearest("b.y[1]");
         assert_eq!((y.place.line, y.place.column), (5, 12));
     }
@@ -197,7 +233,11 @@ mod tests {
     fn the_last_of_two_equal_keys_counts_and_is_reported() {
         let parsed = parse("config.yml", "a: 1\na: 2\n").unwrap();
         assert_eq!(parsed.root.unwrap().to_json(), serde_json::json!({"a": 2}));
-        assert!(parsed.warnings[0].to_string().starts_with("config.yml:2:1: the key `a` stands twice"));
+        assert!(
+            parsed.warnings[0]
+                .to_string()
+                .starts_with("config.yml:2:1: the key `a` stands twice")
+        );
     }
 
     #[test]

@@ -6,14 +6,22 @@ use super::NodeKind;
 pub(super) fn resolve(text: &str) -> NodeKind {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return NodeKind::Null,
-        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return NodeKind::Bool(true),
-        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return NodeKind::Bool(false),
+        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            return NodeKind::Bool(true);
+        }
+        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            return NodeKind::Bool(false);
+        }
         _ => {}
     }
-    if !text.starts_with(['+', '-', '.']) && !text.starts_with(|first: char| first.is_ascii_digit()) {
+    if !text.starts_with(['+', '-', '.']) && !text.starts_with(|first: char| first.is_ascii_digit())
+    {
         return NodeKind::Text(text.to_owned());
     }
-    int(text).map(NodeKind::Int).or_else(|| float(text).map(NodeKind::Float)).unwrap_or_else(|| NodeKind::Text(text.to_owned()))
+    int(text)
+        .map(NodeKind::Int)
+        .or_else(|| float(text).map(NodeKind::Float))
+        .unwrap_or_else(|| NodeKind::Text(text.to_owned()))
 }
 
 fn split_sign(text: &str) -> (i64, &str) {
@@ -64,7 +72,13 @@ fn sexagesimal(text: &str) -> Option<i64> {
 fn float(text: &str) -> Option<f64> {
     let (sign, digits) = split_sign(text);
     match digits {
-        ".inf" | ".Inf" | ".INF" => return Some(if sign < 0 { f64::NEG_INFINITY } else { f64::INFINITY }),
+        ".inf" | ".Inf" | ".INF" => {
+            return Some(if sign < 0 {
+                f64::NEG_INFINITY
+            } else {
+                f64::INFINITY
+            });
+        }
         ".nan" | ".NaN" | ".NAN" if sign > 0 && digits == text => return Some(f64::NAN),
         _ => {}
     }

@@ -22,7 +22,10 @@ impl ChatBodies {
     ///
     /// Where the settings that it needs cannot be made.
     pub(crate) fn new(model: &str) -> Result<Self, ModelError> {
-        let parameters = serde_json::Map::from_iter([("base_url".to_owned(), "http://service.invalid/v1".into())]);
+        let parameters = serde_json::Map::from_iter([(
+            "base_url".to_owned(),
+            "http://service.invalid/v1".into(),
+        )]);
         let config = ModelConfig {
             kind: "main".to_owned(),
             engine: "service".to_owned(),
@@ -32,12 +35,16 @@ impl ChatBodies {
             mode: crate::config::ModelMode::Chat,
             cache: None,
         };
-        Ok(Self { settings: Settings::new(&config, &|_| None)? })
+        Ok(Self {
+            settings: Settings::new(&config, &|_| None)?,
+        })
     }
 
     /// The body that asks `request` for a whole answer.
     pub(crate) fn request(&self, request: ModelRequest) -> Vec<u8> {
-        serde_json::Value::Object(self.settings.body(request, false)).to_string().into_bytes()
+        serde_json::Value::Object(self.settings.body(request, false))
+            .to_string()
+            .into_bytes()
     }
 
     /// The answer in a body.
@@ -46,7 +53,8 @@ impl ChatBodies {
     ///
     /// Where the status says so, and where the body is no answer.
     pub(crate) fn reply(&self, status: StatusCode, body: &[u8]) -> Result<ModelReply, ModelError> {
-        let failed = |kind, message: String| ModelError::new(kind, self.settings.model.clone(), message);
+        let failed =
+            |kind, message: String| ModelError::new(kind, self.settings.model.clone(), message);
         if !status.is_success() {
             let kind = match status.as_u16() {
                 401 | 403 => ModelErrorKind::Authentication,
@@ -54,10 +62,17 @@ impl ChatBodies {
                 500.. => ModelErrorKind::Server,
                 _ => ModelErrorKind::BadRequest,
             };
-            return Err(failed(kind, format!("the service answered {status}")).with_status(status.as_u16()));
+            return Err(
+                failed(kind, format!("the service answered {status}")).with_status(status.as_u16())
+            );
         }
-        let payload = serde_json::from_slice(body)
-            .map_err(|error| failed(ModelErrorKind::InvalidResponse, "the answer is no JSON".into()).with_source(error))?;
+        let payload = serde_json::from_slice(body).map_err(|error| {
+            failed(
+                ModelErrorKind::InvalidResponse,
+                "the answer is no JSON".into(),
+            )
+            .with_source(error)
+        })?;
         self.settings.reply(payload)
     }
 }

@@ -41,18 +41,31 @@ impl TrackPlan {
             })
             .collect();
         let windows = rails.asking().next().map(|_| WindowSizes {
-            chunk: streaming.map_or(200, |streaming| streaming.chunk_size).max(1),
+            chunk: streaming
+                .map_or(200, |streaming| streaming.chunk_size)
+                .max(1),
             context: streaming.map_or(50, |streaming| streaming.context_size),
-            stream_first: streaming.and_then(|streaming| streaming.stream_first).unwrap_or(false),
+            stream_first: streaming
+                .and_then(|streaming| streaming.stream_first)
+                .unwrap_or(false),
         });
         let to_end = streaming.is_some_and(|streaming| !streaming.enabled)
-            || patterns.iter().any(|(_, patterns)| patterns.hold.to_end().next().is_some());
-        Self { patterns, windows, to_end }
+            || patterns
+                .iter()
+                .any(|(_, patterns)| patterns.hold.to_end().next().is_some());
+        Self {
+            patterns,
+            windows,
+            to_end,
+        }
     }
 
     /// The same, for texts that are whole: nothing is cleared before the end.
     pub(crate) fn whole(rails: &RailSet) -> Self {
-        Self { to_end: true, ..Self::new(rails, None) }
+        Self {
+            to_end: true,
+            ..Self::new(rails, None)
+        }
     }
 }
 
@@ -103,7 +116,10 @@ impl Track {
         let holds = if plan.to_end {
             Vec::new()
         } else {
-            plan.patterns.iter().map(|(_, patterns)| patterns.hold.start()).collect()
+            plan.patterns
+                .iter()
+                .map(|(_, patterns)| patterns.hold.start())
+                .collect()
         };
         Self {
             plan: Arc::clone(plan),
@@ -133,7 +149,8 @@ impl Track {
         if self.asked || self.plan.to_end {
             if self.asked && !self.plan.to_end {
                 let tokens = &mut self.tokens;
-                self.counter.read(text, self.total, |at| tokens.push_back(at));
+                self.counter
+                    .read(text, self.total, |at| tokens.push_back(at));
             }
             self.kept.push_str(text);
         }
@@ -163,7 +180,12 @@ impl Track {
             for (rail, patterns) in &self.plan.patterns {
                 match patterns.patterns.find(&self.kept) {
                     Ok(None) => {}
-                    Ok(Some(found)) => return Err(Stop::Match { rail: *rail, pattern: found.pattern }),
+                    Ok(Some(found)) => {
+                        return Err(Stop::Match {
+                            rail: *rail,
+                            pattern: found.pattern,
+                        });
+                    }
                     Err(error) => return Err(Stop::Failed { rail: *rail, error }),
                 }
             }
@@ -199,11 +221,19 @@ impl Track {
     /// Notes that the window up to `end` passed.
     pub(crate) fn window_passed(&mut self, end: u64) {
         self.passed_to = end;
-        let Some(sizes) = self.plan.windows else { return };
+        let Some(sizes) = self.plan.windows else {
+            return;
+        };
         // Keep the context of the next window.
         let new_from = self.tokens.partition_point(|at| *at < end);
         let context_from = new_from.saturating_sub(sizes.context);
-        let keep_from = self.tokens.get(context_from).copied().filter(|_| sizes.context > 0).unwrap_or(end).min(end);
+        let keep_from = self
+            .tokens
+            .get(context_from)
+            .copied()
+            .filter(|_| sizes.context > 0)
+            .unwrap_or(end)
+            .min(end);
         self.tokens.drain(..context_from);
         if let Ok(cut) = usize::try_from(keep_from - self.kept_from)
             && cut <= self.kept.len()
