@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Groups inside groups. Python gives up at about 480.
-const MAX_DEPTH: usize = 250;
+const MAX_DEPTH: usize = 100;
 /// Characters of a pattern.
 const MAX_LENGTH: usize = 1 << 18;
 /// Python's bound of a repetition's numbers.
@@ -112,11 +112,7 @@ impl Parser {
     /// `a|b|c`, up to a closing parenthesis or the end.
     fn alternatives(&mut self, mut flags: Flags) -> Result<Node, Fault> {
         let top = self.depth == 0;
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            let message = format!("groups are nested more than {MAX_DEPTH} deep");
-            return Err(self.tokens.fault(message, 0));
-        }
+        self.deeper()?;
         let mut branches = Vec::new();
         loop {
             let first = top && branches.is_empty();
@@ -137,6 +133,15 @@ impl Parser {
             }
             None => Node::Empty,
         })
+    }
+
+    fn deeper(&mut self) -> Result<(), Fault> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            let message = format!("groups are nested more than {MAX_DEPTH} deep");
+            return Err(self.tokens.fault(message, 0));
+        }
+        Ok(())
     }
 
     /// One branch. Only in the `first` of the whole pattern may global flags stand.
@@ -532,7 +537,7 @@ impl Parser {
             group
         };
         self.check_behind(group)?;
-        self.depth += 1;
+        self.deeper()?;
         let yes = self.sequence(flags, false)?;
         let no = if self.tokens.take('|')? {
             let no = self.sequence(flags, false)?;
@@ -595,23 +600,31 @@ impl Item {
     }
 }
 
-/// A repetition. Repeating what has no width more than once adds nothing.
-fn repeat(node: Node, mut min: u32, mut max: Option<u32>, mode: RepeatMode) -> Node {
+/// A repetition. Repeating what has no width more than once adds nothing, so it is a choice.
+fn repeat(node: Node, min: u32, max: Option<u32>, mode: RepeatMode) -> Node {
     let widthless = !node.any(&mut |node| {
         matches!(
             node,
             Node::Set(_) | Node::Backreference { .. } | Node::Conditional { .. }
         )
     });
-    if widthless {
-        min = min.min(1);
-        max = Some(max.map_or(1, |max| max.min(1)));
+    if !widthless && !matches!(node, Node::Around { .. }) {
+        return Node::Repeat {
+            node: Box::new(node),
+            min,
+            max,
+            mode,
+        };
     }
-    Node::Repeat {
-        node: Box::new(node),
-        min,
-        max,
-        mode,
+    let once = match (min, max, mode) {
+        (_, Some(0), _) => Node::Empty,
+        (0, _, RepeatMode::Lazy) => Node::Alternate(vec![Node::Empty, node]),
+        (0, _, _) => Node::Alternate(vec![node, Node::Empty]),
+        _ => node,
+    };
+    match mode {
+        RepeatMode::Possessive => Node::Atomic(Box::new(once)),
+        RepeatMode::Greedy | RepeatMode::Lazy => once,
     }
 }
 
