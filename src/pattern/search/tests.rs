@@ -41,7 +41,7 @@ fn finds_what_python_finds() {
         (r"(?i)s", "ſ", Some((0, 2))),
         (r"(?i)[^s]", "ſ", None),
         (r"(?i)i", "İ", Some((0, 2))),
-        (r"(?i)ß", "ẞ", None),
+        (r"(?i)ß", "ẞ", Some((0, 3))),
         (r"(?i)[ßx]", "ẞ", Some((0, 3))),
         (r"(?i:a)b", "AB", None),
         (r"(?i)a(?-i:b)", "Ab", Some((0, 2))),
@@ -51,7 +51,7 @@ fn finds_what_python_finds() {
         (r"[^]a]", "]ab", Some((2, 3))),
         (r"[a&&b]+", "a&b", Some((0, 3))),
         (r"[[a]+", "[a", Some((0, 2))),
-        (r"[~~a--]", "-", Some((0, 1))),
+        (r"[~~a-]+", "~-", Some((0, 2))),
         (r"[\w-]+", "a-b", Some((0, 3))),
         (r"[\b]", "\x08", Some((0, 1))),
         // Escapes and braces.

@@ -147,10 +147,7 @@ impl Parser {
     /// One branch. Only in the `first` of the whole pattern may global flags stand.
     fn sequence(&mut self, mut flags: Flags, first: bool) -> Result<Node, Fault> {
         let mut items: Vec<Item> = Vec::new();
-        loop {
-            let Some(token) = self.tokens.peek() else {
-                break;
-            };
+        while let Some(token) = self.tokens.peek() {
             if matches!(token, Token::Char('|' | ')')) {
                 break;
             }
