@@ -231,8 +231,8 @@ fn all_matches_are_found_pattern_by_pattern() {
 
 #[test]
 fn too_much_backtracking_is_an_error() {
-    let patterns = Patterns::compile(&[r"(?=a)(?:(a|a)*)*\1\1b"], false).unwrap();
-    assert!(patterns.find(&"a".repeat(40)).is_err());
+    let patterns = Patterns::compile(&[r"(?:(a|aa)+)+\1$"], false).unwrap();
+    assert!(patterns.find(&format!("{}c", "a".repeat(40))).is_err());
 }
 
 #[test]
