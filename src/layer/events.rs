@@ -49,6 +49,8 @@ pub(super) struct Events {
     state: State,
     /// How long reading and matching took.
     spent: Duration,
+    /// The upstream said that it failed: a choice that is not finished then is not cut off.
+    said_error: bool,
 }
 
 #[derive(Debug)]
@@ -105,6 +107,7 @@ impl Events {
             out: VecDeque::new(),
             state: State::Reading,
             spent: Duration::ZERO,
+            said_error: false,
         }
     }
 
@@ -405,6 +408,7 @@ impl Events {
             self.fail("unreadable_reply", message);
             return None;
         }
+        self.said_error |= texts.kind == EventKind::Error;
         if self.head == StreamHead::default() {
             self.head = texts.head.clone().into_owned();
         }
@@ -671,7 +675,8 @@ impl Events {
 
     /// Whether the upstream ended before a choice did, without a word.
     fn is_cut_off(&self) -> bool {
-        !self.tracks.is_held_to_end()
+        !self.said_error
+            && !self.tracks.is_held_to_end()
             && self
                 .choices
                 .iter()
