@@ -103,7 +103,6 @@ impl Rails {
 
     /// A fault at a line of `rails.*.flows`.
     pub(crate) fn flow_fault(
-        &self,
         place: Place,
         flow: &FlowReference,
         message: impl std::fmt::Display,

@@ -23,7 +23,7 @@ pub(super) fn read(document: &Map, reader: &mut Reader) -> RailsConfig {
         match path {
             "models" => config.models = each(reader, node, path, model),
             "prompts" if !matches!(node.kind, NodeKind::Null) => {
-                config.prompts = each(reader, node, path, prompt)
+                config.prompts = each(reader, node, path, prompt);
             }
             "instructions" if !matches!(node.kind, NodeKind::Null) => {
                 config.instructions = each(reader, node, path, instruction);
@@ -51,7 +51,7 @@ pub(super) fn read(document: &Map, reader: &mut Reader) -> RailsConfig {
                 }
             }
             "passthrough" if !matches!(node.kind, NodeKind::Null) => {
-                config.passthrough = reader.boolean(node, path)
+                config.passthrough = reader.boolean(node, path);
             }
             "enable_rails_exceptions" => {
                 config.enable_rails_exceptions = reader.boolean(node, path).unwrap_or_default();

@@ -488,9 +488,10 @@ impl Unescape {
         if !self.escaped && !text.contains('\\') {
             self.before.push_str(text);
             if self.before.len() > BEFORE {
-                let cut = self
-                    .before
-                    .ceil_char_boundary(self.before.len() - BEFORE / 2);
+                let mut cut = self.before.len() - BEFORE / 2;
+                while !self.before.is_char_boundary(cut) {
+                    cut += 1;
+                }
                 self.before.drain(..cut);
             }
             return None;

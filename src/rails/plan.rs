@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use crate::{
-    config::{RailsConfig, StreamingConfig},
+    config::{Rails, RailsConfig, StreamingConfig},
     error::{ConfigError, Fault},
     library::{self, CompileContext, Judge, PatternRail, RAIL_TIMEOUT},
     llm::{Models, prompt::Prompts},
@@ -102,16 +102,16 @@ fn compile_all(
     let mut reported = HashSet::new();
     for flow in flows {
         let Some((rail, stands)) = library::find(&flow.name) else {
-            faults.push(
-                config
-                    .rails
-                    .flow_fault(place, flow, unknown_flow(&flow.name, place)),
-            );
+            faults.push(Rails::flow_fault(
+                place,
+                flow,
+                unknown_flow(&flow.name, place),
+            ));
             continue;
         };
         if stands != place {
             let message = format!("the flow `{}` is no {} rail", flow.name, name_of(place));
-            faults.push(config.rails.flow_fault(place, flow, message));
+            faults.push(Rails::flow_fault(place, flow, message));
             continue;
         }
         match (rail.compile)(&CompileContext {
