@@ -77,6 +77,17 @@ pub(super) fn parse_int(text: &str) -> Result<i64, ValueError> {
     trimmed.parse().map_err(|_| out_of_range())
 }
 
+/// `int(text, radix)`.
+pub(crate) fn parse_int_radix(text: &str, radix: i64) -> Result<i64, ValueError> {
+    let invalid =
+        || ValueError::value_error(format!("{} is not a whole number", Value::str(text).repr()));
+    let radix = u32::try_from(radix)
+        .ok()
+        .filter(|radix| (2..=36).contains(radix))
+        .ok_or_else(invalid)?;
+    i64::from_str_radix(text.trim(), radix).map_err(|_| invalid())
+}
+
 /// The text without its underscores, if each stands between two digits.
 pub(crate) fn without_underscores(text: &str) -> Option<String> {
     let bytes = text.as_bytes();

@@ -107,7 +107,7 @@ fn update(dict: &mut Dict, arguments: &Arguments) -> Result<(), ValueError> {
 }
 
 /// Keys and values of a dictionary, or of a sequence of pairs.
-pub(in crate::value) fn entries(value: &Value) -> Result<Vec<(Key, Value)>, ValueError> {
+pub(crate) fn entries(value: &Value) -> Result<Vec<(Key, Value)>, ValueError> {
     if let Value::Dict(dict) = value {
         return Ok(dict
             .iter()

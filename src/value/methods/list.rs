@@ -67,7 +67,10 @@ fn call_known(
                     "sorting by a key function is not supported",
                 ));
             }
-            sort(Arc::make_mut(items).as_mut_slice(), reverse.is_some_and(Value::is_truthy))?;
+            sort(
+                Arc::make_mut(items).as_mut_slice(),
+                reverse.is_some_and(Value::is_truthy),
+            )?;
         }
         "copy" => {
             arguments.all([])?;
