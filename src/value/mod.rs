@@ -28,6 +28,9 @@ mod object;
 mod ops;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::{
     dict::{Dict, Key, Set},
     error::{ErrorKind, ValueError},

@@ -198,7 +198,7 @@ impl Value {
     /// # Errors
     ///
     /// The value has no length.
-    pub fn len(&self) -> Result<usize, ValueError> {
+    pub fn try_len(&self) -> Result<usize, ValueError> {
         self.length().ok_or_else(|| {
             ValueError::type_error(format!(
                 "a value of type {} has no length",

@@ -142,9 +142,10 @@ impl Run<'_> {
             Kind::DictOf { key, value, loops } => {
                 let mut dict = Dict::new();
                 self.each(loops, node.span, &mut |run| {
+                    // The value first, like the reference.
+                    let value = run.eval(value)?;
                     let own = run.eval(key)?;
-                    let own = Key::new(own).at(key.span)?;
-                    dict.insert(own, run.eval(value)?);
+                    dict.insert(Key::new(own).at(key.span)?, value);
                     Ok(())
                 })?;
                 self.made(Value::Dict(dict), node.span)
@@ -355,9 +356,10 @@ impl Run<'_> {
                 for (key, node) in nodes {
                     match key {
                         Some(key) => {
+                            // The value first, like the reference.
+                            let value = self.eval(node)?;
                             let own = self.eval(key)?;
-                            let own = Key::new(own).at(key.span)?;
-                            dict.insert(own, self.eval(node)?);
+                            dict.insert(Key::new(own).at(key.span)?, value);
                         }
                         None => {
                             let more = self.eval(node)?;

@@ -30,7 +30,7 @@ pub(super) fn call(
     Some(match name {
         "len" => arguments
             .all(["obj"])
-            .and_then(|[value]| value.len())
+            .and_then(|[value]| value.try_len())
             .map(Value::from),
         "search" => search(arguments).map(Value::Bool),
         "find_all" => find_all(arguments),
@@ -219,7 +219,7 @@ fn pretty(value: &Value) -> Result<String, ValueError> {
             let indent = serde_json::ser::PrettyFormatter::with_indent(b"    ");
             let mut serializer = serde_json::Serializer::with_formatter(&mut out, indent);
             serde::Serialize::serialize(value, &mut serializer)
-                .map_err(|error| ValueError::value_error(error.to_string()))?;
+                .map_err(|error| ValueError::invalid(error.to_string()))?;
             Ok(escape_non_ascii(&String::from_utf8_lossy(&out)))
         }
         Value::Set(_) => Err(ValueError::type_error("a set has no JSON form")),

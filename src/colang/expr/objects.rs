@@ -34,9 +34,7 @@ impl Pattern {
             .backtrack_limit(BACKTRACK_LIMIT)
             .delegate_size_limit(PATTERN_SIZE)
             .build()
-            .map_err(|error| {
-                ValueError::value_error(format!("the pattern is not valid: {error}"))
-            })?;
+            .map_err(|error| ValueError::invalid(format!("the pattern is not valid: {error}")))?;
         Ok(Self {
             text: Arc::from(pattern),
             regex: Arc::new(regex),

@@ -116,7 +116,7 @@ pub(crate) fn entries(value: &Value) -> Result<Vec<(Key, Value)>, ValueError> {
     }
     let pair = |item: Value| match item.iterate()?.as_slice() {
         [key, value] => Ok((Key::new(key.clone())?, value.clone())),
-        _ => Err(ValueError::value_error(
+        _ => Err(ValueError::invalid(
             "each entry must be a pair of key and value",
         )),
     };

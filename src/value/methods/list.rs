@@ -111,9 +111,7 @@ fn find(items: &[Value], value: &Value) -> Result<usize, ValueError> {
     items
         .iter()
         .position(|item| same_or_equal(item, value))
-        .ok_or_else(|| {
-            ValueError::value_error(format!("{} is not among the elements", value.repr()))
-        })
+        .ok_or_else(|| ValueError::invalid(format!("{} is not among the elements", value.repr())))
 }
 
 fn whole(value: &Value) -> Result<i64, ValueError> {
