@@ -335,7 +335,7 @@ fn check(patterns: &[String], text: &[u8], cuts: &[usize], mut hold: Hold) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn holds_exactly(

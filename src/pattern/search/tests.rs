@@ -9,7 +9,8 @@ fn found(pattern: &str, ignore_case: bool, text: &str) -> Option<(usize, usize)>
 /// What Python 3.11 finds.
 #[test]
 fn finds_what_python_finds() {
-    let cases: &[(&str, &str, Option<(usize, usize)>)] = &[
+    type Case = (&'static str, &'static str, Option<(usize, usize)>);
+    let cases: &[Case] = &[
         // `\w` has no combining marks, but all numbers; `\d` only decimal digits; `\s` separators.
         (r"\bcafe\b", "cafe\u{301}", Some((0, 4))),
         (r"\bcafe\b", "cafés", None),
