@@ -71,6 +71,17 @@ impl Plan {
             rails: compile_all(config, models, prompts, Place::Output, &mut faults),
             parallel: rails.output.parallel,
         };
+        // What would not run is refused rather than left out: nothing slips past for a section that is ignored.
+        for (place, section) in [
+            (Place::Retrieval, &rails.retrieval),
+            (Place::ToolInput, &rails.tool_input),
+            (Place::ToolOutput, &rails.tool_output),
+        ] {
+            for flow in &section.flows {
+                let message = format!("{} rails are not run by this version", name_of(place));
+                faults.push(Rails::flow_fault(place, flow, message));
+            }
+        }
         if faults.is_empty() {
             let streaming = rails.output.streaming.clone();
             Ok(Self {
