@@ -9,7 +9,6 @@
 //! ```
 
 use std::{
-    borrow::Cow,
     collections::VecDeque,
     ops::Range,
     time::{Duration, Instant},
@@ -341,9 +340,9 @@ impl Events {
                 if !self.take_text(JUNK, &raw, &mut queued.needs) {
                     return;
                 }
-                if let Cow::Owned(plain) = unescape_leniently(&raw)
-                    && !self.take_text(JUNK_UNESCAPED, &plain, &mut queued.needs)
-                {
+                // Also where nothing is escaped: a match may begin in one event and end in another.
+                let plain = unescape_leniently(&raw);
+                if !self.take_text(JUNK_UNESCAPED, &plain, &mut queued.needs) {
                     return;
                 }
                 self.enqueue(queued);
@@ -608,19 +607,27 @@ fn keep_unblocked(queued: &mut Queued, tracks: &Tracks, is_blocked: &dyn Fn(u32)
         return false;
     };
     let mut json = data.slice(..first.span.start).to_vec();
+    // Where the kept choices lie now: another one may be blocked later.
+    let mut choices = Vec::with_capacity(kept.len());
     for (index, choice) in kept.iter().enumerate() {
         if index > 0 {
             json.push(b',');
         }
+        let start = json.len();
         json.extend_from_slice(&data[choice.span.clone()]);
+        choices.push(ChoiceSpan {
+            index: choice.index,
+            span: start..json.len(),
+            finish: choice.finish,
+        });
     }
     json.extend_from_slice(&data[last.span.end..]);
     queued.raw = event_bytes(name.as_deref(), &json);
     queued
         .needs
         .retain(|need| !tracks.choice_of(*need).is_some_and(is_blocked));
-    queued.choices.retain(|choice| !is_blocked(choice.index));
-    queued.payload = None;
+    queued.payload = Some((name.clone(), json.into()));
+    queued.choices = choices;
     true
 }
 
