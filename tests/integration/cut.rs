@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tower_guardrails::GuardrailsLayer;
 
 use crate::support::{
-    Exchange, REFUSAL, Reply, chat, exchange, finish_reason, joined, regex_layer, run,
+    Exchange, REFUSAL, Reply, chat, exchange, finish_reason, joined, rails, regex_yaml, run,
 };
 
 /// The patterns as the rails write them, and as the `regex` crate does where it differs.
@@ -56,8 +56,13 @@ const PARTS: [&str; 25] = [
     "x",
 ];
 
-static LAYER: LazyLock<GuardrailsLayer> =
-    LazyLock::new(|| regex_layer("never asked for", &PATTERNS.map(|(pattern, _)| pattern)));
+/// A layer that releases as it reads, and one that holds to the end.
+static LAYERS: LazyLock<[GuardrailsLayer; 2]> = LazyLock::new(|| {
+    let patterns = PATTERNS.map(|(pattern, _)| pattern);
+    ["", "streaming: {enabled: false}"].map(|streaming| {
+        GuardrailsLayer::new(rails(&regex_yaml("never asked for", &patterns, streaming)))
+    })
+});
 
 /// Where the first match begins.
 fn first_match(text: &str) -> Option<usize> {
@@ -297,6 +302,7 @@ proptest! {
         text in text(),
         cuts in vec(any::<Index>(), 0..10),
         framing in framing(),
+        to_end in any::<bool>(),
     ) {
         let deltas: Vec<_> = cut(&text, &cuts)
             .into_iter()
@@ -304,7 +310,7 @@ proptest! {
             .collect();
         let body = framing.body(&deltas, 0..1);
         let reply = Reply::events(frames(&body, &framing.frames));
-        let exchange = run(exchange(&LAYER, chat(stream_request(1)), &reply));
+        let exchange = run(exchange(&LAYERS[usize::from(to_end)], chat(stream_request(1)), &reply));
         let begin = first_match(&text);
         prop_assert_eq!(exchange.is_blocked(), begin.is_some());
         prop_assert!(exchange.verdict.as_ref().is_some_and(|verdict| verdict.is_final()));
@@ -312,6 +318,7 @@ proptest! {
             prop_assert_eq!(exchange.text(), body);
         } else {
             prop_assert!(exchange.body.ends_with(b"data: [DONE]\n\n"));
+            prop_assert!(!to_end || joined(&exchange.body, 0, "/delta/content") == REFUSAL);
         }
         check_choice(&exchange, 0, &text, begin)?;
     }
@@ -321,6 +328,7 @@ proptest! {
         text in text(),
         escaped in any::<bool>(),
         cuts in vec(any::<Index>(), 0..4),
+        to_end in any::<bool>(),
     ) {
         let style = Style { line_end: "\n", before: "", space: true, lines: false, escaped };
         let body = format!(
@@ -329,7 +337,7 @@ proptest! {
         );
         let reply = Reply::of("application/json", frames(&body, &cuts));
         let request = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
-        let exchange = run(exchange(&LAYER, chat(request.to_string()), &reply));
+        let exchange = run(exchange(&LAYERS[usize::from(to_end)], chat(request.to_string()), &reply));
         let begin = first_match(&text);
         prop_assert_eq!(exchange.is_blocked(), begin.is_some());
         if begin.is_none() {
@@ -348,6 +356,7 @@ proptest! {
         order in vec(any::<Index>(), 0..24),
         together in any::<bool>(),
         framing in framing(),
+        to_end in any::<bool>(),
     ) {
         let pieces: Vec<Vec<&str>> = texts.iter().map(|text| cut(text, &cuts)).collect();
         let rounds = pieces[0].len();
@@ -373,7 +382,7 @@ proptest! {
         }
         let body = framing.body(&deltas, 0..u32::try_from(texts.len()).unwrap());
         let reply = Reply::events(frames(&body, &framing.frames));
-        let exchange = run(exchange(&LAYER, chat(stream_request(texts.len())), &reply));
+        let exchange = run(exchange(&LAYERS[usize::from(to_end)], chat(stream_request(texts.len())), &reply));
         let begins: Vec<Option<usize>> = texts.iter().map(|text| first_match(text)).collect();
         prop_assert_eq!(exchange.is_blocked(), begins.iter().any(Option::is_some));
         if !exchange.is_blocked() {
@@ -390,6 +399,7 @@ proptest! {
         inner_escaped in any::<bool>(),
         cuts in vec(any::<Index>(), 0..10),
         framing in framing(),
+        to_end in any::<bool>(),
     ) {
         let inner = Style { line_end: "\n", before: "", space: true, lines: false, escaped: inner_escaped };
         let written = format!("{{\"q\": {}}}", inner.quote(&text));
@@ -400,7 +410,7 @@ proptest! {
             .collect();
         let body = framing.body(&deltas, 0..1);
         let reply = Reply::events(frames(&body, &framing.frames));
-        let exchange = run(exchange(&LAYER, chat(stream_request(1)), &reply));
+        let exchange = run(exchange(&LAYERS[usize::from(to_end)], chat(stream_request(1)), &reply));
         let is_bad = first_match(&written).is_some() || first_match(&read).is_some();
         prop_assert_eq!(exchange.is_blocked(), is_bad, "{} as {}", written, exchange.text());
         if is_bad {

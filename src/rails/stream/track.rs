@@ -108,6 +108,8 @@ pub(crate) struct Track {
     asked_to: u64,
     passed_to: u64,
     finished: bool,
+    /// A pattern caught the whole text: none of it is cleared.
+    caught: bool,
 }
 
 impl Track {
@@ -133,6 +135,7 @@ impl Track {
             asked_to: 0,
             passed_to: 0,
             finished: false,
+            caught: false,
         }
     }
 
@@ -177,6 +180,7 @@ impl Track {
             stop_of(hold, *rail)?;
         }
         if self.plan.to_end {
+            self.caught = true;
             for (rail, patterns) in &self.plan.patterns {
                 match patterns.patterns.find(&self.kept) {
                     Ok(None) => {}
@@ -189,6 +193,7 @@ impl Track {
                     Err(error) => return Err(Stop::Failed { rail: *rail, error }),
                 }
             }
+            self.caught = false;
         }
         Ok(())
     }
@@ -247,13 +252,15 @@ impl Track {
     /// The offset before which all text is cleared.
     pub(crate) fn cleared(&self) -> u64 {
         let mut cleared = self.total;
-        if self.plan.to_end && !self.finished {
+        if self.plan.to_end && (!self.finished || self.caught) {
             return 0;
         }
         for hold in &self.holds {
             cleared = cleared.min(hold.held_from());
         }
-        if self.asked && !self.plan.windows.is_some_and(|sizes| sizes.stream_first) {
+        let is_sent_first =
+            !self.plan.to_end && self.plan.windows.is_some_and(|sizes| sizes.stream_first);
+        if self.asked && !is_sent_first {
             cleared = cleared.min(self.passed_to);
         }
         cleared
