@@ -23,11 +23,9 @@ use tower_guardrails::{
 };
 
 use crate::support::{
-    REFUSAL, Reply, chat, chunks, config, content_stream, delta_event, exchange, finish_reason,
-    joined, payloads, rails, regex_yaml, run,
+    REFUSAL, Reply, STREAM, chat, chunks, config, content_stream, delta_event, exchange,
+    finish_reason, joined, payloads, rails, regex_yaml, run,
 };
-
-const STREAM: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
 
 /// What the scripted model does when it is asked.
 #[derive(Debug, Clone, Copy)]

@@ -23,6 +23,10 @@ pub(crate) const REFUSAL: &str = "I'm sorry, I can't respond to that.";
 /// Where OpenAI's chat is.
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 
+/// A request that asks for a stream.
+pub(crate) const STREAM: &str =
+    r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+
 /// Rails that are written in YAML.
 pub(crate) fn rails(yaml: &str) -> LlmRails {
     LlmRails::new(config(yaml)).expect("good rails")
