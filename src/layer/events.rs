@@ -9,7 +9,6 @@
 //! ```
 
 use std::{
-    borrow::Cow,
     collections::VecDeque,
     ops::Range,
     time::{Duration, Instant},
@@ -374,11 +373,9 @@ impl Events {
         let Some(text) = self.plain_text(line) else {
             return false;
         };
+        // Also where nothing is escaped: a match may begin in one event and end in another.
         self.take_text(JUNK, &text, needs)
-            && match unescape_leniently(&text) {
-                Cow::Owned(plain) => self.take_text(JUNK_UNESCAPED, &plain, needs),
-                Cow::Borrowed(_) => true,
-            }
+            && self.take_text(JUNK_UNESCAPED, &unescape_leniently(&text), needs)
     }
 
     /// The text of bytes that are no JSON; none, and the stream ends, where they are no text either.
@@ -723,19 +720,27 @@ fn keep_unblocked(queued: &mut Queued, tracks: &Tracks, is_blocked: &dyn Fn(u32)
         return false;
     };
     let mut json = data.slice(..first.span.start).to_vec();
+    // Where the kept choices lie now: another one may be blocked later.
+    let mut choices = Vec::with_capacity(kept.len());
     for (index, choice) in kept.iter().enumerate() {
         if index > 0 {
             json.push(b',');
         }
+        let start = json.len();
         json.extend_from_slice(&data[choice.span.clone()]);
+        choices.push(ChoiceSpan {
+            index: choice.index,
+            span: start..json.len(),
+            finish: choice.finish,
+        });
     }
     json.extend_from_slice(&data[last.span.end..]);
     queued.raw = event_bytes(name.as_deref(), &json);
     queued
         .needs
         .retain(|need| !tracks.choice_of(*need).is_some_and(is_blocked));
-    queued.choices.retain(|choice| !is_blocked(choice.index));
-    queued.payload = None;
+    queued.payload = Some((name.clone(), json.into()));
+    queued.choices = choices;
     true
 }
 

@@ -189,10 +189,7 @@ impl Tracks {
             }
             entry.last = Some(text.to_owned());
         }
-        let plain = entry
-            .unescape
-            .as_mut()
-            .and_then(|unescape| unescape.read(text));
+        let plain = entry.unescape.as_mut().map(|unescape| unescape.read(text));
         match entry.track.push(text) {
             Ok(()) => Ok(Some((
                 Need {
@@ -468,42 +465,22 @@ fn holds_json(channel: Channel) -> bool {
     ) && channel.index & UNESCAPED == 0
 }
 
-/// Resolves the escapes of JSON that comes in pieces.
+/// Resolves the escapes of JSON that comes in pieces. It reads from the first piece on: what stands before the first escape
+/// may begin a match that ends after it.
 #[derive(Debug, Default)]
 struct Unescape {
     /// An escape that is not whole yet.
     pending: String,
-    /// Whether an escape has been seen: before that, the reading is the text itself and needs no track.
-    escaped: bool,
-    /// The text before the first escape.
-    before: String,
 }
 
-/// How much text before the first escape is kept for the unescaped reading, in bytes.
-const BEFORE: usize = 64 << 10;
-
 impl Unescape {
-    /// The next piece of the reading; none while it is the text itself.
-    fn read(&mut self, text: &str) -> Option<String> {
-        if !self.escaped && !text.contains('\\') {
-            self.before.push_str(text);
-            if self.before.len() > BEFORE {
-                let mut cut = self.before.len() - BEFORE / 2;
-                while !self.before.is_char_boundary(cut) {
-                    cut += 1;
-                }
-                self.before.drain(..cut);
-            }
-            return None;
-        }
-        self.escaped = true;
+    /// The next piece of the reading.
+    fn read(&mut self, text: &str) -> String {
         self.pending.push_str(text);
         let whole = self.pending.len() - unfinished(&self.pending);
         let rest = self.pending.split_off(whole);
         let ready = std::mem::replace(&mut self.pending, rest);
-        let mut plain = std::mem::take(&mut self.before);
-        plain.push_str(&unescape_leniently(&ready));
-        Some(plain)
+        unescape_leniently(&ready).into_owned()
     }
 }
 

@@ -269,7 +269,9 @@ impl Track {
         for hold in &self.holds {
             cleared = cleared.min(hold.held_from());
         }
-        if self.asked && !self.plan.windows.is_some_and(|sizes| sizes.stream_first) {
+        let is_sent_first =
+            !self.plan.to_end && self.plan.windows.is_some_and(|sizes| sizes.stream_first);
+        if self.asked && !is_sent_first {
             cleared = cleared.min(self.passed_to);
         }
         cleared
