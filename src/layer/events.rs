@@ -48,6 +48,8 @@ pub(super) struct Events {
     state: State,
     /// How long reading and matching took.
     spent: Duration,
+    /// The upstream ended before a choice did.
+    cut_off: bool,
     /// The upstream said that it failed: a choice that is not finished then is not cut off.
     said_error: bool,
 }
@@ -106,6 +108,7 @@ impl Events {
             out: VecDeque::new(),
             state: State::Reading,
             spent: Duration::ZERO,
+            cut_off: false,
             said_error: false,
         }
     }
@@ -212,7 +215,13 @@ impl Events {
                 self.read_events();
                 if self.state == State::Reading && self.is_cut_off() {
                     // What is held may be the beginning of a match whose rest was lost.
-                    return self.break_off();
+                    self.tracks.cut_off();
+                    self.cut_off = true;
+                    self.enqueue(Queued {
+                        last: true,
+                        ..Queued::default()
+                    });
+                    self.state = State::Settling;
                 }
             }
             Framing::Collecting(body) => {
@@ -620,6 +629,10 @@ impl Events {
             if !front.needs.iter().all(|need| self.tracks.is_cleared(*need))
                 || (front.last && !self.tracks.is_settled())
             {
+                if self.cut_off && self.tracks.is_settled() {
+                    self.queue.clear();
+                    self.end();
+                }
                 return;
             }
             if front.last && matches!(self.framing, Framing::Whole(_)) {

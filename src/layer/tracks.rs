@@ -289,6 +289,13 @@ impl Tracks {
             .collect()
     }
 
+    /// Notes that the rest of all texts was lost.
+    pub(super) fn cut_off(&mut self) {
+        for entry in &mut self.entries {
+            entry.track.cut_off();
+        }
+    }
+
     /// Notes that the pattern rails have read everything, in so much time.
     pub(super) fn report_patterns(&self, duration: Duration) {
         for (rail, _) in self.rails.plan().output.patterns() {

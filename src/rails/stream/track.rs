@@ -193,6 +193,11 @@ impl Track {
         Ok(())
     }
 
+    /// Notes that the rest of the text was lost: windows are asked about what came, and what patterns hold stays held.
+    pub(crate) fn cut_off(&mut self) {
+        self.finished = true;
+    }
+
     fn search_whole(&self) -> Result<(), Stop> {
         for (rail, patterns) in &self.plan.patterns {
             match patterns.patterns.find(&self.kept) {
