@@ -65,7 +65,8 @@ impl Reader {
             }
             return at + 1;
         }
-        if stripped.starts_with('"') && !stripped.starts_with("\"\"\"") && !stripped.ends_with('"') {
+        if stripped.starts_with('"') && !stripped.starts_with("\"\"\"") && !stripped.ends_with('"')
+        {
             let indentation = line.chars().count() - stripped.chars().count();
             self.text = Some((stripped.to_owned(), indentation));
             return at + 1;
@@ -74,7 +75,10 @@ impl Reader {
             self.add_comment(comment.trim());
             return at + 1;
         }
-        let text = words::split(stripped, "#").first().copied().unwrap_or_default();
+        let text = words::split(stripped, "#")
+            .first()
+            .copied()
+            .unwrap_or_default();
         if text.is_empty() {
             return at + 1;
         }

@@ -155,7 +155,10 @@ mod tests {
 
     #[test]
     fn arguments_respect_brackets() {
-        assert_eq!(arguments(r#"a=[1, 2], b="x, y""#), Ok(vec!["a=[1, 2]", r#"b="x, y""#]));
+        assert_eq!(
+            arguments(r#"a=[1, 2], b="x, y""#),
+            Ok(vec!["a=[1, 2]", r#"b="x, y""#])
+        );
         assert!(arguments("a]").is_err());
         assert!(arguments("(a]").is_err());
     }
@@ -169,6 +172,9 @@ mod tests {
 
     #[test]
     fn parameters_split_at_signs() {
-        assert_eq!(parameter_tokens(r#"x: "a: b", c"#), ["x", ":", r#""a: b""#, ",", "c"]);
+        assert_eq!(
+            parameter_tokens(r#"x: "a: b", c"#),
+            ["x", ":", r#""a: b""#, ",", "c"]
+        );
     }
 }
