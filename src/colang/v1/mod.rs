@@ -5,15 +5,19 @@
 //! time: what it costs depends on the event, not on the conversation before it.
 
 mod ast;
+mod call;
 mod lines;
 mod literal;
 mod lower;
 mod normalize;
 mod parser;
 mod program;
+mod state;
 mod words;
 
 pub use self::{
-    parser::parse,
+    call::{flow_name, flow_parameters},
+    parser::{flow_of, parse},
     program::{Element, Expression, Flow, Op, Origin, Parsed, Program},
+    state::{Decision, State, StateError, Step},
 };

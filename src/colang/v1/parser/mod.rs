@@ -106,6 +106,32 @@ pub fn parse(file: &str, text: &str) -> (Parsed, Vec<Fault>) {
     parser.finish()
 }
 
+/// The flow named `id` whose statements are `body`, as models write them.
+///
+/// # Errors
+///
+/// What is wrong with the body, in a sentence.
+pub fn flow_of(id: &str, body: &str) -> Result<Flow, String> {
+    let mut text = format!("define flow {id}:\n");
+    for line in body.split('\n') {
+        if !line.trim().is_empty() {
+            text.push_str("  ");
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    let (parsed, faults) = parse("dynamic.co", &text);
+    if let Some(fault) = faults.into_iter().next() {
+        return Err(fault.to_string());
+    }
+    let mut flows = parsed.flows.into_iter();
+    match (flows.next(), flows.next()) {
+        (Some(flow), None) => Ok(flow),
+        (None, _) => Err("it has no statements".to_owned()),
+        (Some(_), Some(_)) => Err("it defines other flows".to_owned()),
+    }
+}
+
 #[derive(Debug)]
 struct Parser<'a> {
     source: Source<'a>,
