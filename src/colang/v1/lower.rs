@@ -73,9 +73,12 @@ pub(super) fn flow(blocks: &Blocks, block: Block) -> Outcome<(Vec<Element>, Map<
                     });
                 }
             },
-            Step::Meta(_) => Op::Event {
+            // Only at the start of a flow it means something; elsewhere the flow waits in vain, as in the reference.
+            Step::Meta(meta) => Op::Event {
                 kind: "meta".to_owned(),
-                fields: Map::new(),
+                fields: [("meta".to_owned(), Value::Object(meta))]
+                    .into_iter()
+                    .collect(),
             },
         };
         elements.push(generated(op, origin));
@@ -168,7 +171,7 @@ fn block_steps(blocks: &Blocks, block: Block, depth: usize) -> Outcome<Steps> {
             }
             Kind::Any(block) => {
                 let items = blocks.items(*block);
-                steps.push((Step::Op(Op::Any(items.len())), None));
+                steps.push((Step::Op(Op::Any(items.len())), item.origin.clone()));
                 for item in items {
                     steps.push((step(blocks, item)?, item.origin.clone()));
                 }
@@ -235,7 +238,7 @@ fn step(blocks: &Blocks, item: &Item) -> Outcome<Step> {
     let op = match &item.kind {
         Kind::User(intent) => {
             let (intent, call) = call_of_value(intent).map_err(refuse)?;
-            let mut parameters = literals(&item.parameters, false).map_err(refuse)?;
+            let mut parameters = literals(&item.parameters).map_err(refuse)?;
             for (name, value) in call {
                 let name = match name.strip_prefix('$') {
                     Some(name) => name.to_owned(),
@@ -249,7 +252,7 @@ fn step(blocks: &Blocks, item: &Item) -> Outcome<Step> {
             let (message, call) = call_of_value(message).map_err(refuse)?;
             let mut parameters = Map::new();
             parameters.insert("value".to_owned(), message);
-            parameters.extend(literals(&item.parameters, true).map_err(refuse)?);
+            parameters.extend(literals(&item.parameters).map_err(refuse)?);
             parameters.extend(call);
             Op::Action {
                 name: "utter".to_owned(),
@@ -259,14 +262,14 @@ fn step(blocks: &Blocks, item: &Item) -> Outcome<Step> {
         }
         Kind::Event(text) => {
             let (kind, call) = call(text).map_err(refuse)?;
-            let mut fields = literals(&item.parameters, true).map_err(refuse)?;
+            let mut fields = literals(&item.parameters).map_err(refuse)?;
             fields.extend(call);
             Op::Event { kind, fields }
         }
         Kind::Run(text) => action(item, text)?,
         Kind::Call(text, _) => {
             let (flow, call) = call(text).map_err(refuse)?;
-            literals(&item.parameters, true).map_err(refuse)?;
+            literals(&item.parameters).map_err(refuse)?;
             for (_, value) in call.iter().filter(|(_, value)| *value != NAMED) {
                 literal::of_json(value).map_err(refuse)?;
             }
@@ -337,7 +340,7 @@ fn created(blocks: &Blocks, item: &Item) -> Outcome<Value> {
 fn action(item: &Item, text: &str) -> Outcome<Op> {
     let refuse = |message: String| refused(item, message);
     let (text, call) = call(text).map_err(refuse)?;
-    let mut parameters = literals(&item.parameters, true).map_err(refuse)?;
+    let mut parameters = literals(&item.parameters).map_err(refuse)?;
     let mut named = Vec::new();
     for (name, value) in call {
         if value == NAMED {
@@ -364,13 +367,9 @@ fn action(item: &Item, text: &str) -> Outcome<Op> {
     })
 }
 
-fn literals(
-    parameters: &Map<String, Value>,
-    with_private: bool,
-) -> Result<Map<String, Value>, String> {
+fn literals(parameters: &Map<String, Value>) -> Result<Map<String, Value>, String> {
     parameters
         .iter()
-        .filter(|(name, _)| with_private || !name.starts_with('_'))
         .map(|(name, value)| Ok((name.clone(), literal::of_json(value)?)))
         .collect()
 }

@@ -21,10 +21,13 @@ static PARAMETERS: LazyLock<Option<Regex>> = LazyLock::new(|| {
 impl Parser<'_> {
     pub(super) fn bot(&mut self) -> Outcome {
         let text = self.text.trim().to_owned();
+        let origin = self.origin();
         if text == "bot" {
             let mut values = self.parameters()?;
             values.entry("_type").or_insert_with(|| "element".into());
-            return self.add(Item::new(Kind::Bot(Value::Object(values))));
+            let mut item = Item::new(Kind::Bot(Value::Object(values)));
+            item.origin = origin;
+            return self.add(item);
         }
         let text = words::after_token(&text, "bot").to_owned();
         if text.starts_with('{') {
@@ -41,7 +44,8 @@ impl Parser<'_> {
         let parameter_count = examples.unwrap_or(lines.len());
         values.extend(parameters::read(&lines[..parameter_count])?);
         let has_examples = message.is_some() || parameter_count < lines.len();
-        if !name.is_empty() && has_examples && !self.is_rehearsed() {
+        let defines = !name.is_empty() && has_examples && !self.is_rehearsed();
+        if defines {
             self.at = start + parameter_count;
             if let Some(message) = &message {
                 let indentation = lines
@@ -68,6 +72,11 @@ impl Parser<'_> {
             (true, None) => return Err("a bot message has a name or a text".to_owned()),
         };
         let mut item = Item::new(Kind::Bot(value));
+        // Where texts were defined in place, the last of them stands for the statement.
+        item.origin = match defines {
+            true => self.origin(),
+            false => origin,
+        };
         item.parameters = values;
         self.add(item)
     }

@@ -12,12 +12,13 @@ impl Parser<'_> {
                 .next_indentation()
                 .is_some_and(|next| next > parser.indentation)
         };
-        if !is_deeper(self)
-            && let Some(name) = self.text.strip_prefix("define user")
-        {
-            // An intent without examples is an example of itself: `define user a and b`.
-            let name = name.trim().to_owned();
-            self.insert_next(1, name, self.indentation + 2);
+        let is_user = self.text.starts_with("define user");
+        let is_flow = self.text.ends_with("flow") || self.text.contains("flow ");
+        if !is_deeper(self) && (is_user || (self.next().is_none() && !is_flow)) {
+            // An intent without examples is an example of itself: `define user a and b`. So is, to the reference, whatever
+            // else the file ends with.
+            let name = self.text.replace("define user", "");
+            self.insert_next(1, name.trim(), self.indentation + 2);
         }
         if !is_deeper(self) {
             return Err("what is defined here stands on the following lines, indented".to_owned());

@@ -49,7 +49,14 @@ impl Parser<'_> {
                 }
                 "if" | "else" if !is_intent => {}
                 _ if is_context(&text) => {}
-                "bot" => return self.direct_flow(&name),
+                "bot" => {
+                    let symbol = match is_intent {
+                        true => name.replace(' ', "|"),
+                        false => name,
+                    };
+                    self.direct_flow(&symbol);
+                    return Ok(());
+                }
                 _ => self.message(is_intent, &name, &text)?,
             }
             self.at += 1;
@@ -90,13 +97,11 @@ impl Parser<'_> {
     }
 
     /// An intent with `bot …` under it is a flow of its own, too.
-    fn direct_flow(&mut self, name: &str) -> Outcome {
-        let symbol = name.replace(' ', "|");
+    fn direct_flow(&mut self, symbol: &str) {
         let indentation = self.indentation;
         let begins = format!("{symbol}_direct:");
         self.insert_next(0, begins, indentation.saturating_sub(2));
         self.insert_next(1, format!("user {symbol}"), indentation);
-        Ok(())
     }
 }
 

@@ -141,11 +141,14 @@ impl Parser<'_> {
             }
             return Ok(());
         }
-        let mut intent = self.argument(1)?;
-        if let Some((before, _variable)) = intent.split_once(" as $") {
-            intent = before.to_owned();
+        let intent = self.argument(1)?;
+        if intent.contains(" as $") {
+            return Err(
+                "`as $NAME` is not supported: `$last_user_message` and actions give what was said"
+                    .to_owned(),
+            );
         }
-        intent = with_call(&intent);
+        let intent = with_call(&intent);
         let value = match intent.chars().next() {
             Some('[') => {
                 let inner = intent.get(1..intent.len() - 1).unwrap_or_default();
@@ -183,9 +186,8 @@ impl Parser<'_> {
         let text = words::after_token(&self.text, "meta").to_owned();
         let mut values = serde_json::Map::new();
         if text.starts_with('{') {
-            // `priority .5` is written as JSON by `normalize`, but is none.
-            let json = text.replace(": .", ": 0.");
-            values = serde_json::from_str(&json).map_err(|_| format!("`{text}` is not JSON"))?;
+            values = serde_json::from_str(&text)
+                .map_err(|_| format!("`{text}` is not JSON: a number begins with a digit"))?;
         }
         if self
             .next_indentation()
