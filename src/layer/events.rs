@@ -56,7 +56,7 @@ pub(super) struct Events {
 
 #[derive(Debug)]
 enum Framing {
-    /// Nothing but white space and a byte order mark has come.
+    /// Nothing but white space and a byte order mark, or a part of it, has come.
     Start(Vec<u8>),
     Events(SseReader),
     /// JSON under the name of a stream: collected, then judged as a body.
@@ -160,10 +160,12 @@ impl Events {
             return;
         }
         let started = Instant::now();
+        let (mut blank, mut too_much) = (Vec::new(), false);
         match &mut self.framing {
             Framing::Start(start) => {
                 start.extend_from_slice(bytes);
-                if first_significant(start).is_some() || start.len() > 1 << 10 {
+                blank = start.drain(..blank_lines(start)).collect();
+                if first_significant(start).is_some() && !BYTE_ORDER_MARK.starts_with(start) {
                     let start = std::mem::take(start);
                     if starts_like_json(&start) {
                         self.framing = Framing::Collecting(start);
@@ -172,11 +174,19 @@ impl Events {
                         reader.push(&start);
                         self.framing = Framing::Events(reader);
                     }
+                } else {
+                    too_much = start.len() > self.guard.limits.held_stream;
                 }
             }
             Framing::Events(reader) => reader.push(bytes),
             Framing::Collecting(body) => body.extend_from_slice(bytes),
             Framing::Whole(_) => {}
+        }
+        if !blank.is_empty() {
+            self.enqueue(Queued {
+                raw: blank.into(),
+                ..Queued::default()
+            });
         }
         if let Framing::Collecting(body) = &self.framing
             && body.len() > self.guard.limits.reply_body
@@ -188,7 +198,7 @@ impl Events {
         }
         self.read_events();
         self.release();
-        if self.queued_bytes > self.guard.limits.held_stream {
+        if too_much || self.queued_bytes > self.guard.limits.held_stream {
             self.fail(
                 "held_too_much",
                 "more of the reply waits for the guardrails than they hold",
@@ -714,6 +724,21 @@ impl Events {
         };
         &mut self.choices[position]
     }
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// How many bytes of blank lines a stream begins with: they leave before it shows what the stream is.
+fn blank_lines(start: &[u8]) -> usize {
+    let blank = start
+        .iter()
+        .position(|byte| !byte.is_ascii_whitespace())
+        .unwrap_or(start.len());
+    let last = start
+        .iter()
+        .take(blank)
+        .rposition(|byte| matches!(byte, b'\n' | b'\r'));
+    last.map_or(0, |last| last + 1)
 }
 
 /// Takes blocked choices out of an event; whether anything is left of it.
