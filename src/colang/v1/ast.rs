@@ -58,6 +58,10 @@ pub(super) enum Kind {
     /// `execute …`
     Run(String),
     /// `do FLOW`, and the variables that take what it returns.
+    #[allow(
+        dead_code,
+        reason = "returned values are parsed and, as in the reference, not used"
+    )]
     Call(String, Vec<String>),
     /// `check EXPRESSION`
     Check(String),
@@ -80,5 +84,9 @@ pub(super) enum Kind {
     Branch(Block),
     Continue,
     Break,
+    #[allow(
+        dead_code,
+        reason = "returned values are parsed and, as in the reference, not used"
+    )]
     Return(Vec<String>),
 }
