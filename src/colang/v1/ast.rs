@@ -57,8 +57,8 @@ pub(super) enum Kind {
     Event(String),
     /// `execute …`
     Run(String),
-    /// `do FLOW`, and the variables that take what it returns.
-    Call(String, Vec<String>),
+    /// `do FLOW`
+    Call(String),
     /// `check EXPRESSION`
     Check(String),
     /// `set $NAME = EXPRESSION`
@@ -80,5 +80,5 @@ pub(super) enum Kind {
     Branch(Block),
     Continue,
     Break,
-    Return(Vec<String>),
+    Return,
 }

@@ -116,16 +116,10 @@ impl Turn {
             if running.head < 0 {
                 return Ok(());
             }
-            let called = match prepared
-                .flow
-                .element(running.head)
-                .map(|element| &element.op)
-            {
-                Some(Op::Call { flow }) => flow,
-                _ => {
-                    self.record(running, 1.0);
-                    return Ok(());
-                }
+            let element = prepared.flow.element(running.head);
+            let Some(Op::Call { flow: called }) = element.map(|element| &element.op) else {
+                self.record(running, 1.0);
+                return Ok(());
             };
             if self.call(flows, running, called, depth)? {
                 return Ok(());
