@@ -57,12 +57,8 @@ pub(super) enum Kind {
     Event(String),
     /// `execute …`
     Run(String),
-    /// `do FLOW`, and the variables that take what it returns.
-    #[allow(
-        dead_code,
-        reason = "returned values are parsed and, as in the reference, not used"
-    )]
-    Call(String, Vec<String>),
+    /// `do FLOW`
+    Call(String),
     /// `check EXPRESSION`
     Check(String),
     /// `set $NAME = EXPRESSION`
@@ -84,9 +80,5 @@ pub(super) enum Kind {
     Branch(Block),
     Continue,
     Break,
-    #[allow(
-        dead_code,
-        reason = "returned values are parsed and, as in the reference, not used"
-    )]
-    Return(Vec<String>),
+    Return,
 }

@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn lines_are_joined_and_comments_set_aside() {
         let lines = read("# one\n# two\nuser a or\n  b \\\n c # end\n  \"x\n y\"\n");
-        assert_eq!(lines[0].text, "user a or b  c # end");
+        assert_eq!(lines[0].text, "user a or b c # end");
         assert_eq!(lines[0].comment.as_deref(), Some("one\ntwo"));
         assert_eq!(lines[0].number, 5);
         assert_eq!(lines[1].text, "\"x\ny\"");

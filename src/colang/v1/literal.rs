@@ -123,13 +123,7 @@ impl Reader<'_> {
         let (text, rest) = self.rest.split_at(end);
         let quoted = text.ends_with(['"', '\'']);
         let is_constant = matches!(text.trim(), "True" | "False" | "None");
-        let is_number = text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '-' | ' ' | '_'))
-            && text.contains(|c: char| c.is_ascii_digit())
-            && text
-                .trim_start_matches(['+', '-', ' ', '.'])
-                .starts_with(|c: char| c.is_ascii_digit());
+        let is_number = is_number(text.trim());
         if !quoted && !is_constant && !is_number {
             return None;
         }
@@ -168,6 +162,19 @@ impl Reader<'_> {
             end = Some(at);
         }
     }
+}
+
+/// Whether a text looks like a number, not like a calculation.
+fn is_number(text: &str) -> bool {
+    let digits = text.trim_start_matches(['+', '-', ' ']);
+    let mut last = ' ';
+    digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && digits.contains(|c: char| c.is_ascii_digit())
+        && digits.chars().all(|c| {
+            let is_sign = matches!(c, '+' | '-') && matches!(last, 'e' | 'E');
+            last = c;
+            c.is_ascii_alphanumeric() || matches!(c, '.' | '_') || is_sign
+        })
 }
 
 #[cfg(test)]

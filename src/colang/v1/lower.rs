@@ -267,7 +267,7 @@ fn step(blocks: &Blocks, item: &Item) -> Outcome<Step> {
             Op::Event { kind, fields }
         }
         Kind::Run(text) => action(item, text)?,
-        Kind::Call(text, _) => {
+        Kind::Call(text) => {
             let (flow, call) = call(text).map_err(refuse)?;
             literals(&item.parameters).map_err(refuse)?;
             for (_, value) in call.iter().filter(|(_, value)| *value != NAMED) {
@@ -294,7 +294,7 @@ fn step(blocks: &Blocks, item: &Item) -> Outcome<Step> {
         Kind::Meta(meta) => return Ok(Step::Meta(meta.clone())),
         Kind::Continue => return Ok(Step::Continue),
         Kind::Break => return Ok(Step::Break),
-        Kind::Return(_) => Op::Return,
+        Kind::Return => Op::Return,
         Kind::Infer(block) => {
             let Some(event) = blocks.items(*block).first() else {
                 return Err(refused(item, "the event to create is missing"));

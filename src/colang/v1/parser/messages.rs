@@ -28,6 +28,7 @@ impl Parser<'_> {
         let Some(indentation) = self.lines.get(self.at).map(|line| line.indentation) else {
             return Err("the texts are missing".to_owned());
         };
+        let mut conditions = Vec::new();
         while let Some(line) = self
             .lines
             .get(self.at)
@@ -47,7 +48,12 @@ impl Parser<'_> {
                         return Err("a setting is written `set $NAME = VALUE`".to_owned());
                     }
                 }
-                "if" | "else" if !is_intent => {}
+                "if" if !is_intent => conditions.push(self.indentation),
+                "else" if !is_intent => {
+                    if !conditions.contains(&self.indentation) {
+                        return Err("this `else` follows no `if`".to_owned());
+                    }
+                }
                 _ if is_context(&text) => {}
                 "bot" => {
                     let symbol = match is_intent {

@@ -55,12 +55,8 @@ impl Parser<'_> {
             "pass" | "continue" => self.add(Item::new(Kind::Continue)),
             "break" => self.add(Item::new(Kind::Break)),
             "stop" | "abort" => self.add(Item::new(Kind::Bot("stop".into()))),
-            "return" | "done" => {
-                let values = words::after_words(&self.text, 1).unwrap_or_default();
-                let values = values.split(',').map(|value| value.trim().to_owned());
-                let values = values.filter(|value| !value.is_empty()).collect();
-                self.add(Item::new(Kind::Return(values)))
-            }
+            // What is returned goes nowhere: no flow can take it.
+            "return" | "done" => self.add(Item::new(Kind::Return)),
             "" => Err("nothing stands here".to_owned()),
             unknown => Err(format!("`{unknown}` begins no statement of Colang 1.0")),
         }
@@ -170,16 +166,9 @@ impl Parser<'_> {
             Some(at) => text.split_at(at),
             None => (text.as_str(), ""),
         };
-        let (variables, name) = match name.split_once('=') {
-            Some((variables, name)) => (variables.trim(), name.trim()),
-            None => ("", name),
-        };
-        let variables = variables.split(',').map(str::trim);
-        let variables = variables
-            .filter(|name| !name.is_empty())
-            .map(|name| name.strip_prefix('$').unwrap_or(name).to_owned())
-            .collect();
-        self.parametrised(Kind::Call(format!("{name}{parameters}"), variables))
+        // `do $x = FLOW` calls the flow; nothing sets `$x`.
+        let name = name.split_once('=').map_or(name, |(_, name)| name.trim());
+        self.parametrised(Kind::Call(format!("{name}{parameters}")))
     }
 
     fn meta(&mut self) -> Outcome {

@@ -194,7 +194,7 @@ define subflow b
 #[test]
 fn flows_without_a_name_are_named_by_their_text() {
     let (parsed, _) = parse("a.co", "define flow\n  user a\n  bot b\n");
-    assert_eq!(parsed.flows[0].id, "anonymous-74c7a6a6");
+    assert_eq!(parsed.flows[0].id, "anonymous-2d500d83");
 }
 
 #[test]
@@ -214,7 +214,7 @@ define flow c
 define spaceship
   x
 
-define flow a
+define flow c
   bot y
   execute act(a=b)
 ";
@@ -225,7 +225,7 @@ define flow a
             "a.co:5:3: this `else` follows no `if`\n5 |   else\n  |   ^^^^",
             "a.co:10:3: there is no label `nowhere` in this flow\n10 |   goto nowhere\n   |   ^^^^^^^^^^^^",
             "a.co:12:1: `spaceship` cannot be defined: `user`, `bot`, `flow` and `subflow` can\n12 | define spaceship\n   | ^^^^^^^^^^^^^^^^",
-            "a.co:16:3: the flow `a` is defined already\n16 |   bot y\n   |   ^^^^^",
+            "a.co:16:3: the flow `c` is defined already\n16 |   bot y\n   |   ^^^^^",
         ]
     );
 }
@@ -240,8 +240,10 @@ fn what_the_reference_refuses_is_refused() {
         "define flow a\n  user x\n  execute y(z\n",
         "define flow a\n  label x\n  label x\n",
         "define flow a\n  user x as $y\n",
-        "define user a\n  \"open\" and \"\n",
+        "define user a\n  x and \"y z\n",
         "define bot a\n  text: yaml\n",
+        "define bot a\n  else\n    \"x\"\n",
+        "define flow a\n  execute x(a=1 + 2)\n",
         "define user x\nfoo\n",
     ] {
         assert!(!faults(text).is_empty(), "{text}");
