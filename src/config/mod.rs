@@ -1,11 +1,48 @@
 //! `RailsConfig`: what a rails directory holds, loaded, merged and validated.
+//!
+//! Every file is read into a tree that knows the place of each key; the trees are joined; the typed sections are read
+//! off the joined tree. Faults are collected on the way and reported together.
 
+mod config;
+mod defaults;
+mod files;
+mod flow_reference;
+mod ignore;
+mod join;
+mod load;
+mod merge;
 mod models;
 mod prompts;
+mod rail_sections;
+mod rails;
+mod read;
+mod sections;
+mod suggest;
+mod validate;
+mod yaml;
 
+#[cfg(test)]
+mod tests;
+
+#[allow(unused_imports, reason = "for the rooms above")]
+pub(crate) use suggest::{is_similar, nearest};
+
+pub use config::{ColangFile, RailsConfig};
+pub use flow_reference::FlowReference;
+pub use load::RailsConfigLoader;
 pub use models::{CacheStats, ModelCache, ModelConfig, ModelMode};
 pub use prompts::{MessageTemplate, PromptMessage, TaskPrompt};
+pub use rail_sections::RailSections;
+pub use rails::{
+    ActionRails, DialogRails, InputRails, OutputRails, Rails, RetrievalRails, SingleCallConfig,
+    StreamingConfig, ToolRails, UserMessagesConfig,
+};
+pub use sections::{
+    CoreConfig, Document, EmbeddingSearchProvider, EmbeddingsCacheConfig, Instruction,
+    KnowledgeBaseConfig, MetricsConfig, TracingConfig,
+};
 
-/// A loaded rails directory.
-#[derive(Debug, Clone)]
-pub struct RailsConfig {}
+/// The value of an environment variable, if it is set and is Unicode. All reading of the environment goes through here.
+pub(crate) fn environment_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,436 @@
+//! The sections under `rails`, less `rails.config`.
+
+use serde::Serialize;
+
+use super::{
+    flow_reference::FlowReference,
+    rail_sections::RailSections,
+    read::{Fields, Read, Report},
+    yaml::Node,
+};
+use crate::{error::Fault, verdict::Place};
+
+/// `rails`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Rails {
+    /// `rails.config`: the settings of the library rails, a section a rail.
+    pub config: RailSections,
+    /// Rails on what comes in.
+    pub input: InputRails,
+    /// Rails on what goes out.
+    pub output: OutputRails,
+    /// Rails on what the knowledge base gave.
+    pub retrieval: RetrievalRails,
+    /// How the dialog is led.
+    pub dialog: DialogRails,
+    /// How actions are called.
+    pub actions: ActionRails,
+    /// Rails on the tool calls that the model makes.
+    pub tool_output: ToolRails,
+    /// Rails on the results of tools.
+    pub tool_input: ToolRails,
+}
+
+impl Default for Rails {
+    fn default() -> Self {
+        Self {
+            config: RailSections::default(),
+            input: InputRails::default(),
+            output: OutputRails::default(),
+            retrieval: RetrievalRails::default(),
+            dialog: DialogRails::default(),
+            actions: ActionRails::default(),
+            tool_output: ToolRails::default(),
+            tool_input: ToolRails::default(),
+        }
+    }
+}
+
+impl Read for Rails {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let default = Self::default();
+        let section = Self {
+            config: fields.or("config", default.config),
+            input: fields.or("input", default.input),
+            output: fields.or("output", default.output),
+            retrieval: fields.or("retrieval", default.retrieval),
+            dialog: fields.or("dialog", default.dialog),
+            actions: fields.or("actions", default.actions),
+            tool_output: fields.or("tool_output", default.tool_output),
+            tool_input: fields.or("tool_input", default.tool_input),
+        };
+        fields.close();
+        Some(section)
+    }
+}
+
+impl Rails {
+    /// The rails that stand at `place`.
+    pub fn flows(&self, place: Place) -> &[FlowReference] {
+        match place {
+            Place::Input => &self.input.flows,
+            Place::Output => &self.output.flows,
+            Place::Retrieval => &self.retrieval.flows,
+            Place::ToolInput => &self.tool_input.flows,
+            Place::ToolOutput => &self.tool_output.flows,
+        }
+    }
+
+    /// A library rail's section of `rails.config`, read as `T`; the default of `T` where there is none.
+    ///
+    /// Quoted numbers and booleans are accepted.
+    ///
+    /// # Errors
+    ///
+    /// What does not fit, with its place.
+    pub fn section<T: serde::de::DeserializeOwned + Default>(
+        &self,
+        name: &str,
+    ) -> Result<T, Fault> {
+        self.config.read(name)
+    }
+
+    /// A fault of a library rail's settings, at the place of `path`, such as `regex_detection.input.patterns[2]`.
+    pub fn section_fault(&self, path: &str, message: impl Into<String>) -> Fault {
+        self.config.fault(path, message)
+    }
+
+    /// A fault of a line of `rails.*.flows`, with its place.
+    pub fn flow_fault(
+        &self,
+        place: Place,
+        flow: &FlowReference,
+        message: impl Into<String>,
+    ) -> Fault {
+        let flows = self.flows(place);
+        let configured = flows.iter().find(|configured| *configured == flow);
+        configured.unwrap_or(flow).at.fault(message)
+    }
+}
+
+/// `rails.input`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct InputRails {
+    /// Whether they run at the same time.
+    pub parallel: bool,
+    /// Whether the answer is generated while the rails still run.
+    pub speculative_generation: bool,
+    /// The flows, in the order in which they run.
+    pub flows: Vec<FlowReference>,
+}
+
+impl Default for InputRails {
+    fn default() -> Self {
+        Self {
+            parallel: false,
+            speculative_generation: false,
+            flows: Vec::new(),
+        }
+    }
+}
+
+impl Read for InputRails {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let default = Self::default();
+        let section = Self {
+            parallel: fields
+                .or("parallel", Some(default.parallel))
+                .unwrap_or_default(),
+            speculative_generation: fields
+                .or(
+                    "speculative_generation",
+                    Some(default.speculative_generation),
+                )
+                .unwrap_or_default(),
+            flows: fields.or("flows", default.flows),
+        };
+        fields.close();
+        Some(section)
+    }
+}
+
+/// `rails.output`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct OutputRails {
+    /// Whether they run at the same time.
+    pub parallel: bool,
+    /// The flows, in the order in which they run.
+    pub flows: Vec<FlowReference>,
+    /// How streams are checked; None where the config has no such section.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streaming: Option<StreamingConfig>,
+}
+
+impl Default for OutputRails {
+    fn default() -> Self {
+        Self {
+            parallel: false,
+            flows: Vec::new(),
+            streaming: None,
+        }
+    }
+}
+
+impl Read for OutputRails {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let default = Self::default();
+        let section = Self {
+            parallel: fields
+                .or("parallel", Some(default.parallel))
+                .unwrap_or_default(),
+            flows: fields.or("flows", default.flows),
+            streaming: fields.optional("streaming"),
+        };
+        fields.close();
+        Some(section)
+    }
+}
+
+/// `rails.output.streaming`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct StreamingConfig {
+    /// Whether the answer is checked while it streams.
+    pub enabled: bool,
+    /// How many tokens are checked at once.
+    pub chunk_size: usize,
+    /// How many tokens of what was checked before are checked with them.
+    pub context_size: usize,
+    /// Whether tokens are sent on before they are checked.
+    pub stream_first: bool,
+}
+
+impl Default for StreamingConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            chunk_size: 200,
+            context_size: 50,
+            stream_first: true,
+        }
+    }
+}
+
+impl Read for StreamingConfig {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let default = Self::default();
+        let section = Self {
+            enabled: fields.or("enabled", default.enabled),
+            chunk_size: fields.or("chunk_size", default.chunk_size),
+            context_size: fields.or("context_size", default.context_size),
+            stream_first: fields.or("stream_first", default.stream_first),
+        };
+        fields.close();
+        Some(section)
+    }
+}
+
+/// `rails.retrieval`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct RetrievalRails {
+    /// The flows, in the order in which they run.
+    pub flows: Vec<FlowReference>,
+}
+
+impl Default for RetrievalRails {
+    fn default() -> Self {
+        Self { flows: Vec::new() }
+    }
+}
+
+impl Read for RetrievalRails {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let default = Self::default();
+        let section = Self {
+            flows: fields.or("flows", default.flows),
+        };
+        fields.close();
+        Some(section)
+    }
+}
+
+/// `rails.tool_input` and `rails.tool_output`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ToolRails {
+    /// The flows, in the order in which they run.
+    pub flows: Vec<FlowReference>,
+    /// Whether they run at the same time.
+    pub parallel: bool,
+}
+
+impl Default for ToolRails {
+    fn default() -> Self {
+        Self {
+            flows: Vec::new(),
+            parallel: false,
+        }
+    }
+}
+
+impl Read for ToolRails {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let default = Self::default();
+        let section = Self {
+            flows: fields.or("flows", default.flows),
+            parallel: fields
+                .or("parallel", Some(default.parallel))
+                .unwrap_or_default(),
+        };
+        fields.close();
+        Some(section)
+    }
+}
+
+/// `rails.dialog`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct DialogRails {
+    /// One model call for intent, next step and message together.
+    pub single_call: SingleCallConfig,
+    /// How user messages are matched.
+    pub user_messages: UserMessagesConfig,
+}
+
+impl Default for DialogRails {
+    fn default() -> Self {
+        Self {
+            single_call: SingleCallConfig::default(),
+            user_messages: UserMessagesConfig::default(),
+        }
+    }
+}
+
+impl Read for DialogRails {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let default = Self::default();
+        let section = Self {
+            single_call: fields.or("single_call", default.single_call),
+            user_messages: fields.or("user_messages", default.user_messages),
+        };
+        fields.close();
+        Some(section)
+    }
+}
+
+/// `rails.dialog.single_call`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct SingleCallConfig {
+    /// Whether one call does all.
+    pub enabled: bool,
+    /// Whether several calls are made where the one gave no usable answer.
+    pub fallback_to_multiple_calls: bool,
+}
+
+impl Default for SingleCallConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            fallback_to_multiple_calls: true,
+        }
+    }
+}
+
+impl Read for SingleCallConfig {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let default = Self::default();
+        let section = Self {
+            enabled: fields.or("enabled", default.enabled),
+            fallback_to_multiple_calls: fields.or(
+                "fallback_to_multiple_calls",
+                default.fallback_to_multiple_calls,
+            ),
+        };
+        fields.close();
+        Some(section)
+    }
+}
+
+/// `rails.dialog.user_messages`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct UserMessagesConfig {
+    /// Whether intents are found by similarity alone.
+    pub embeddings_only: bool,
+    /// The least similarity, 0 to 1.
+    pub embeddings_only_similarity_threshold: Option<f64>,
+    /// The intent where nothing is similar enough.
+    pub embeddings_only_fallback_intent: Option<String>,
+}
+
+impl Default for UserMessagesConfig {
+    fn default() -> Self {
+        Self {
+            embeddings_only: false,
+            embeddings_only_similarity_threshold: None,
+            embeddings_only_fallback_intent: None,
+        }
+    }
+}
+
+impl Read for UserMessagesConfig {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let default = Self::default();
+        let section = Self {
+            embeddings_only: fields.or("embeddings_only", default.embeddings_only),
+            embeddings_only_similarity_threshold: fields.or(
+                "embeddings_only_similarity_threshold",
+                default.embeddings_only_similarity_threshold,
+            ),
+            embeddings_only_fallback_intent: fields.or(
+                "embeddings_only_fallback_intent",
+                default.embeddings_only_fallback_intent,
+            ),
+        };
+        let threshold: Option<f64> = section.embeddings_only_similarity_threshold;
+        if threshold.is_some_and(|threshold| !(0.0..=1.0).contains(&threshold)) {
+            let key = "embeddings_only_similarity_threshold";
+            let message = format!("`{path}.{key}` must lie between 0 and 1");
+            fields.report.fault(node.place_of(key), message);
+        }
+        fields.close();
+        Some(section)
+    }
+}
+
+/// `rails.actions`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ActionRails {
+    /// Actions that finish at once.
+    pub instant_actions: Option<Vec<String>>,
+}
+
+impl Default for ActionRails {
+    fn default() -> Self {
+        Self {
+            instant_actions: None,
+        }
+    }
+}
+
+impl Read for ActionRails {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let default = Self::default();
+        let section = Self {
+            instant_actions: fields.or("instant_actions", default.instant_actions),
+        };
+        fields.close();
+        Some(section)
+    }
+}
