@@ -1,5 +1,11 @@
 //! Prints what a rails directory holds, with every warning and error: `check DIR [--json]`. Exits 1 on errors.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command prints"
+)]
+
 use std::process::ExitCode;
 
 use serde_json::{Value, json};

@@ -10,9 +10,9 @@ use std::{
 use indexmap::IndexMap;
 
 use super::{
-    config::ColangFile,
     ignore::IgnorePatterns,
     merge,
+    rails_config::ColangFile,
     read::Report,
     yaml::{self, Entry, Kind, Mark, Node},
 };
@@ -45,6 +45,7 @@ pub(super) struct Loaded {
     pub(super) root: Node,
     pub(super) colang_files: Vec<ColangFile>,
     pub(super) imported_paths: IndexMap<String, String>,
+    /// How many files were seen; where there was one, `models` need not be written.
     pub(super) files: usize,
 }
 
@@ -103,10 +104,10 @@ fn load_file(path: &Path, relative: &Path, shown: &Path, loaded: &mut Loaded, re
     let shown = shown.join(relative);
     let name = relative.file_name().unwrap_or_default().to_string_lossy();
     if relative.to_string_lossy().starts_with("kb") {
-        if name.ends_with(".md") {
-            if let Some(text) = read_text(path, &shown, MAX_DOCUMENT_BYTES, report) {
-                merge::join(&mut loaded.root, document(text), report);
-            }
+        if name.ends_with(".md")
+            && let Some(text) = read_text(path, &shown, MAX_DOCUMENT_BYTES, report)
+        {
+            merge::join(&mut loaded.root, document(text), report);
         }
     } else if is_yaml(path) {
         if let Some(root) = read_yaml(path, &shown, report) {
@@ -254,11 +255,10 @@ pub(super) fn load_imports(loaded: &mut Loaded, report: &mut Report) {
 
 fn note_import(root: &mut Node, path: String, at: Mark, report: &mut Report) {
     let mut import = list_of("import_paths", Kind::String(path));
-    if let Kind::Mapping(entries) = &mut import.kind {
-        if let Some(Kind::Sequence(items)) = entries.first_mut().map(|entry| &mut entry.value.kind)
-        {
-            items.iter_mut().for_each(|item| item.at = at.clone());
-        }
+    if let Kind::Mapping(entries) = &mut import.kind
+        && let Some(Kind::Sequence(items)) = entries.first_mut().map(|entry| &mut entry.value.kind)
+    {
+        items.iter_mut().for_each(|item| item.at = at.clone());
     }
     merge::join(root, import, report);
 }

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::{
-    config::RailsConfig,
+    rails_config::RailsConfig,
     sections::EmbeddingSearchProvider,
     yaml::{Entry, Kind, Node},
 };
@@ -29,14 +29,14 @@ impl Add for RailsConfig {
                 .models
                 .iter()
                 .rfind(|earlier| earlier.kind == model.kind);
-            if let Some(earlier) = same {
-                if (&earlier.engine, &earlier.model) != (&model.engine, &model.model) {
-                    let message = format!(
-                        "the two configurations have different models of type `{}`",
-                        model.kind
-                    );
-                    faults.push(Fault::new(message));
-                }
+            if let Some(earlier) = same
+                && (&earlier.engine, &earlier.model) != (&model.engine, &model.model)
+            {
+                let message = format!(
+                    "the two configurations have different models of type `{}`",
+                    model.kind
+                );
+                faults.push(Fault::new(message));
             }
         }
         if self.actions_server_url != other.actions_server_url {

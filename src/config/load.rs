@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::{
-    config::{ColangFile, RailsConfig},
     files::{self, Loaded},
     merge,
+    rails_config::{ColangFile, RailsConfig},
     read::Report,
     validate,
     yaml::{self, Node},
@@ -74,7 +74,10 @@ impl RailsConfigLoader {
     /// Everything that is wrong with it, with lines.
     pub fn from_content(&self, yaml: &str, colang: &str) -> Result<RailsConfig, ConfigError> {
         let mut report = Report::default();
-        let mut loaded = Loaded::default();
+        let mut loaded = Loaded {
+            files: usize::from(!yaml.is_empty()) + usize::from(!colang.is_empty()),
+            ..Loaded::default()
+        };
         if !yaml.is_empty() {
             match yaml::parse(yaml, None, &mut report.warnings) {
                 Ok(root) => merge::join(&mut loaded.root, root, &mut report),
@@ -92,7 +95,10 @@ impl RailsConfigLoader {
         self.finish(loaded, report)
     }
 
-    fn finish(&self, loaded: Loaded, mut report: Report) -> Result<RailsConfig, ConfigError> {
+    fn finish(&self, mut loaded: Loaded, mut report: Report) -> Result<RailsConfig, ConfigError> {
+        if loaded.files > 0 && loaded.root.get("models").is_none() {
+            merge::join(&mut loaded.root, merge::no_models(), &mut report);
+        }
         // A file that could not be read would make its keys look missing.
         let unread = !report.faults.is_empty();
         let missing = unread && loaded.root.get("models").is_none();

@@ -2,7 +2,7 @@
 
 use super::{
     read::Report,
-    yaml::{Entry, Kind, Node},
+    yaml::{Entry, Kind, Mark, Node},
 };
 
 /// Keys whose lists are put one after the other.
@@ -78,6 +78,19 @@ pub(super) fn join(all: &mut Node, file: Node, report: &mut Report) {
             _ => set(all, entry),
         }
     }
+}
+
+/// An empty list of models: what a directory or a text without `models` has.
+pub(super) fn no_models() -> Node {
+    let node = |kind| Node {
+        kind,
+        at: Mark::default(),
+    };
+    let entry = Entry {
+        key: node(Kind::String("models".to_owned())),
+        value: node(Kind::Sequence(Vec::new())),
+    };
+    node(Kind::Mapping(vec![entry]))
 }
 
 fn is_falsy(node: &Node) -> bool {

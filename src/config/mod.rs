@@ -3,7 +3,6 @@
 //! Every file is read into a tree that knows the place of each key; the trees are joined; the typed sections are read
 //! off the joined tree. Faults are collected on the way and reported together.
 
-mod config;
 mod defaults;
 mod files;
 mod flow_reference;
@@ -15,6 +14,7 @@ mod models;
 mod prompts;
 mod rail_sections;
 mod rails;
+mod rails_config;
 mod read;
 mod sections;
 mod suggest;
@@ -27,7 +27,6 @@ mod tests;
 #[allow(unused_imports, reason = "for the rooms above")]
 pub(crate) use suggest::{is_similar, nearest};
 
-pub use config::{ColangFile, RailsConfig};
 pub use flow_reference::FlowReference;
 pub use load::RailsConfigLoader;
 pub use models::{CacheStats, ModelCache, ModelConfig, ModelMode};
@@ -37,6 +36,7 @@ pub use rails::{
     ActionRails, DialogRails, InputRails, OutputRails, Rails, RetrievalRails, SingleCallConfig,
     StreamingConfig, ToolRails, UserMessagesConfig,
 };
+pub use rails_config::{ColangFile, RailsConfig};
 pub use sections::{
     CoreConfig, Document, EmbeddingSearchProvider, EmbeddingsCacheConfig, Instruction,
     KnowledgeBaseConfig, MetricsConfig, TracingConfig,

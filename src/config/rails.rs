@@ -13,6 +13,7 @@ use crate::{error::Fault, verdict::Place};
 /// `rails`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
+#[derive(Default)]
 pub struct Rails {
     /// `rails.config`: the settings of the library rails, a section a rail.
     pub config: RailSections,
@@ -30,21 +31,6 @@ pub struct Rails {
     pub tool_output: ToolRails,
     /// Rails on the results of tools.
     pub tool_input: ToolRails,
-}
-
-impl Default for Rails {
-    fn default() -> Self {
-        Self {
-            config: RailSections::default(),
-            input: InputRails::default(),
-            output: OutputRails::default(),
-            retrieval: RetrievalRails::default(),
-            dialog: DialogRails::default(),
-            actions: ActionRails::default(),
-            tool_output: ToolRails::default(),
-            tool_input: ToolRails::default(),
-        }
-    }
 }
 
 impl Read for Rails {
@@ -113,6 +99,7 @@ impl Rails {
 /// `rails.input`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
+#[derive(Default)]
 pub struct InputRails {
     /// Whether they run at the same time.
     pub parallel: bool,
@@ -120,16 +107,6 @@ pub struct InputRails {
     pub speculative_generation: bool,
     /// The flows, in the order in which they run.
     pub flows: Vec<FlowReference>,
-}
-
-impl Default for InputRails {
-    fn default() -> Self {
-        Self {
-            parallel: false,
-            speculative_generation: false,
-            flows: Vec::new(),
-        }
-    }
 }
 
 impl Read for InputRails {
@@ -156,6 +133,7 @@ impl Read for InputRails {
 /// `rails.output`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
+#[derive(Default)]
 pub struct OutputRails {
     /// Whether they run at the same time.
     pub parallel: bool,
@@ -164,16 +142,6 @@ pub struct OutputRails {
     /// How streams are checked; None where the config has no such section.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub streaming: Option<StreamingConfig>,
-}
-
-impl Default for OutputRails {
-    fn default() -> Self {
-        Self {
-            parallel: false,
-            flows: Vec::new(),
-            streaming: None,
-        }
-    }
 }
 
 impl Read for OutputRails {
@@ -235,15 +203,10 @@ impl Read for StreamingConfig {
 /// `rails.retrieval`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
+#[derive(Default)]
 pub struct RetrievalRails {
     /// The flows, in the order in which they run.
     pub flows: Vec<FlowReference>,
-}
-
-impl Default for RetrievalRails {
-    fn default() -> Self {
-        Self { flows: Vec::new() }
-    }
 }
 
 impl Read for RetrievalRails {
@@ -261,20 +224,12 @@ impl Read for RetrievalRails {
 /// `rails.tool_input` and `rails.tool_output`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
+#[derive(Default)]
 pub struct ToolRails {
     /// The flows, in the order in which they run.
     pub flows: Vec<FlowReference>,
     /// Whether they run at the same time.
     pub parallel: bool,
-}
-
-impl Default for ToolRails {
-    fn default() -> Self {
-        Self {
-            flows: Vec::new(),
-            parallel: false,
-        }
-    }
 }
 
 impl Read for ToolRails {
@@ -295,20 +250,12 @@ impl Read for ToolRails {
 /// `rails.dialog`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
+#[derive(Default)]
 pub struct DialogRails {
     /// One model call for intent, next step and message together.
     pub single_call: SingleCallConfig,
     /// How user messages are matched.
     pub user_messages: UserMessagesConfig,
-}
-
-impl Default for DialogRails {
-    fn default() -> Self {
-        Self {
-            single_call: SingleCallConfig::default(),
-            user_messages: UserMessagesConfig::default(),
-        }
-    }
 }
 
 impl Read for DialogRails {
@@ -362,6 +309,7 @@ impl Read for SingleCallConfig {
 /// `rails.dialog.user_messages`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
+#[derive(Default)]
 pub struct UserMessagesConfig {
     /// Whether intents are found by similarity alone.
     pub embeddings_only: bool,
@@ -369,16 +317,6 @@ pub struct UserMessagesConfig {
     pub embeddings_only_similarity_threshold: Option<f64>,
     /// The intent where nothing is similar enough.
     pub embeddings_only_fallback_intent: Option<String>,
-}
-
-impl Default for UserMessagesConfig {
-    fn default() -> Self {
-        Self {
-            embeddings_only: false,
-            embeddings_only_similarity_threshold: None,
-            embeddings_only_fallback_intent: None,
-        }
-    }
 }
 
 impl Read for UserMessagesConfig {
@@ -410,17 +348,10 @@ impl Read for UserMessagesConfig {
 /// `rails.actions`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
+#[derive(Default)]
 pub struct ActionRails {
     /// Actions that finish at once.
     pub instant_actions: Option<Vec<String>>,
-}
-
-impl Default for ActionRails {
-    fn default() -> Self {
-        Self {
-            instant_actions: None,
-        }
-    }
 }
 
 impl Read for ActionRails {

@@ -167,17 +167,10 @@ impl Read for KnowledgeBaseConfig {
 /// `core`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
+#[derive(Default)]
 pub struct CoreConfig {
     /// Who finds similar user messages and flows.
     pub embedding_search_provider: EmbeddingSearchProvider,
-}
-
-impl Default for CoreConfig {
-    fn default() -> Self {
-        Self {
-            embedding_search_provider: EmbeddingSearchProvider::default(),
-        }
-    }
 }
 
 impl Read for CoreConfig {
@@ -239,15 +232,10 @@ impl Read for TracingConfig {
 /// `metrics`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
+#[derive(Default)]
 pub struct MetricsConfig {
     /// Whether metrics are emitted.
     pub enabled: bool,
-}
-
-impl Default for MetricsConfig {
-    fn default() -> Self {
-        Self { enabled: false }
-    }
 }
 
 impl Read for MetricsConfig {

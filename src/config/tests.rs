@@ -126,3 +126,144 @@ fn merge_keys_anchors_and_duplicates() {
     assert_eq!(data["twice"], 2);
     assert_eq!(config.warnings().len(), 1);
 }
+
+#[test]
+fn models_may_be_left_out_where_anything_else_is_there() {
+    assert_eq!(faults(""), ["`models` is missing"]);
+    assert!(RailsConfig::from_content("", "define flow x\n  stop\n").is_ok());
+    assert_eq!(load("passthrough: true").models, []);
+}
+
+/// A folder of files that is removed at the end.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str, files: &[(&str, &str)]) -> Self {
+        let root = std::env::temp_dir().join(format!("rails-{}-{name}", std::process::id()));
+        for (path, text) in files {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        Self(root)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn the_files_of_a_directory_are_joined_in_the_order_of_their_names() {
+    let folder = Folder::new(
+        "join",
+        &[
+            (
+                "a.yml",
+                "models: [{type: main, engine: openai, model: a}]\npassthrough: true\nbot_messages: {x: [one], y: [two]}\n",
+            ),
+            (
+                "b.yaml",
+                "models: [{type: other, engine: openai, model: b}]\npassthrough: false\nbot_messages: {x: [three]}\n",
+            ),
+            ("c.skip.yml", "models: 7\n"),
+            (".railsignore", "# not these\n*.skip.yml\n"),
+            ("sub/rails.co", "define bot z\n  \"four\"\n"),
+            ("kb/one.md", "# One\n"),
+            ("kb/two.yml", "models: 3\n"),
+            ("actions.py", "pass\n"),
+        ],
+    );
+    let config = RailsConfig::from_path(&folder.0).unwrap();
+    let kinds: Vec<&str> = config
+        .models
+        .iter()
+        .map(|model| model.kind.as_str())
+        .collect();
+    assert_eq!(kinds, ["main", "other"]);
+    assert!(!config.passthrough);
+    assert_eq!(config.bot_message("x"), Some("three"));
+    assert_eq!(config.bot_message("y"), Some("two"));
+    assert_eq!(config.docs.len(), 1);
+    assert_eq!(
+        config.colang_files[0].path,
+        std::path::Path::new("sub/rails.co")
+    );
+    let warnings = config.warnings();
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(
+        warnings[0].file.as_deref(),
+        Some(std::path::Path::new("actions.py"))
+    );
+}
+
+#[test]
+fn faults_of_several_files_name_their_files() {
+    let folder = Folder::new(
+        "faults",
+        &[
+            (
+                "config.yml",
+                "models:\nrails:\n  input:\n    flows: [self check input]\n",
+            ),
+            ("empty.yml", ""),
+            (
+                "prompts.yml",
+                "prompts:\n  - task: x\n    content: a\n    max_length: 0\n",
+            ),
+            ("tab.yml", "a:\n\tb: 1\n"),
+        ],
+    );
+    let error = RailsConfig::from_path(&folder.0).unwrap_err();
+    let places: Vec<_> = error
+        .faults
+        .iter()
+        .map(|fault| {
+            (
+                fault.file.as_ref().unwrap().to_str().unwrap(),
+                fault.line.unwrap(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("config.yml", 1),
+        ("config.yml", 4),
+        ("empty.yml", 1),
+        ("prompts.yml", 4),
+        ("tab.yml", 2),
+    ];
+    assert_eq!(places, expected, "{error}");
+}
+
+#[test]
+fn joined_configurations_take_the_right_ones_values() {
+    let one = load(
+        "models: [{type: main, engine: openai, model: a}]\npassthrough: true\nrails: {input: {flows: [x]}}\ncustom_data: {a: 1}\n",
+    );
+    let two = load("models: []\nrails: {input: {flows: [y]}}\ncustom_data: {b: 2}\n");
+    let joined = (one.clone() + two).unwrap();
+    assert!(!joined.passthrough);
+    let flows: Vec<&str> = joined
+        .rails
+        .input
+        .flows
+        .iter()
+        .map(|flow| flow.name.as_str())
+        .collect();
+    assert_eq!(flows, ["y", "x"]);
+    assert_eq!(joined.custom_data.len(), 2);
+    assert_eq!(joined.models.len(), 1);
+    let other = load("models: [{type: main, engine: openai, model: b}]");
+    assert!((one + other).is_err());
+}
+
+#[test]
+fn no_beginning_of_a_file_makes_reading_panic() {
+    let yaml = "models: &m\n  - {type: main, <<: *m, 'a\\u00e9': \"\\x41\"}\n? [x]\n: |2-\n   text\n--- !t\n%YAML 1.1\n";
+    for end in (0..=yaml.len()).filter(|end| yaml.is_char_boundary(*end)) {
+        let _ = RailsConfig::from_content(&yaml[..end], "");
+        let _ = RailsConfig::from_content(&yaml[end..], "");
+    }
+}

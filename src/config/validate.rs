@@ -1,6 +1,6 @@
 //! What must fit together: rails and their models, prompts, streaming, keys.
 
-use super::{config::RailsConfig, flow_reference::FlowReference, read::Report, yaml::Node};
+use super::{flow_reference::FlowReference, rails_config::RailsConfig, read::Report, yaml::Node};
 use crate::verdict::Place;
 
 /// Rails that need the prompt of a task.
@@ -94,6 +94,27 @@ const REWRITING: [&str; 9] = [
 /// Trace adapters.
 const ADAPTERS: [&str; 2] = ["FileSystem", "OpenTelemetry"];
 
+/// Settings of LangChain's models, which no endpoint reads; passed on, each call would fail.
+const FOREIGN_PARAMETERS: [&str; 9] = [
+    "cache",
+    "callbacks",
+    "disable_streaming",
+    "metadata",
+    "model_kwargs",
+    "name",
+    "streaming",
+    "tags",
+    "verbose",
+];
+
+/// What follows a provider's name in a foreign parameter, and what it is called here.
+const PREFIXED_PARAMETERS: [(&str, &str); 4] = [
+    ("_api_key", "api_key"),
+    ("_base_url", "base_url"),
+    ("_api_base", "base_url"),
+    ("_endpoint", "base_url"),
+];
+
 /// Notes what does not fit together.
 pub(super) fn validate(config: &RailsConfig, root: &Node, report: &mut Report) {
     for (place, flows) in [
@@ -108,6 +129,7 @@ pub(super) fn validate(config: &RailsConfig, root: &Node, report: &mut Report) {
     streaming_can_rewrite(config, root, report);
     jailbreak_endpoints(config, root, report);
     keys_are_set(config, root, report);
+    parameters_are_known(config, root, report);
     adapters_exist(config, root, report);
 }
 
@@ -276,6 +298,38 @@ fn keys_are_set(config: &RailsConfig, root: &Node, report: &mut Report) {
             report.fault(at, message);
         }
     }
+}
+
+fn parameters_are_known(config: &RailsConfig, root: &Node, report: &mut Report) {
+    for (index, model) in config.models.iter().enumerate() {
+        let is_azure = matches!(model.engine.as_str(), "azure" | "azure_openai");
+        for name in model.parameters.keys() {
+            let advice = if name == "model_kwargs" {
+                "write what is in it directly under `parameters`".to_owned()
+            } else if FOREIGN_PARAMETERS.contains(&name.as_str()) {
+                "remove it".to_owned()
+            } else if is_azure && name == "azure_endpoint" {
+                continue;
+            } else {
+                let mut endings = PREFIXED_PARAMETERS.iter();
+                match endings.find(|(ending, _)| is_prefixed(name, ending)) {
+                    Some((_, plain)) => format!("it is called `{plain}` here"),
+                    None => continue,
+                }
+            };
+            let at = root.place_of(&format!("models[{index}].parameters.{name}"));
+            let message = format!("the parameter `{name}` is LangChain's: {advice}");
+            report.fault(at, message);
+        }
+    }
+}
+
+fn is_prefixed(name: &str, ending: &str) -> bool {
+    let prefix = name.strip_suffix(ending).unwrap_or_default();
+    prefix.starts_with(|first: char| first.is_ascii_alphabetic())
+        && prefix
+            .chars()
+            .all(|character| character.is_alphanumeric() || character == '_')
 }
 
 fn adapters_exist(config: &RailsConfig, root: &Node, report: &mut Report) {

@@ -237,7 +237,7 @@ impl Builder<'_> {
         for entry in entries {
             // A quoted `<<` is not told from a plain one: nobody names a key so.
             if entry.key.as_str() == Some("<<") {
-                self.merge(entry.value, &mut merged)?;
+                merge(entry.value, &mut merged)?;
             } else {
                 own.push(entry);
             }
@@ -265,23 +265,23 @@ impl Builder<'_> {
         }
         Ok(result)
     }
+}
 
-    fn merge(&self, value: Node, merged: &mut Vec<Entry>) -> Result<(), Fault> {
-        match value.kind {
-            Kind::Mapping(entries) => merged.extend(entries),
-            Kind::Sequence(items) => {
-                // The first mapping of the list wins, so it comes last.
-                for item in items.into_iter().rev() {
-                    match item.kind {
-                        Kind::Mapping(entries) => merged.extend(entries),
-                        _ => return Err(item.at.fault("`<<` merges mappings only")),
-                    }
+fn merge(value: Node, merged: &mut Vec<Entry>) -> Result<(), Fault> {
+    match value.kind {
+        Kind::Mapping(entries) => merged.extend(entries),
+        Kind::Sequence(items) => {
+            // The first mapping of the list wins, so it comes last.
+            for item in items.into_iter().rev() {
+                match item.kind {
+                    Kind::Mapping(entries) => merged.extend(entries),
+                    _ => return Err(item.at.fault("`<<` merges mappings only")),
                 }
             }
-            _ => return Err(value.at.fault("`<<` merges mappings only")),
         }
-        Ok(())
+        _ => return Err(value.at.fault("`<<` merges mappings only")),
     }
+    Ok(())
 }
 
 fn too_many_at(mark: &Mark) -> Fault {
