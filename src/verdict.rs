@@ -167,6 +167,16 @@ impl GuardrailsVerdict {
         })
     }
 
+    /// Whether a rail failed, and the text passed or was blocked for that.
+    pub fn has_failures(&self) -> bool {
+        self.with(|record| {
+            record
+                .rails
+                .iter()
+                .any(|rail| matches!(rail.decision, Decision::FailedClosed | Decision::FailedOpen))
+        })
+    }
+
     /// Why the layer itself refused the request or the reply (unreadable, too large), where it did.
     pub fn refused(&self) -> Option<String> {
         self.with(|record| record.refused.clone())

@@ -21,8 +21,8 @@ use super::{
 pub struct FlowReference {
     /// The name, without parameters.
     pub name: String,
-    /// The parameters in their order; None where a parameter has no value.
-    pub parameters: IndexMap<String, Option<String>>,
+    /// The parameters in their order; empty where a parameter has no value.
+    pub parameters: IndexMap<String, String>,
     /// The line as configured.
     pub text: String,
     pub(crate) at: Mark,
@@ -42,8 +42,8 @@ impl FlowReference {
             .map(str::trim)
             .filter(|argument| !argument.is_empty())
             .map(|argument| match argument.split_once('=') {
-                Some((key, value)) => (name_of(key), Some(unquoted(value.trim()).to_owned())),
-                None => (name_of(argument), None),
+                Some((key, value)) => (name_of(key), unquoted(value.trim()).to_owned()),
+                None => (name_of(argument), String::new()),
             })
             .collect();
         Self {
@@ -56,7 +56,7 @@ impl FlowReference {
 
     /// The value of a parameter.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters.get(name)?.as_deref()
+        self.parameters.get(name).map(String::as_str)
     }
 }
 
@@ -135,7 +135,7 @@ mod tests {
             let parameters: Vec<String> = flow
                 .parameters
                 .iter()
-                .map(|(key, value)| format!("{key}={}", value.as_deref().unwrap_or("-")))
+                .map(|(key, value)| format!("{key}={value}"))
                 .collect();
             (flow.name, parameters.join(";"))
         };
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(read("flow(a=x,b='y z')"), is("flow", "a=x;b=y z"));
         assert_eq!(
             read("flow(a=\"x, y\", strict)"),
-            is("flow", "a=x, y;strict=-")
+            is("flow", "a=x, y;strict=")
         );
         assert_eq!(read("flow($a=1)"), is("flow", "a=1"));
         assert_eq!(read("flow("), is("flow", ""));

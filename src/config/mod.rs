@@ -33,8 +33,8 @@ pub use models::{CacheStats, ModelCache, ModelConfig, ModelMode};
 pub use prompts::{MessageTemplate, PromptMessage, TaskPrompt};
 pub use rail_sections::RailSections;
 pub use rails::{
-    ActionRails, DialogRails, InputRails, OutputRails, Rails, RetrievalRails, SingleCallConfig,
-    StreamingConfig, ToolRails, UserMessagesConfig,
+    ActionRails, DialogRails, InputRails, OutputRails, RailSection, Rails, SingleCallConfig,
+    StreamingConfig, UserMessagesConfig,
 };
 pub use rails_config::{ColangFile, RailsConfig};
 pub use sections::{

@@ -22,15 +22,15 @@ pub struct Rails {
     /// Rails on what goes out.
     pub output: OutputRails,
     /// Rails on what the knowledge base gave.
-    pub retrieval: RetrievalRails,
+    pub retrieval: RailSection,
     /// How the dialog is led.
     pub dialog: DialogRails,
     /// How actions are called.
     pub actions: ActionRails,
     /// Rails on the tool calls that the model makes.
-    pub tool_output: ToolRails,
+    pub tool_output: RailSection,
     /// Rails on the results of tools.
-    pub tool_input: ToolRails,
+    pub tool_input: RailSection,
 }
 
 impl Read for Rails {
@@ -84,15 +84,8 @@ impl Rails {
     }
 
     /// A fault of a line of `rails.*.flows`, with its place.
-    pub fn flow_fault(
-        &self,
-        place: Place,
-        flow: &FlowReference,
-        message: impl Into<String>,
-    ) -> Fault {
-        let flows = self.flows(place);
-        let configured = flows.iter().find(|configured| *configured == flow);
-        configured.unwrap_or(flow).at.fault(message)
+    pub fn flow_fault(_place: Place, flow: &FlowReference, message: impl Into<String>) -> Fault {
+        flow.at.fault(message)
     }
 }
 
@@ -170,8 +163,9 @@ pub struct StreamingConfig {
     pub chunk_size: usize,
     /// How many tokens of what was checked before are checked with them.
     pub context_size: usize,
-    /// Whether tokens are sent on before they are checked.
-    pub stream_first: bool,
+    /// Whether tokens are sent on before they are checked; None where the config does not say (the reference: yes).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_first: Option<bool>,
 }
 
 impl Default for StreamingConfig {
@@ -180,7 +174,7 @@ impl Default for StreamingConfig {
             enabled: false,
             chunk_size: 200,
             context_size: 50,
-            stream_first: true,
+            stream_first: None,
         }
     }
 }
@@ -193,46 +187,25 @@ impl Read for StreamingConfig {
             enabled: fields.or("enabled", default.enabled),
             chunk_size: fields.or("chunk_size", default.chunk_size),
             context_size: fields.or("context_size", default.context_size),
-            stream_first: fields.or("stream_first", default.stream_first),
+            stream_first: fields.optional("stream_first"),
         };
         fields.close();
         Some(section)
     }
 }
 
-/// `rails.retrieval`.
+/// `rails.retrieval`, `rails.tool_input` and `rails.tool_output`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 #[derive(Default)]
-pub struct RetrievalRails {
-    /// The flows, in the order in which they run.
-    pub flows: Vec<FlowReference>,
-}
-
-impl Read for RetrievalRails {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let default = Self::default();
-        let section = Self {
-            flows: fields.or("flows", default.flows),
-        };
-        fields.close();
-        Some(section)
-    }
-}
-
-/// `rails.tool_input` and `rails.tool_output`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[non_exhaustive]
-#[derive(Default)]
-pub struct ToolRails {
+pub struct RailSection {
     /// The flows, in the order in which they run.
     pub flows: Vec<FlowReference>,
     /// Whether they run at the same time.
     pub parallel: bool,
 }
 
-impl Read for ToolRails {
+impl Read for RailSection {
     fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
         let mut fields = Fields::open(node, path, report)?;
         let default = Self::default();

@@ -64,7 +64,7 @@ fn values_are_accepted_as_pydantic_accepts_them() {
     assert!(config.passthrough);
     assert_eq!(config.lowest_temperature, Some(0.5));
     let streaming = config.rails.output.streaming.unwrap();
-    assert!(streaming.enabled && streaming.stream_first);
+    assert!(streaming.enabled && streaming.stream_first.is_none());
     assert_eq!((streaming.chunk_size, streaming.context_size), (8, 4));
     assert!(load("models: []").rails.output.streaming.is_none());
     assert_eq!(faults("models: []\ncolang_version: 1.0\n").len(), 1);

@@ -207,7 +207,7 @@ fn streaming_can_rewrite(config: &RailsConfig, root: &Node, report: &mut Report)
     else {
         return;
     };
-    if !streaming.stream_first && streaming.context_size == 0 {
+    if streaming.stream_first == Some(false) && streaming.context_size == 0 {
         return;
     }
     let flows = config.rails.output.flows.iter();

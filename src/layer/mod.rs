@@ -1,1 +1,74 @@
-//! The tower layer.
+//! The tower layer: every chat request is checked before it goes in, every reply before it comes out.
+//!
+//! ```
+//! use axum::{Router, routing::post};
+//! use tower_guardrails::GuardrailsLayer;
+//!
+//! async fn my_llm_proxy() -> &'static str { "…" }
+//!
+//! # fn main() -> Result<(), tower_guardrails::Error> {
+//! let app: Router = Router::new()
+//!     .route("/v1/chat/completions", post(my_llm_proxy))
+//!     .layer(GuardrailsLayer::from_path("examples/rails")?);
+//! # Ok(()) }
+//! ```
+//!
+//! With an answer of your own to a block, and only the last turn checked:
+//!
+//! ```
+//! use http::StatusCode;
+//! use tower_guardrails::{GuardrailsLayer, LlmRails, RailsConfig, layer::{BlockResponse, History}};
+//!
+//! # fn main() -> Result<(), tower_guardrails::Error> {
+//! let rails = LlmRails::new(RailsConfig::from_path("examples/rails")?)?;
+//! let layer = GuardrailsLayer::new(rails)
+//!     .block_response(BlockResponse::Status(StatusCode::FORBIDDEN))
+//!     .history(History::LastTurn)
+//!     .max_body_size(1 << 20);
+//! # Ok(()) }
+//! ```
+//!
+//! # What it does with a request
+//!
+//! - A chat endpoint (by its path in any spelling, or by the shape of the body on an unknown path): the body is read whole,
+//!   strictly, and the input rails judge its messages. What cannot be read as the model would read it is refused with a 4xx.
+//! - An endpoint that makes a model run on text which the layer does not read yet: refused, unless
+//!   [`unread_endpoints`](GuardrailsLayer::unread_endpoints) says otherwise.
+//! - Anything else passes untouched, unbuffered and unboxed.
+//!
+//! # What it does with a reply
+//!
+//! The reply to a chat request is judged by the output rails, whatever its status and its content type: a stream event by
+//! event, each held back as far as the rails need; anything else whole. What passes leaves byte for byte. Structural fields
+//! (ids, the model's name) and headers that a pattern matches are removed rather than blocked. Trailers are dropped.
+//!
+//! The handler, or an outer layer, finds what was decided as [`GuardrailsVerdict`](crate::GuardrailsVerdict) in the
+//! response's extensions.
+
+mod body;
+mod cache;
+mod encoding;
+mod events;
+mod future;
+mod guard;
+mod inner;
+#[allow(
+    clippy::module_inception,
+    reason = "each of layer, service, future and body has its file, as in tower's own crates"
+)]
+mod layer;
+mod limits;
+mod policy;
+mod reply;
+mod request;
+mod service;
+mod streamed;
+mod tracks;
+mod whole;
+
+pub use body::{RequestBody, ResponseBody};
+pub use future::ResponseFuture;
+pub use layer::GuardrailsLayer;
+pub use limits::Limits;
+pub use policy::{Answer, BlockResponse, Blocked, History, OnRailError, UnreadEndpoints};
+pub use service::Guardrails;

@@ -1,0 +1,217 @@
+//! The bodies that the layer hands on: the request's to the inner service, the reply's to the client.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+use pin_project::pin_project;
+
+use super::streamed::StreamedBody;
+use crate::error::BoxError;
+
+/// The body of a request as the inner service gets it: untouched, or read and checked.
+#[pin_project]
+pub struct RequestBody<B> {
+    /// What was read of the body before the rest.
+    read: Option<Bytes>,
+    #[pin]
+    rest: Rest<B>,
+}
+
+#[pin_project(project = RestProjection)]
+enum Rest<B> {
+    Nothing,
+    Untouched(#[pin] B),
+    /// What is left of a body that was looked into.
+    PartlyRead(Pin<Box<B>>),
+}
+
+impl<B: Body> Rest<B> {
+    fn body(&self) -> Option<&B> {
+        match self {
+            Self::Nothing => None,
+            Self::Untouched(body) => Some(body),
+            Self::PartlyRead(body) => Some(body),
+        }
+    }
+}
+
+impl<B> RequestBody<B> {
+    /// A body that was read whole.
+    pub(super) fn read(bytes: Bytes) -> Self {
+        Self {
+            read: Some(bytes).filter(|bytes| !bytes.is_empty()),
+            rest: Rest::Nothing,
+        }
+    }
+
+    /// A body of which `read` was read before it turned out to be none of the layer's concern.
+    pub(super) fn partly_read(read: Bytes, rest: Option<Pin<Box<B>>>) -> Self {
+        let rest = rest.map_or(Rest::Nothing, Rest::PartlyRead);
+        Self {
+            read: Some(read).filter(|bytes| !bytes.is_empty()),
+            rest,
+        }
+    }
+
+    /// A body that was not read.
+    pub(super) fn untouched(body: B) -> Self {
+        Self {
+            read: None,
+            rest: Rest::Untouched(body),
+        }
+    }
+}
+
+impl<B> fmt::Debug for RequestBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let read = self.read.as_ref().map_or(0, Bytes::len);
+        f.debug_struct("RequestBody")
+            .field("read", &read)
+            .field("has_rest", &!matches!(self.rest, Rest::Nothing))
+            .finish()
+    }
+}
+
+impl<B> Body for RequestBody<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let this = self.project();
+        if let Some(read) = this.read.take() {
+            return Poll::Ready(Some(Ok(Frame::data(read))));
+        }
+        let frame = match this.rest.project() {
+            RestProjection::Nothing => return Poll::Ready(None),
+            RestProjection::Untouched(body) => body.poll_frame(context),
+            RestProjection::PartlyRead(body) => body.as_mut().poll_frame(context),
+        };
+        frame.map(|frame| frame.map(into_bytes))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.read.is_none() && self.rest.body().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let read = self.read.as_ref().map_or(0, Bytes::len) as u64;
+        let rest = self
+            .rest
+            .body()
+            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower().saturating_add(read));
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper.saturating_add(read));
+        }
+        hint
+    }
+}
+
+/// The body of a reply as the client gets it: untouched, checked, or checked as it streams.
+#[pin_project]
+pub struct ResponseBody<B> {
+    #[pin]
+    kind: Kind<B>,
+}
+
+#[pin_project(project = KindProjection)]
+enum Kind<B> {
+    Untouched(#[pin] B),
+    Whole(Option<Bytes>),
+    Streamed(Box<StreamedBody<B>>),
+}
+
+impl<B> ResponseBody<B> {
+    pub(super) fn untouched(body: B) -> Self {
+        Self {
+            kind: Kind::Untouched(body),
+        }
+    }
+
+    pub(super) fn whole(bytes: Bytes) -> Self {
+        Self {
+            kind: Kind::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
+        }
+    }
+
+    pub(super) fn streamed(body: StreamedBody<B>) -> Self {
+        Self {
+            kind: Kind::Streamed(Box::new(body)),
+        }
+    }
+}
+
+impl<B> fmt::Debug for ResponseBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            Kind::Untouched(_) => "ResponseBody(untouched)",
+            Kind::Whole(_) => "ResponseBody(whole)",
+            Kind::Streamed(_) => "ResponseBody(streamed)",
+        })
+    }
+}
+
+impl<B> Body for ResponseBody<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        match self.project().kind.project() {
+            KindProjection::Untouched(body) => {
+                let frame = ready!(body.poll_frame(context));
+                Poll::Ready(frame.map(into_bytes))
+            }
+            KindProjection::Whole(bytes) => {
+                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+            }
+            KindProjection::Streamed(body) => body
+                .poll_bytes(context)
+                .map(|bytes| bytes.map(|bytes| bytes.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Untouched(body) => body.is_end_stream(),
+            Kind::Whole(bytes) => bytes.is_none(),
+            Kind::Streamed(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Untouched(body) => body.size_hint(),
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Kind::Streamed(_) => SizeHint::new(),
+        }
+    }
+}
+
+fn into_bytes<D: Buf, E: Into<BoxError>>(
+    frame: Result<Frame<D>, E>,
+) -> Result<Frame<Bytes>, BoxError> {
+    match frame {
+        Ok(frame) => Ok(frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,757 @@
+//! A reply that is a stream of events.
+//!
+//! Events queue as they came. Their texts are appended to tracks, and an event leaves the queue, in its own bytes, when all
+//! text that it carries is cleared. Nothing here waits: the body drives it.
+//!
+//! ```text
+//! bytes -> events -> queue --(cleared)--> output
+//!                \-> tracks -> jobs -> verdicts -/
+//! ```
+
+use std::{
+    borrow::Cow,
+    collections::VecDeque,
+    ops::Range,
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    guard::{Guard, Halt, Refused},
+    policy::{BlockResponse, Blocked},
+    tracks::{ASIDES, JUNK, JUNK_UNESCAPED, Job, Need, Ticket, Tracks},
+    whole::{REMOVED, Resolved, Whole, first_significant, starts_like_json},
+};
+use crate::{
+    framing::{SseEvent, SseReader},
+    rails::Checked,
+    wire::{
+        Channel, ChoiceSpan, Edit, EventKind, ReplyTexts, StreamHead, json::unescape_leniently,
+        patch,
+    },
+};
+
+/// The mark on the index of a channel that is the text after a choice's finish.
+const AFTER_FINISH: u32 = 1 << 30;
+
+/// A guarded stream of events.
+#[derive(Debug)]
+pub(super) struct Events {
+    guard: Guard,
+    tracks: Tracks,
+    framing: Framing,
+    queue: VecDeque<Queued>,
+    queued_bytes: usize,
+    head: StreamHead,
+    choices: Vec<Choice>,
+    out: VecDeque<Bytes>,
+    state: State,
+    /// How long reading and matching took.
+    spent: Duration,
+    /// The upstream said that it failed: a choice that is not finished then is not cut off.
+    said_error: bool,
+}
+
+#[derive(Debug)]
+enum Framing {
+    /// Nothing but white space and a byte order mark has come.
+    Start(Vec<u8>),
+    Events(SseReader),
+    /// JSON under the name of a stream: collected, then judged as a body.
+    Collecting(Vec<u8>),
+    Whole(Box<Whole>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The upstream is read.
+    Reading,
+    /// The upstream has ended; verdicts are out.
+    Settling,
+    /// Nothing more will be released.
+    Ended,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Choice {
+    index: u32,
+    blocked: bool,
+    finished: bool,
+    /// Whether an event of it has left.
+    begun: bool,
+}
+
+#[derive(Debug, Default)]
+struct Queued {
+    raw: Bytes,
+    needs: Vec<Need>,
+    choices: Vec<ChoiceSpan>,
+    /// The payload and the event's name, should a choice have to be taken out of it.
+    payload: Option<(Option<Bytes>, Bytes)>,
+    /// Waits for every verdict.
+    last: bool,
+}
+
+impl Events {
+    /// A stream that has read nothing.
+    pub(super) fn new(guard: Guard) -> Self {
+        Self {
+            tracks: Tracks::streamed(&guard),
+            guard,
+            framing: Framing::Start(Vec::new()),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            head: StreamHead::default(),
+            choices: Vec::new(),
+            out: VecDeque::new(),
+            state: State::Reading,
+            spent: Duration::ZERO,
+            said_error: false,
+        }
+    }
+
+    /// What every part of the exchange knows.
+    pub(super) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// The next released bytes: all that are ready, together.
+    pub(super) fn take_output(&mut self) -> Option<Bytes> {
+        let first = self.out.pop_front()?;
+        if self.out.is_empty() {
+            return Some(first);
+        }
+        let mut together =
+            BytesMut::with_capacity(first.len() + self.out.iter().map(Bytes::len).sum::<usize>());
+        together.extend_from_slice(&first);
+        for piece in self.out.drain(..) {
+            together.extend_from_slice(&piece);
+        }
+        Some(together.freeze())
+    }
+
+    /// Whether the upstream may be read on.
+    pub(super) fn wants_input(&self) -> bool {
+        self.state == State::Reading
+            && !(self.tracks.is_asking() && self.queued_bytes > self.guard.limits.held_stream / 2)
+    }
+
+    /// Whether nothing more will be read: the upstream can be dropped.
+    pub(super) fn has_read_all(&self) -> bool {
+        self.state != State::Reading
+    }
+
+    /// How many released bytes wait to be taken.
+    pub(super) fn output_len(&self) -> usize {
+        self.out.iter().map(Bytes::len).sum()
+    }
+
+    /// Whether nothing more will be released.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state == State::Ended && self.out.is_empty()
+    }
+
+    /// Reads the next decoded bytes of the upstream.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        if self.state != State::Reading {
+            return;
+        }
+        let started = Instant::now();
+        match &mut self.framing {
+            Framing::Start(start) => {
+                start.extend_from_slice(bytes);
+                if first_significant(start).is_some() || start.len() > 1 << 10 {
+                    let start = std::mem::take(start);
+                    if starts_like_json(&start) {
+                        self.framing = Framing::Collecting(start);
+                    } else {
+                        let mut reader = SseReader::new(self.guard.limits.stream_event);
+                        reader.push(&start);
+                        self.framing = Framing::Events(reader);
+                    }
+                }
+            }
+            Framing::Events(reader) => reader.push(bytes),
+            Framing::Collecting(body) => body.extend_from_slice(bytes),
+            Framing::Whole(_) => {}
+        }
+        if let Framing::Collecting(body) = &self.framing
+            && body.len() > self.guard.limits.reply_body
+        {
+            self.fail(
+                "reply_too_large",
+                "the reply is larger than the guardrails read",
+            );
+        }
+        self.read_events();
+        self.release();
+        if self.queued_bytes > self.guard.limits.held_stream {
+            self.fail(
+                "held_too_much",
+                "more of the reply waits for the guardrails than they hold",
+            );
+        }
+        self.spent += started.elapsed();
+    }
+
+    /// Notes the end of the upstream's reply.
+    pub(super) fn finish(&mut self) {
+        if self.state != State::Reading {
+            return;
+        }
+        match &mut self.framing {
+            Framing::Start(rest) => {
+                let rest = std::mem::take(rest);
+                self.enqueue(Queued {
+                    raw: rest.into(),
+                    ..Queued::default()
+                });
+            }
+            Framing::Events(reader) => {
+                reader.finish();
+                self.read_events();
+                if self.state == State::Reading && self.is_cut_off() {
+                    // What is held may be the beginning of a match whose rest was lost.
+                    return self.break_off();
+                }
+            }
+            Framing::Collecting(body) => {
+                let body = std::mem::take(body);
+                let whole = Whole::new(self.guard.clone(), body.into());
+                self.framing = Framing::Whole(Box::new(whole));
+            }
+            Framing::Whole(_) => {}
+        }
+        if self.state == State::Reading {
+            self.end_input(Bytes::new());
+        }
+        self.release();
+    }
+
+    /// Notes that the upstream broke off: what is cleared leaves, the rest does not.
+    pub(super) fn break_off(&mut self) {
+        self.release();
+        self.queue.clear();
+        self.state = State::Ended;
+        self.guard.verdict.finish();
+    }
+
+    /// The next text to ask about; one at a time.
+    pub(super) fn next_job(&mut self) -> Option<Job> {
+        if self.state == State::Ended {
+            return None;
+        }
+        match &mut self.framing {
+            Framing::Whole(whole) => whole.next_job(),
+            _ => self.tracks.next_job(),
+        }
+    }
+
+    /// Gives a job's verdict back.
+    pub(super) fn job_done(&mut self, ticket: Ticket, checked: Checked) {
+        if let Framing::Whole(whole) = &mut self.framing {
+            whole.job_done(ticket, checked);
+        } else {
+            let halt = match self.tracks.job_done(ticket, checked) {
+                Ok(None) => None,
+                Ok(Some(_)) => self.tracks.cannot_rewrite(ticket),
+                Err(halt) => Some(halt),
+            };
+            if let Some(halt) = halt {
+                self.halt(halt);
+            }
+        }
+        self.release();
+    }
+
+    fn read_events(&mut self) {
+        while self.state == State::Reading {
+            let Framing::Events(reader) = &mut self.framing else {
+                return;
+            };
+            match reader.next() {
+                None => return,
+                Some(Ok(event)) => self.read_event(event),
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "an event of a guarded stream cannot be read");
+                    self.fail(
+                        "stream_event_too_large",
+                        "an event of the reply is larger than the guardrails read",
+                    );
+                }
+            }
+        }
+    }
+
+    fn read_event(&mut self, event: SseEvent) {
+        let mut queued = Queued {
+            raw: event.raw,
+            ..Queued::default()
+        };
+        let name = event.event.as_deref().unwrap_or_default();
+        for aside in [name, &event.other_text] {
+            if aside.is_empty() {
+                continue;
+            }
+            let Some(text) = self.plain_text(aside) else {
+                return;
+            };
+            if !self.take_text(ASIDES, &format!("{text}\n"), &mut queued.needs) {
+                return;
+            }
+        }
+        let Some(data) = event.data else {
+            return self.enqueue(queued);
+        };
+        match self
+            .guard
+            .format
+            .read_event(&data, &self.guard.json_limits())
+        {
+            // What follows the end is none of the client's.
+            Ok(texts) if texts.kind == EventKind::Done => self.end_input(queued.raw),
+            Ok(texts) => {
+                let Some(edits) = self.take_texts(&texts, &mut queued.needs) else {
+                    return;
+                };
+                let mut payload = data.clone();
+                if !edits.is_empty() {
+                    payload = patch(&data, &edits).into();
+                    queued.raw = event_bytes(event.event.as_deref(), &payload);
+                }
+                if texts.choices.len() > 1 && edits.is_empty() {
+                    queued.payload = Some((event.event, payload));
+                }
+                queued.choices = texts.choices;
+                self.enqueue(queued);
+            }
+            Err(unreadable) => {
+                tracing::debug!(%unreadable, "an event of a guarded stream is not what the format says");
+                if self.take_junk(&data, &mut queued) {
+                    self.enqueue(queued);
+                }
+            }
+        }
+    }
+
+    /// Takes in a payload that is not what the format says; false where the stream has ended by it.
+    fn take_junk(&mut self, data: &Bytes, queued: &mut Queued) -> bool {
+        if memchr::memchr(b'\n', data).is_some() {
+            // Some readers take every line for an event of its own.
+            return data.split(|byte| *byte == b'\n').all(|line| {
+                let line = data.slice_ref(line);
+                match self
+                    .guard
+                    .format
+                    .read_event(&line, &self.guard.json_limits())
+                {
+                    Ok(texts) if texts.kind == EventKind::Done => true,
+                    Ok(texts) => match self.take_texts(&texts, &mut queued.needs) {
+                        Some(edits) if edits.is_empty() => {
+                            queued.choices.extend(texts.choices);
+                            true
+                        }
+                        Some(_) => {
+                            self.fail("unreadable_reply", "an event of the reply cannot be read");
+                            false
+                        }
+                        None => false,
+                    },
+                    Err(_) => self.take_line(&line, &mut queued.needs),
+                }
+            });
+        }
+        self.take_line(data, &mut queued.needs)
+    }
+
+    fn take_line(&mut self, line: &[u8], needs: &mut Vec<Need>) -> bool {
+        if starts_like_json(line) {
+            // JSON that one reader refuses may be read by another.
+            self.fail("unreadable_reply", "an event of the reply cannot be read");
+            return false;
+        }
+        let Some(text) = self.plain_text(line) else {
+            return false;
+        };
+        self.take_text(JUNK, &text, needs)
+            && match unescape_leniently(&text) {
+                Cow::Owned(plain) => self.take_text(JUNK_UNESCAPED, &plain, needs),
+                Cow::Borrowed(_) => true,
+            }
+    }
+
+    /// The text of bytes that are no JSON; none, and the stream ends, where they are no text either.
+    fn plain_text(&mut self, bytes: &[u8]) -> Option<String> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) if !text.contains('\0') => Some(text.to_owned()),
+            _ => {
+                self.fail(
+                    "unreadable_reply",
+                    "the reply is no text, or in a coding that it does not name",
+                );
+                None
+            }
+        }
+    }
+
+    /// Takes in what an event says: the edits that remove caught structural fields. None: the stream has ended by it.
+    fn take_texts<'a>(
+        &mut self,
+        texts: &ReplyTexts<'a>,
+        needs: &mut Vec<Need>,
+    ) -> Option<Vec<(Range<usize>, Edit<'a>)>> {
+        if texts.ambiguous {
+            // One client reads the first of two keys, another the last: no track follows both.
+            let message =
+                "an event of the reply has keys that stand twice or in another letter case";
+            self.fail("unreadable_reply", message);
+            return None;
+        }
+        self.said_error |= texts.kind == EventKind::Error;
+        if self.head == StreamHead::default() {
+            self.head = texts.head.clone().into_owned();
+        }
+        let mut edits = Vec::new();
+        for text in &texts.texts {
+            if !text.joins {
+                match self.tracks.is_caught(text) {
+                    Ok(true) => edits.push((text.span.clone(), Edit::Text(REMOVED.into()))),
+                    Ok(false) => {}
+                    Err(halt) => self.halt(halt),
+                }
+                if self.state != State::Reading {
+                    return None;
+                }
+                continue;
+            }
+            if !self.take_text(text.channel, &text.text, needs) {
+                return None;
+            }
+            if text
+                .channel
+                .choice
+                .is_some_and(|choice| self.has_finished(choice))
+            {
+                // Some clients have stopped listening, others go on: it is judged joined and by itself.
+                let channel = Channel {
+                    index: text.channel.index | AFTER_FINISH,
+                    ..text.channel
+                };
+                if !self.take_text(channel, &text.text, needs) {
+                    return None;
+                }
+            }
+        }
+        for choice in &texts.choices {
+            let known = self.choice(choice.index);
+            known.finished |= choice.finish;
+        }
+        Some(edits)
+    }
+
+    fn has_finished(&self, index: u32) -> bool {
+        self.choices
+            .iter()
+            .any(|choice| choice.index == index && choice.finished)
+    }
+
+    /// Appends a text to its track; false where the stream has ended by it.
+    fn take_text(
+        &mut self,
+        channel: crate::wire::Channel,
+        text: &str,
+        needs: &mut Vec<Need>,
+    ) -> bool {
+        if channel.choice.is_some_and(|choice| self.is_blocked(choice)) {
+            return true;
+        }
+        if let Err(halt) = self.tracks.push(channel, text, needs) {
+            self.halt(halt);
+        }
+        self.state == State::Reading
+    }
+
+    /// The upstream has said all; `raw` is its last event.
+    fn end_input(&mut self, raw: Bytes) {
+        for halt in self.tracks.finish() {
+            self.halt(halt);
+            if self.state == State::Ended {
+                return;
+            }
+        }
+        self.enqueue(Queued {
+            raw,
+            last: true,
+            ..Queued::default()
+        });
+        self.state = State::Settling;
+    }
+
+    /// A rail stopped a text.
+    fn halt(&mut self, halt: Halt) {
+        if self.state == State::Ended {
+            return;
+        }
+        // What was cleared before it still leaves.
+        self.release();
+        match halt.choice {
+            _ if halt.blocked.failed => self.fail(
+                "rail_execution_failure",
+                "a guardrail could not judge the reply",
+            ),
+            Some(choice) if matches!(self.guard.block_response, BlockResponse::Refusal) => {
+                self.block_choice(choice, &halt.blocked);
+            }
+            _ => self.block_all(&halt.blocked),
+        }
+    }
+
+    fn block_choice(&mut self, index: u32, blocked: &Blocked) {
+        let choice = self.choice(index);
+        if choice.blocked {
+            return;
+        }
+        choice.blocked = true;
+        let begun = choice.begun;
+        self.tracks.abandon(index);
+        let refusal =
+            self.guard
+                .format
+                .refuse_choice_event(&self.head, index, begun, &blocked.message);
+        if self.guard.facts.choices.unwrap_or(1) <= 1 {
+            self.queue.clear();
+            self.out.push_back(refusal);
+            return self.end_with_mark();
+        }
+        self.drop_blocked();
+        self.enqueue(Queued {
+            raw: refusal,
+            ..Queued::default()
+        });
+    }
+
+    fn block_all(&mut self, blocked: &Blocked) {
+        self.queue.clear();
+        if matches!(self.guard.block_response, BlockResponse::Refusal) {
+            if self.choices.is_empty() {
+                self.choice(0);
+            }
+            for choice in std::mem::take(&mut self.choices) {
+                if !choice.blocked {
+                    let message = &blocked.message;
+                    let refusal = self.guard.format.refuse_choice_event(
+                        &self.head,
+                        choice.index,
+                        choice.begun,
+                        message,
+                    );
+                    self.out.push_back(refusal);
+                }
+            }
+        } else {
+            self.out.push_back(
+                self.guard
+                    .format
+                    .error_event("content_filter", &blocked.message),
+            );
+        }
+        self.end_with_mark();
+    }
+
+    /// Ends the stream with an error event.
+    fn fail(&mut self, code: &'static str, message: &str) {
+        if self.state == State::Ended {
+            return;
+        }
+        self.guard.verdict.refuse(message);
+        self.queue.clear();
+        self.out
+            .push_back(self.guard.format.error_event(code, message));
+        self.end_with_mark();
+    }
+
+    fn end_with_mark(&mut self) {
+        self.out.push_back(self.guard.format.end_of_stream());
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.queued_bytes = 0;
+        self.state = State::Ended;
+        self.tracks.report_patterns(self.spent);
+        self.guard.verdict.finish();
+    }
+
+    /// Takes the blocked choices out of the events that wait.
+    fn drop_blocked(&mut self) {
+        let blocked: Vec<u32> = self
+            .choices
+            .iter()
+            .filter(|choice| choice.blocked)
+            .map(|choice| choice.index)
+            .collect();
+        let is_blocked = |index: u32| blocked.contains(&index);
+        let tracks = &self.tracks;
+        self.queue
+            .retain_mut(|queued| keep_unblocked(queued, tracks, &is_blocked));
+        self.queued_bytes = self.queue.iter().map(|queued| queued.raw.len()).sum();
+    }
+
+    fn enqueue(&mut self, mut queued: Queued) {
+        if self.choices.iter().any(|choice| choice.blocked) {
+            let choices = &self.choices;
+            let is_blocked = |index: u32| {
+                choices
+                    .iter()
+                    .any(|choice| choice.index == index && choice.blocked)
+            };
+            if !keep_unblocked(&mut queued, &self.tracks, &is_blocked) {
+                return;
+            }
+        }
+        self.queued_bytes += queued.raw.len();
+        self.queue.push_back(queued);
+    }
+
+    /// Releases, in order, what is cleared.
+    fn release(&mut self) {
+        if self.state == State::Ended {
+            return;
+        }
+        while let Some(front) = self.queue.front() {
+            if !front.needs.iter().all(|need| self.tracks.is_cleared(*need))
+                || (front.last && !self.tracks.is_settled())
+            {
+                return;
+            }
+            if front.last && matches!(self.framing, Framing::Whole(_)) {
+                return self.release_whole();
+            }
+            let Some(front) = self.queue.pop_front() else {
+                return;
+            };
+            self.queued_bytes = self.queued_bytes.saturating_sub(front.raw.len());
+            for choice in &front.choices {
+                self.choice(choice.index).begun = true;
+            }
+            if !front.raw.is_empty() {
+                self.out.push_back(front.raw);
+            }
+            if front.last {
+                return self.end();
+            }
+        }
+    }
+
+    fn release_whole(&mut self) {
+        let Framing::Whole(whole) =
+            std::mem::replace(&mut self.framing, Framing::Start(Vec::new()))
+        else {
+            return;
+        };
+        if !whole.is_settled() {
+            self.framing = Framing::Whole(whole);
+            return;
+        }
+        let body = whole.body();
+        self.queue.clear();
+        match whole.resolve() {
+            Resolved::Untouched => self.out.push_back(body),
+            Resolved::Edited(body) => self.out.push_back(body),
+            Resolved::Refused(Refused::Blocked(blocked)) if blocked.failed => {
+                return self.fail(
+                    "rail_execution_failure",
+                    "a guardrail could not judge the reply",
+                );
+            }
+            Resolved::Refused(Refused::Blocked(blocked)) => return self.block_all(&blocked),
+            Resolved::Refused(Refused::Unreadable { code, message }) => {
+                return self.fail(code, &message);
+            }
+        }
+        self.end();
+    }
+
+    /// Whether the upstream ended before a choice did, without a word.
+    fn is_cut_off(&self) -> bool {
+        !self.said_error
+            && !self.tracks.is_held_to_end()
+            && self
+                .choices
+                .iter()
+                .any(|choice| !choice.finished && !choice.blocked)
+    }
+
+    fn is_blocked(&self, index: u32) -> bool {
+        self.choices
+            .iter()
+            .any(|choice| choice.index == index && choice.blocked)
+    }
+
+    fn choice(&mut self, index: u32) -> &mut Choice {
+        let position = match self.choices.iter().position(|choice| choice.index == index) {
+            Some(position) => position,
+            None => {
+                self.choices.push(Choice {
+                    index,
+                    blocked: false,
+                    finished: false,
+                    begun: false,
+                });
+                self.choices.len() - 1
+            }
+        };
+        &mut self.choices[position]
+    }
+}
+
+/// Takes blocked choices out of an event; whether anything is left of it.
+fn keep_unblocked(queued: &mut Queued, tracks: &Tracks, is_blocked: &dyn Fn(u32) -> bool) -> bool {
+    if !queued.choices.iter().any(|choice| is_blocked(choice.index)) {
+        return true;
+    }
+    let kept: Vec<&ChoiceSpan> = queued
+        .choices
+        .iter()
+        .filter(|choice| !is_blocked(choice.index))
+        .collect();
+    let (Some((name, data)), false) = (&queued.payload, kept.is_empty()) else {
+        return false;
+    };
+    let (Some(first), Some(last)) = (queued.choices.first(), queued.choices.last()) else {
+        return false;
+    };
+    let mut json = data.slice(..first.span.start).to_vec();
+    for (index, choice) in kept.iter().enumerate() {
+        if index > 0 {
+            json.push(b',');
+        }
+        json.extend_from_slice(&data[choice.span.clone()]);
+    }
+    json.extend_from_slice(&data[last.span.end..]);
+    queued.raw = event_bytes(name.as_deref(), &json);
+    queued
+        .needs
+        .retain(|need| !tracks.choice_of(*need).is_some_and(is_blocked));
+    queued.choices.retain(|choice| !is_blocked(choice.index));
+    queued.payload = None;
+    true
+}
+
+/// A server-sent event with this payload.
+fn event_bytes(name: Option<&[u8]>, data: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(data.len() + 16);
+    if let Some(name) = name {
+        bytes.extend_from_slice(b"event: ");
+        bytes.extend_from_slice(name);
+        bytes.extend_from_slice(b"\n");
+    }
+    for line in data.split(|byte| *byte == b'\n') {
+        bytes.extend_from_slice(b"data: ");
+        bytes.extend_from_slice(line);
+        bytes.extend_from_slice(b"\n");
+    }
+    bytes.extend_from_slice(b"\n");
+    bytes.freeze()
+}

@@ -1,0 +1,144 @@
+//! The service under the layer, as a model that rails may ask.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    sync::{Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use futures_core::future::BoxFuture;
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
+use http_body::Body;
+use http_body_util::{BodyExt, Limited};
+use tower_service::Service;
+
+use super::{
+    body::RequestBody,
+    encoding::{Coding, decode},
+};
+use crate::{
+    error::{BoxError, ModelError, ModelErrorKind},
+    llm::{Model, ModelReply, ModelRequest, provider::ChatBodies},
+};
+
+/// The inner service, asked with the client's own headers and model.
+pub(super) struct InnerModel<S, B> {
+    service: Mutex<S>,
+    uri: Uri,
+    headers: HeaderMap,
+    model: String,
+    reply_limit: usize,
+    body: PhantomData<fn(B)>,
+}
+
+impl<S, B> InnerModel<S, B> {
+    /// A model that is asked at `uri`, with the client's `headers`.
+    pub(super) fn new(
+        service: S,
+        uri: Uri,
+        client: &HeaderMap,
+        model: String,
+        reply_limit: usize,
+    ) -> Self {
+        let mut headers = client.clone();
+        for name in [
+            header::CONTENT_LENGTH,
+            header::CONTENT_ENCODING,
+            header::TRANSFER_ENCODING,
+            header::ACCEPT_ENCODING,
+            header::ACCEPT,
+            header::EXPECT,
+            header::RANGE,
+            header::IF_RANGE,
+            header::TRAILER,
+            header::TE,
+            header::CONNECTION,
+            header::UPGRADE,
+        ] {
+            headers.remove(name);
+        }
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        Self {
+            service: Mutex::new(service),
+            uri,
+            headers,
+            model,
+            reply_limit,
+            body: PhantomData,
+        }
+    }
+}
+
+impl<S, B> fmt::Debug for InnerModel<S, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InnerModel")
+            .field("model", &self.model)
+            .field("path", &self.uri.path())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, B, R> Model for InnerModel<S, B>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: Send + 'static,
+    R: Body + Send,
+    R::Data: Send,
+    R::Error: Into<BoxError>,
+{
+    fn name(&self) -> &str {
+        &self.model
+    }
+
+    fn complete(&self, request: ModelRequest) -> BoxFuture<'_, Result<ModelReply, ModelError>> {
+        let mut service = self
+            .service
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        Box::pin(async move {
+            let failed = |kind, message: &str| ModelError::new(kind, self.model.clone(), message);
+            let bodies = ChatBodies::new(&self.model)?;
+            let body = Bytes::from(bodies.request(request));
+            let mut http = Request::new(RequestBody::read(body.clone()));
+            *http.method_mut() = http::Method::POST;
+            *http.uri_mut() = self.uri.clone();
+            *http.headers_mut() = self.headers.clone();
+            http.headers_mut()
+                .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            let transport = |error: BoxError| {
+                failed(
+                    ModelErrorKind::Connection,
+                    "the service under the guardrails failed",
+                )
+                .with_source(error)
+            };
+            std::future::poll_fn(|context| service.poll_ready(context))
+                .await
+                .map_err(|error| transport(error.into()))?;
+            let response = service
+                .call(http)
+                .await
+                .map_err(|error| transport(error.into()))?;
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, self.reply_limit)
+                .collect()
+                .await
+                .map_err(transport)?
+                .to_bytes();
+            let coding = Coding::of(&parts.headers).map_err(|error| {
+                failed(ModelErrorKind::InvalidResponse, &error.to_string()).with_source(error)
+            })?;
+            let body = decode(coding, &body, self.reply_limit).map_err(|error| {
+                failed(ModelErrorKind::InvalidResponse, &error.to_string()).with_source(error)
+            })?;
+            bodies.reply(parts.status, &body)
+        })
+    }
+}

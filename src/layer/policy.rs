@@ -1,0 +1,81 @@
+//! What an application decides: which messages are checked, and what a client is answered.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+pub use crate::rails::{Blocked, OnRailError};
+
+/// Which messages of a request are checked.
+///
+/// `system`, `developer` and earlier `assistant` messages are the application's own and are not checked by any of
+/// these; an assistant message that stands last is one that the client wants continued, and is checked by
+/// [`All`](History::All) and [`LastTurn`](History::LastTurn).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum History {
+    /// All of them: a client may put anything anywhere. Verdicts of rails that ask a model are remembered, so that a
+    /// conversation costs one check for each new message.
+    #[default]
+    All,
+    /// Those after the last assistant message.
+    LastTurn,
+    /// The last user message only, as the reference does.
+    LastMessage,
+}
+
+/// What becomes of a request to an endpoint that makes a model run on text which the layer does not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum UnreadEndpoints {
+    /// It is refused with 403.
+    #[default]
+    Refuse,
+    /// It passes, unchecked, and so does its reply.
+    Pass,
+}
+
+/// Makes the answer to a block.
+pub type Answer = Arc<dyn Fn(&Blocked) -> Response<Bytes> + Send + Sync>;
+
+/// What a client is answered when a rail blocks.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum BlockResponse {
+    /// An ordinary answer that says the rail's refusal, with the finish reason `content_filter`.
+    #[default]
+    Refusal,
+    /// An error of this status in the wire format's own shape. A stream that is already on its way ends with an
+    /// error event instead.
+    Status(StatusCode),
+    /// What this function answers. A stream that is already on its way ends with an error event instead.
+    Custom(Answer),
+}
+
+impl BlockResponse {
+    /// An answer made by `answer`.
+    ///
+    /// ```
+    /// use tower_guardrails::layer::BlockResponse;
+    ///
+    /// let teapot = BlockResponse::custom(|blocked| {
+    ///     let mut response = http::Response::new(bytes::Bytes::from(format!("blocked by {}", blocked.rail)));
+    ///     *response.status_mut() = http::StatusCode::IM_A_TEAPOT;
+    ///     response
+    /// });
+    /// ```
+    pub fn custom(answer: impl Fn(&Blocked) -> Response<Bytes> + Send + Sync + 'static) -> Self {
+        Self::Custom(Arc::new(answer))
+    }
+}
+
+impl fmt::Debug for BlockResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refusal => f.write_str("Refusal"),
+            Self::Status(status) => f.debug_tuple("Status").field(status).finish(),
+            Self::Custom(_) => f.write_str("Custom(..)"),
+        }
+    }
+}

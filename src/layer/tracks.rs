@@ -1,0 +1,557 @@
+//! The texts of a reply, each under its rails.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    guard::{Guard, Halt},
+    policy::Blocked,
+};
+use crate::{
+    rails::{
+        Checked, LlmRails, OnRailError,
+        stream::{Stop, Track, TrackPlan},
+    },
+    verdict::{Decision, GuardrailsVerdict},
+    wire::{Channel, ChannelKind, ReplyText, json::unescape_leniently},
+};
+
+/// Text that belongs to no field: events and bodies that are not what the format says.
+pub(super) const JUNK: Channel = Channel {
+    choice: None,
+    kind: ChannelKind::Other(0),
+    index: u32::MAX,
+};
+/// The same with its JSON escapes resolved, as a lenient reader would read it.
+pub(super) const JUNK_UNESCAPED: Channel = Channel {
+    choice: None,
+    kind: ChannelKind::Other(1),
+    index: u32::MAX,
+};
+
+/// Event names and comments, each a line of its own: heartbeats that could begin a match hold nothing up.
+pub(super) const ASIDES: Channel = Channel {
+    choice: None,
+    kind: ChannelKind::Other(2),
+    index: u32::MAX,
+};
+
+/// How many texts of a reply are followed: choices, tool calls, unknown fields.
+const TRACKS: usize = 2048;
+
+/// How many structural texts are remembered as passed.
+const REMEMBERED: usize = 16;
+
+/// A text that the asking rails have to judge.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) text: String,
+    pub(super) ticket: Ticket,
+}
+
+/// Which text a verdict belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ticket {
+    pub(super) track: usize,
+    end: u64,
+}
+
+/// How far a track has to be cleared for an event to leave.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Need {
+    pub(super) track: usize,
+    end: u64,
+}
+
+/// The tracks of one reply.
+#[derive(Debug)]
+pub(super) struct Tracks {
+    rails: LlmRails,
+    verdict: GuardrailsVerdict,
+    plan: Arc<TrackPlan>,
+    entries: Vec<Entry>,
+    /// Structural texts that passed, since they come again with every event.
+    passed: Vec<Box<str>>,
+    asking: bool,
+    /// The track that was last written to.
+    last: Option<(Channel, usize)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    channel: Channel,
+    track: Track,
+    /// The last text, of fields that a provider may repeat unchanged in every event.
+    last: Option<String>,
+    /// Reads the JSON that the text itself is, of arguments: an escape would hide a match.
+    unescape: Option<Unescape>,
+    /// A rail stopped it.
+    halted: bool,
+}
+
+impl Tracks {
+    /// Tracks of a stream, cleared as text comes.
+    pub(super) fn streamed(guard: &Guard) -> Self {
+        let plan = guard.rails.plan();
+        Self::new(guard, TrackPlan::new(&plan.output, plan.streaming.as_ref()))
+    }
+
+    /// Tracks of a body that is whole.
+    pub(super) fn whole(guard: &Guard) -> Self {
+        Self::new(guard, TrackPlan::whole(&guard.rails.plan().output))
+    }
+
+    fn new(guard: &Guard, plan: TrackPlan) -> Self {
+        Self {
+            rails: guard.rails.clone(),
+            verdict: guard.verdict.clone(),
+            plan: Arc::new(plan),
+            entries: Vec::new(),
+            passed: Vec::new(),
+            asking: false,
+            last: None,
+        }
+    }
+
+    /// Appends a text to the track of its channel; what that track needs for the text to leave.
+    ///
+    /// # Errors
+    ///
+    /// Where a rail stops the track.
+    pub(super) fn push(
+        &mut self,
+        channel: Channel,
+        text: &str,
+        needs: &mut Vec<Need>,
+    ) -> Result<(), Halt> {
+        let Some((need, plain)) = self.push_one(channel, text)? else {
+            return Ok(());
+        };
+        needs.push(need);
+        if let Some(plain) = plain {
+            let plain_channel = Channel {
+                index: channel.index | UNESCAPED,
+                ..channel
+            };
+            needs.extend(self.push_one(plain_channel, &plain)?.map(|(need, _)| need));
+        }
+        Ok(())
+    }
+
+    fn push_one(
+        &mut self,
+        channel: Channel,
+        text: &str,
+    ) -> Result<Option<(Need, Option<String>)>, Halt> {
+        let index = match self.find(channel) {
+            Some(index) => index,
+            None if self.entries.len() >= TRACKS => {
+                let blocked = Blocked {
+                    rail: "".into(),
+                    message: "".into(),
+                    reason: Some("the reply has more texts than the guardrails follow".to_owned()),
+                    failed: true,
+                };
+                return Err(Halt {
+                    choice: None,
+                    blocked,
+                });
+            }
+            None => {
+                self.last = Some((channel, self.entries.len()));
+                let track = Track::new(&self.plan, is_asked(channel));
+                let unescape = holds_json(channel).then(Unescape::default);
+                self.entries.push(Entry {
+                    channel,
+                    track,
+                    last: None,
+                    unescape,
+                    halted: false,
+                });
+                self.entries.len() - 1
+            }
+        };
+        let Some(entry) = self.entries.get_mut(index) else {
+            return Ok(None);
+        };
+        if matches!(channel.kind, ChannelKind::Other(_))
+            && channel != JUNK
+            && channel != JUNK_UNESCAPED
+            && channel != ASIDES
+        {
+            if entry.last.as_deref() == Some(text) {
+                return Ok(Some((
+                    Need {
+                        track: index,
+                        end: entry.track.total(),
+                    },
+                    None,
+                )));
+            }
+            entry.last = Some(text.to_owned());
+        }
+        let plain = entry
+            .unescape
+            .as_mut()
+            .and_then(|unescape| unescape.read(text));
+        match entry.track.push(text) {
+            Ok(()) => Ok(Some((
+                Need {
+                    track: index,
+                    end: entry.track.total(),
+                },
+                plain,
+            ))),
+            Err(stop) => {
+                entry.halted = true;
+                Err(self.halt(channel, stop))
+            }
+        }
+    }
+
+    fn find(&mut self, channel: Channel) -> Option<usize> {
+        if let Some((last, index)) = self.last
+            && last == channel
+        {
+            return Some(index);
+        }
+        let index = self
+            .entries
+            .iter()
+            .position(|entry| entry.channel == channel)?;
+        self.last = Some((channel, index));
+        Some(index)
+    }
+
+    /// Judges a text by itself where it is not all of its channel: fields of a whole reply that one client joins and
+    /// another does not.
+    ///
+    /// # Errors
+    ///
+    /// Where a rail blocks it.
+    pub(super) fn check_alone(&self, channel: Channel, text: &str) -> Result<(), Halt> {
+        let joined = self.entries.iter().find(|entry| entry.channel == channel);
+        if joined.is_none_or(|entry| entry.track.total() == text.len() as u64) {
+            return Ok(());
+        }
+        match self
+            .rails
+            .plan()
+            .output
+            .check_local(text, OnRailError::Block, &self.verdict)
+        {
+            Checked::Block(blocked) => Err(Halt {
+                choice: channel.choice,
+                blocked,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Judges a text that stands alone (an id, the model's name, a key) by the patterns; rails that ask are not asked
+    /// about it. True: it is to be removed.
+    ///
+    /// # Errors
+    ///
+    /// Where it is caught and cannot be removed.
+    pub(super) fn is_caught(&mut self, text: &ReplyText<'_>) -> Result<bool, Halt> {
+        if self.passed.iter().any(|passed| **passed == *text.text) {
+            return Ok(false);
+        }
+        let rails = &self.rails.plan().output;
+        match rails.check_local(
+            &text.text,
+            OnRailError::Block,
+            &GuardrailsVerdict::default(),
+        ) {
+            Checked::Block(blocked) if !text.is_patchable() => Err(Halt {
+                choice: text.channel.choice,
+                blocked,
+            }),
+            Checked::Block(_) | Checked::Transform(_) => Ok(true),
+            Checked::Allow => {
+                if self.passed.len() < REMEMBERED && text.text.len() <= 256 {
+                    self.passed.push((*text.text).into());
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Notes that all texts are whole, and returns what that stops.
+    pub(super) fn finish(&mut self) -> Vec<Halt> {
+        let mut stopped = Vec::new();
+        for entry in self.entries.iter_mut().filter(|entry| !entry.halted) {
+            if let Err(stop) = entry.track.finish() {
+                entry.halted = true;
+                stopped.push((entry.channel, stop));
+            }
+        }
+        stopped
+            .into_iter()
+            .map(|(channel, stop)| self.halt(channel, stop))
+            .collect()
+    }
+
+    /// Notes that the pattern rails have read everything, in so much time.
+    pub(super) fn report_patterns(&self, duration: Duration) {
+        for (rail, _) in self.rails.plan().output.patterns() {
+            self.verdict.add(crate::verdict::RailReport {
+                texts: self.entries.len(),
+                ..rail.report(Decision::Allowed, None, duration)
+            });
+        }
+    }
+
+    /// Whether the text that `need` stands for is cleared.
+    pub(super) fn is_cleared(&self, need: Need) -> bool {
+        self.entries
+            .get(need.track)
+            .is_some_and(|entry| need.end <= entry.track.cleared())
+    }
+
+    /// Whether texts are held to the end of the reply.
+    pub(super) fn is_held_to_end(&self) -> bool {
+        self.plan.is_to_end()
+    }
+
+    /// The choice that a need's text belongs to.
+    pub(super) fn choice_of(&self, need: Need) -> Option<u32> {
+        self.entries
+            .get(need.track)
+            .and_then(|entry| entry.channel.choice)
+    }
+
+    /// Stops following the texts of a choice.
+    pub(super) fn abandon(&mut self, choice: u32) {
+        for entry in &mut self.entries {
+            entry.halted |= entry.channel.choice == Some(choice);
+        }
+    }
+
+    /// Whether no verdict is out or to come.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.asking
+            && self
+                .entries
+                .iter()
+                .all(|entry| entry.halted || entry.track.is_settled())
+    }
+
+    /// Whether a verdict is out.
+    pub(super) fn is_asking(&self) -> bool {
+        self.asking
+    }
+
+    /// The next text to ask about; one at a time.
+    pub(super) fn next_job(&mut self) -> Option<Job> {
+        if self.asking {
+            return None;
+        }
+        let job = self
+            .entries
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, entry)| !entry.halted)
+            .find_map(|(track, entry)| {
+                entry.track.next_window().map(|window| Job {
+                    text: window.text,
+                    ticket: Ticket {
+                        track,
+                        end: window.end,
+                    },
+                })
+            })?;
+        self.asking = true;
+        Some(job)
+    }
+
+    /// Gives a job's verdict back: the text that takes its place, where it was rewritten.
+    ///
+    /// # Errors
+    ///
+    /// Where it was blocked.
+    pub(super) fn job_done(
+        &mut self,
+        ticket: Ticket,
+        checked: Checked,
+    ) -> Result<Option<String>, Halt> {
+        self.asking = false;
+        let Some(entry) = self.entries.get_mut(ticket.track) else {
+            return Ok(None);
+        };
+        match checked {
+            Checked::Allow => {
+                entry.track.window_passed(ticket.end);
+                Ok(None)
+            }
+            Checked::Transform(text) => {
+                entry.track.window_passed(ticket.end);
+                Ok(Some(text))
+            }
+            Checked::Block(blocked) => {
+                entry.halted = true;
+                Err(Halt {
+                    choice: entry.channel.choice,
+                    blocked,
+                })
+            }
+        }
+    }
+
+    /// The block of a rail that cannot judge this text in this way.
+    pub(super) fn cannot_rewrite(&self, ticket: Ticket) -> Option<Halt> {
+        let rail = self.rails.plan().output.asking().next()?;
+        let choice = self.entries.get(ticket.track)?.channel.choice;
+        let reason = "a rewriting rail cannot rewrite a stream by windows; set rails.output.streaming.enabled to false";
+        self.verdict.add(rail.report(
+            Decision::FailedClosed,
+            Some(reason.to_owned()),
+            Duration::ZERO,
+        ));
+        Some(Halt {
+            choice,
+            blocked: Blocked {
+                failed: true,
+                ..rail.blocked(Some(reason.to_owned()))
+            },
+        })
+    }
+
+    fn halt(&self, channel: Channel, stop: Stop) -> Halt {
+        let (index, reason, failed) = match stop {
+            Stop::Match { rail, pattern } => {
+                (rail, format!("pattern {} matches", pattern + 1), false)
+            }
+            Stop::Overflow { rail } => (
+                rail,
+                "a match in progress is longer than what is held".to_owned(),
+                false,
+            ),
+            Stop::Failed { rail, error } => (rail, error.to_string(), true),
+        };
+        let blocked = match self.rails.plan().output.rails.get(index) {
+            Some(rail) => {
+                let decision = if failed {
+                    Decision::FailedClosed
+                } else {
+                    Decision::Blocked
+                };
+                self.verdict
+                    .add(rail.report(decision, Some(reason.clone()), Duration::ZERO));
+                Blocked {
+                    failed,
+                    ..rail.blocked(Some(reason))
+                }
+            }
+            None => Blocked {
+                rail: "".into(),
+                message: "".into(),
+                reason: Some(reason),
+                failed: true,
+            },
+        };
+        Halt {
+            choice: channel.choice,
+            blocked,
+        }
+    }
+}
+
+/// The mark on the index of a channel that is the unescaped reading of another.
+const UNESCAPED: u32 = 1 << 31;
+
+/// Whether a channel's text is JSON itself.
+fn holds_json(channel: Channel) -> bool {
+    matches!(
+        channel.kind,
+        ChannelKind::ToolArguments | ChannelKind::FunctionArguments
+    ) && channel.index & UNESCAPED == 0
+}
+
+/// Resolves the escapes of JSON that comes in pieces.
+#[derive(Debug, Default)]
+struct Unescape {
+    /// An escape that is not whole yet.
+    pending: String,
+    /// Whether an escape has been seen: before that, the reading is the text itself and needs no track.
+    escaped: bool,
+    /// The text before the first escape.
+    before: String,
+}
+
+/// How much text before the first escape is kept for the unescaped reading, in bytes.
+const BEFORE: usize = 64 << 10;
+
+impl Unescape {
+    /// The next piece of the reading; none while it is the text itself.
+    fn read(&mut self, text: &str) -> Option<String> {
+        if !self.escaped && !text.contains('\\') {
+            self.before.push_str(text);
+            if self.before.len() > BEFORE {
+                let mut cut = self.before.len() - BEFORE / 2;
+                while !self.before.is_char_boundary(cut) {
+                    cut += 1;
+                }
+                self.before.drain(..cut);
+            }
+            return None;
+        }
+        self.escaped = true;
+        self.pending.push_str(text);
+        let whole = self.pending.len() - unfinished(&self.pending);
+        let rest = self.pending.split_off(whole);
+        let ready = std::mem::replace(&mut self.pending, rest);
+        let mut plain = std::mem::take(&mut self.before);
+        plain.push_str(&unescape_leniently(&ready));
+        Some(plain)
+    }
+}
+
+/// How many bytes at the end of a text are of an escape that is not whole.
+fn unfinished(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'\\', bytes.get(at..).unwrap_or_default()) {
+        let start = at + found;
+        let is_unit = |from: usize| bytes.get(from + 1) == Some(&b'u');
+        let mut end = start + if is_unit(start) { 6 } else { 2 };
+        // The first half of a pair of units waits for the second.
+        let is_high = |digits: &[u8]| {
+            matches!(
+                digits,
+                [b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', ..]
+            )
+        };
+        if is_unit(start) && bytes.get(start + 2..).is_some_and(is_high) {
+            end += 6;
+        }
+        if end > bytes.len() {
+            // A high unit that no second one follows is whole as it stands.
+            return if bytes.get(start + 6).is_some_and(|next| *next != b'\\') {
+                0
+            } else {
+                bytes.len() - start
+            };
+        }
+        at = if bytes.get(start + 6) == Some(&b'\\') || end <= start + 6 {
+            end
+        } else {
+            start + 6
+        };
+    }
+    0
+}
+
+/// Whether rails that ask a model read a channel: log-probabilities repeat the text in pieces, a tool's name is no text, and
+/// the unescaped reading is of a text that they read as it stands.
+fn is_asked(channel: Channel) -> bool {
+    channel.index & UNESCAPED == 0
+        && !matches!(
+            channel.kind,
+            ChannelKind::LogProbs(_)
+                | ChannelKind::LogProbBytes(_)
+                | ChannelKind::ToolName
+                | ChannelKind::FunctionName
+                | ChannelKind::Key(_)
+        )
+}

@@ -1,0 +1,243 @@
+//! A reply that is one body.
+
+use std::{ops::Range, time::Instant};
+
+use bytes::Bytes;
+
+use super::{
+    guard::{Guard, Halt, Refused},
+    policy::{BlockResponse, Blocked},
+    tracks::{JUNK, Job, Ticket, Tracks},
+};
+use crate::{
+    rails::Checked,
+    wire::{ChoiceSpan, Edit, patch},
+};
+
+/// What a structural field is replaced by when it matches a pattern.
+pub(super) const REMOVED: &str = "removed";
+
+/// A body under the output rails: read at once, judged on the spot or by jobs, then [resolved](Whole::resolve).
+#[derive(Debug)]
+pub(super) struct Whole {
+    guard: Guard,
+    tracks: Tracks,
+    body: Bytes,
+    /// Where each track's texts lie in the body.
+    spans: Vec<(usize, Range<usize>)>,
+    edits: Vec<(Range<usize>, String)>,
+    choices: Vec<ChoiceSpan>,
+    blocked: Vec<(u32, Blocked)>,
+    refused: Option<Refused>,
+}
+
+/// What becomes of a body.
+#[derive(Debug)]
+pub(super) enum Resolved {
+    /// It leaves as it came.
+    Untouched,
+    /// It leaves as this.
+    Edited(Bytes),
+    /// It does not leave.
+    Refused(Refused),
+}
+
+impl Whole {
+    /// Reads `body`.
+    pub(super) fn new(guard: Guard, body: Bytes) -> Self {
+        let tracks = Tracks::whole(&guard);
+        let mut whole = Self {
+            guard,
+            tracks,
+            body,
+            spans: Vec::new(),
+            edits: Vec::new(),
+            choices: Vec::new(),
+            blocked: Vec::new(),
+            refused: None,
+        };
+        let started = Instant::now();
+        whole.read();
+        for halt in whole.tracks.finish() {
+            whole.halt(halt);
+        }
+        whole.tracks.report_patterns(started.elapsed());
+        whole
+    }
+
+    fn read(&mut self) {
+        let body = self.body.clone();
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        match self
+            .guard
+            .format
+            .read_reply(&body, &self.guard.json_limits())
+        {
+            Ok(texts) if texts.ambiguous || first_significant(&body) == Some(b'[') => {
+                let message =
+                    "the model's reply is ambiguous: a list, or keys that stand twice or in another letter case"
+                        .to_owned();
+                self.refused = Some(Refused::Unreadable {
+                    code: "unreadable_reply",
+                    message,
+                });
+            }
+            Ok(texts) => {
+                let mut needs = Vec::new();
+                for text in &texts.texts {
+                    if !text.joins {
+                        match self.tracks.is_caught(text) {
+                            Ok(true) => self.edits.push((text.span.clone(), REMOVED.to_owned())),
+                            Ok(false) => {}
+                            Err(halt) => self.halt(halt),
+                        }
+                        continue;
+                    }
+                    needs.clear();
+                    match self.tracks.push(text.channel, &text.text, &mut needs) {
+                        Ok(()) if text.is_patchable() => {
+                            self.spans
+                                .extend(needs.first().map(|need| (need.track, text.span.clone())));
+                        }
+                        Ok(()) => {}
+                        Err(halt) => self.halt(halt),
+                    }
+                    if let Err(halt) = self.tracks.check_alone(text.channel, &text.text) {
+                        self.halt(halt);
+                    }
+                }
+                self.choices = texts.choices;
+            }
+            Err(unreadable) => match std::str::from_utf8(&body) {
+                // JSON that one reader refuses may be read by another; text that is no JSON is judged as it stands.
+                Ok(text) if !starts_like_json(&body) && !text.contains('\0') => {
+                    if let Err(halt) = self.tracks.push(JUNK, text, &mut Vec::new()) {
+                        self.halt(halt);
+                    }
+                }
+                _ => {
+                    let message = format!("the model's reply cannot be read: {unreadable}");
+                    self.refused = Some(Refused::Unreadable {
+                        code: "unreadable_reply",
+                        message,
+                    });
+                }
+            },
+        }
+    }
+
+    /// The next text to ask about.
+    pub(super) fn next_job(&mut self) -> Option<Job> {
+        if self.refused.is_some() {
+            return None;
+        }
+        self.tracks.next_job()
+    }
+
+    /// Gives a job's verdict back.
+    pub(super) fn job_done(&mut self, ticket: Ticket, checked: Checked) {
+        match self.tracks.job_done(ticket, checked) {
+            Ok(None) => {}
+            Ok(Some(text)) => {
+                // The first span takes the new text, the others nothing.
+                let mut text = Some(text);
+                for (_, span) in self
+                    .spans
+                    .iter()
+                    .filter(|(track, _)| *track == ticket.track)
+                {
+                    self.edits
+                        .push((span.clone(), text.take().unwrap_or_default()));
+                }
+            }
+            Err(halt) => self.halt(halt),
+        }
+    }
+
+    fn halt(&mut self, halt: Halt) {
+        match halt.choice {
+            Some(choice)
+                if !halt.blocked.failed
+                    && matches!(self.guard.block_response, BlockResponse::Refusal) =>
+            {
+                self.tracks.abandon(choice);
+                if !self.blocked.iter().any(|(other, _)| *other == choice) {
+                    self.blocked.push((choice, halt.blocked));
+                }
+            }
+            _ => {
+                self.refused.get_or_insert(Refused::Blocked(halt.blocked));
+            }
+        }
+    }
+
+    /// Whether no verdict is out or to come.
+    pub(super) fn is_settled(&self) -> bool {
+        self.refused.is_some() || self.tracks.is_settled()
+    }
+
+    /// The body as it came.
+    pub(super) fn body(&self) -> Bytes {
+        self.body.clone()
+    }
+
+    /// What becomes of the body, once there is no further job.
+    pub(super) fn resolve(self) -> Resolved {
+        if let Some(refused) = self.refused {
+            return Resolved::Refused(refused);
+        }
+        if self.blocked.is_empty() && self.edits.is_empty() {
+            return Resolved::Untouched;
+        }
+        let mut replaced = Vec::new();
+        for (index, blocked) in &self.blocked {
+            // Every object that calls itself this choice is replaced, should there be two.
+            let mut found = self
+                .choices
+                .iter()
+                .filter(|choice| choice.index == *index)
+                .peekable();
+            if found.peek().is_none() {
+                return Resolved::Refused(Refused::Blocked(blocked.clone()));
+            }
+            for choice in found {
+                let json = self
+                    .guard
+                    .format
+                    .refuse_choice(&self.body, choice, &blocked.message);
+                replaced.push((choice.span.clone(), Edit::Raw(json.into())));
+            }
+        }
+        let is_inside = |span: &Range<usize>| {
+            replaced.iter().any(|(outer, _): &(Range<usize>, _)| {
+                outer.start <= span.start && span.end <= outer.end
+            })
+        };
+        let texts: Vec<_> = self
+            .edits
+            .into_iter()
+            .filter(|(span, _)| !is_inside(span))
+            .collect();
+        let mut edits: Vec<(Range<usize>, Edit<'_>)> = texts
+            .iter()
+            .map(|(span, text)| (span.clone(), Edit::Text(text.as_str().into())))
+            .collect();
+        edits.extend(replaced);
+        Resolved::Edited(patch(&self.body, &edits).into())
+    }
+}
+
+/// Whether the first byte that is no white space, after a byte order mark, opens JSON.
+pub(super) fn starts_like_json(body: &[u8]) -> bool {
+    matches!(first_significant(body), Some(b'{' | b'['))
+}
+
+/// The first byte that is neither white space nor of a byte order mark.
+pub(super) fn first_significant(body: &[u8]) -> Option<u8> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    body.iter()
+        .copied()
+        .find(|byte| !byte.is_ascii_whitespace())
+}

@@ -1,0 +1,13 @@
+//! Streams of text under rails: what may leave when.
+//!
+//! A [`Track`] follows one text as it comes (a choice's content, a tool call's arguments) and knows how much of it is
+//! cleared. It is pure: text goes in, a cleared offset comes out, and what has to be asked of a model comes out as a
+//! [`Window`] whose verdict is given back.
+//!
+//! - Rails by patterns clear exactly: all but the tail that could still become a match.
+//! - Rails that ask clear by windows: `chunk_size` new tokens, judged with the `context_size` tokens before them.
+
+mod tokens;
+mod track;
+
+pub(crate) use track::{Stop, Track, TrackPlan};

@@ -1,0 +1,297 @@
+//! One text as it comes.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::tokens::TokenCounter;
+use crate::{
+    config::StreamingConfig,
+    library::PatternRail,
+    pattern::{Hold, SearchError},
+    rails::plan::RailSet,
+};
+
+/// How the tracks of a stream are judged; one for all of them.
+#[derive(Debug)]
+pub(crate) struct TrackPlan {
+    /// The pattern rails, with their index in the set.
+    patterns: Vec<(usize, Arc<PatternRail>)>,
+    /// The windows of the rails that ask, where there are such rails.
+    windows: Option<WindowSizes>,
+    /// Whether text is held to the end of the stream: configured so, or needed by a pattern.
+    to_end: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct WindowSizes {
+    chunk: usize,
+    context: usize,
+    stream_first: bool,
+}
+
+impl TrackPlan {
+    /// The plan of `rails` under `rails.output.streaming`.
+    pub(crate) fn new(rails: &RailSet, streaming: Option<&StreamingConfig>) -> Self {
+        let patterns: Vec<_> = rails
+            .rails
+            .iter()
+            .enumerate()
+            .filter_map(|(index, rail)| match &rail.judge {
+                crate::library::Judge::Patterns(patterns) => Some((index, Arc::clone(patterns))),
+                crate::library::Judge::Ask(_) => None,
+            })
+            .collect();
+        let windows = rails.asking().next().map(|_| WindowSizes {
+            chunk: streaming
+                .map_or(200, |streaming| streaming.chunk_size)
+                .max(1),
+            context: streaming.map_or(50, |streaming| streaming.context_size),
+            stream_first: streaming
+                .and_then(|streaming| streaming.stream_first)
+                .unwrap_or(false),
+        });
+        let to_end = streaming.is_some_and(|streaming| !streaming.enabled)
+            || patterns
+                .iter()
+                .any(|(_, patterns)| patterns.hold.to_end().next().is_some());
+        Self {
+            patterns,
+            windows,
+            to_end,
+        }
+    }
+
+    /// Whether text is held to the end of the stream.
+    pub(crate) fn is_to_end(&self) -> bool {
+        self.to_end
+    }
+
+    /// The same, for texts that are whole: nothing is cleared before the end.
+    pub(crate) fn whole(rails: &RailSet) -> Self {
+        Self {
+            to_end: true,
+            ..Self::new(rails, None)
+        }
+    }
+}
+
+/// What a track stopped at.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// A pattern of the rail with this index matches.
+    Match { rail: usize, pattern: usize },
+    /// A match that may be in progress is longer than what the rail holds.
+    Overflow { rail: usize },
+    /// A pattern of the rail could not be searched for.
+    Failed { rail: usize, error: SearchError },
+}
+
+/// A piece of text to ask the asking rails about.
+#[derive(Debug)]
+pub(crate) struct Window {
+    /// The new text with its context before it.
+    pub(crate) text: String,
+    /// The offset up to which a pass clears the track.
+    pub(crate) end: u64,
+}
+
+/// One text under rails.
+#[derive(Debug)]
+pub(crate) struct Track {
+    plan: Arc<TrackPlan>,
+    holds: Vec<Hold>,
+    /// Whether rails that ask read this text, too.
+    asked: bool,
+    /// How much text came, in bytes.
+    total: u64,
+    /// The text from `kept_from` on: what windows and whole-text patterns still need.
+    kept: String,
+    kept_from: u64,
+    counter: TokenCounter,
+    /// Where the tokens of `kept` begin.
+    tokens: VecDeque<u64>,
+    /// Up to where windows were asked about, and up to where they passed.
+    asked_to: u64,
+    passed_to: u64,
+    finished: bool,
+    /// A rail stopped it: of a text that is held to its end, nothing is cleared.
+    stopped: bool,
+}
+
+impl Track {
+    /// A track that has read nothing; `asked`: whether rails that ask a model read it.
+    pub(crate) fn new(plan: &Arc<TrackPlan>, asked: bool) -> Self {
+        let holds = if plan.to_end {
+            Vec::new()
+        } else {
+            plan.patterns
+                .iter()
+                .map(|(_, patterns)| patterns.hold.start())
+                .collect()
+        };
+        Self {
+            plan: Arc::clone(plan),
+            holds,
+            asked: asked && plan.windows.is_some(),
+            total: 0,
+            kept: String::new(),
+            kept_from: 0,
+            counter: TokenCounter::default(),
+            tokens: VecDeque::new(),
+            asked_to: 0,
+            passed_to: 0,
+            finished: false,
+            stopped: false,
+        }
+    }
+
+    /// Reads more text.
+    ///
+    /// # Errors
+    ///
+    /// Where a pattern rail stops it; nothing more of this track may leave then.
+    pub(crate) fn push(&mut self, text: &str) -> Result<(), Stop> {
+        if self.finished {
+            // Text after the end: only a track that was finished by mistake sees it; judge it like the rest.
+            self.finished = false;
+        }
+        if self.asked || self.plan.to_end {
+            if self.asked && !self.plan.to_end {
+                let tokens = &mut self.tokens;
+                self.counter
+                    .read(text, self.total, |at| tokens.push_back(at));
+            }
+            self.kept.push_str(text);
+        }
+        self.total += text.len() as u64;
+        for (hold, (rail, _)) in self.holds.iter_mut().zip(&self.plan.patterns) {
+            hold.push_str(text);
+            stop_of(hold, *rail)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that the text is whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push).
+    pub(crate) fn finish(&mut self) -> Result<(), Stop> {
+        if self.finished {
+            return Ok(());
+        }
+        self.finished = true;
+        for (hold, (rail, _)) in self.holds.iter_mut().zip(&self.plan.patterns) {
+            hold.finish();
+            stop_of(hold, *rail)?;
+        }
+        if self.plan.to_end
+            && let Err(stop) = self.search_whole()
+        {
+            self.stopped = true;
+            return Err(stop);
+        }
+        Ok(())
+    }
+
+    fn search_whole(&self) -> Result<(), Stop> {
+        for (rail, patterns) in &self.plan.patterns {
+            match patterns.patterns.find(&self.kept) {
+                Ok(None) => {}
+                Ok(Some(found)) => {
+                    return Err(Stop::Match {
+                        rail: *rail,
+                        pattern: found.pattern,
+                    });
+                }
+                Err(error) => return Err(Stop::Failed { rail: *rail, error }),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next text to ask about, once enough has come; `None` while an earlier one has no verdict.
+    pub(crate) fn next_window(&mut self) -> Option<Window> {
+        let sizes = self.plan.windows.filter(|_| self.asked)?;
+        if self.asked_to != self.passed_to {
+            return None;
+        }
+        let end = if self.plan.to_end {
+            self.finished.then_some(self.total)?
+        } else {
+            let new_from = self.tokens.partition_point(|at| *at < self.asked_to);
+            match self.tokens.get(new_from + sizes.chunk) {
+                Some(next) => *next,
+                None if self.finished => self.total,
+                None => return None,
+            }
+        };
+        if end <= self.asked_to {
+            return None;
+        }
+        self.asked_to = end;
+        let upto = usize::try_from(end - self.kept_from).ok()?;
+        let text = self.kept.get(..upto)?.to_owned();
+        Some(Window { text, end })
+    }
+
+    /// Notes that the window up to `end` passed.
+    pub(crate) fn window_passed(&mut self, end: u64) {
+        self.passed_to = end;
+        let Some(sizes) = self.plan.windows else {
+            return;
+        };
+        // Keep the context of the next window.
+        let new_from = self.tokens.partition_point(|at| *at < end);
+        let context_from = new_from.saturating_sub(sizes.context);
+        let keep_from = self
+            .tokens
+            .get(context_from)
+            .copied()
+            .filter(|_| sizes.context > 0)
+            .unwrap_or(end)
+            .min(end);
+        self.tokens.drain(..context_from);
+        if let Ok(cut) = usize::try_from(keep_from - self.kept_from)
+            && cut <= self.kept.len()
+            && self.kept.is_char_boundary(cut)
+        {
+            self.kept.drain(..cut);
+            self.kept_from = keep_from;
+        }
+    }
+
+    /// The offset before which all text is cleared.
+    pub(crate) fn cleared(&self) -> u64 {
+        let mut cleared = self.total;
+        if self.plan.to_end && (self.stopped || !self.finished) {
+            return 0;
+        }
+        for hold in &self.holds {
+            cleared = cleared.min(hold.held_from());
+        }
+        if self.asked && !self.plan.windows.is_some_and(|sizes| sizes.stream_first) {
+            cleared = cleared.min(self.passed_to);
+        }
+        cleared
+    }
+
+    /// How much text came, in bytes.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Whether every window that was or will be asked about has its verdict.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.asked || (self.finished && self.passed_to == self.total)
+    }
+}
+
+fn stop_of(hold: &Hold, rail: usize) -> Result<(), Stop> {
+    if let Some(pattern) = hold.matched() {
+        return Err(Stop::Match { rail, pattern });
+    }
+    if hold.overflowed() {
+        return Err(Stop::Overflow { rail });
+    }
+    Ok(())
+}

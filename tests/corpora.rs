@@ -1,0 +1,32 @@
+//! Replays the fuzz targets' seeds: `fuzz/seeds/TARGET/*`.
+
+use std::{fs, path::Path};
+
+#[path = "../fuzz/checks.rs"]
+mod checks;
+
+/// Runs `check` on each seed of `target`, and on each of its beginnings.
+fn replay(target: &str, check: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/seeds")
+        .join(target);
+    let mut count = 0;
+    for entry in fs::read_dir(&folder).expect("the seeds are checked in") {
+        let seed = fs::read(entry.expect("a readable folder").path()).expect("a readable seed");
+        for end in 0..=seed.len() {
+            check(&seed[..end]);
+        }
+        count += 1;
+    }
+    assert!(count > 0, "no seeds in {}", folder.display());
+}
+
+#[test]
+fn strict_json() {
+    replay("strict_json", checks::strict_json);
+}
+
+#[test]
+fn sse() {
+    replay("sse", checks::sse);
+}

@@ -1,0 +1,5 @@
+//! The crate from outside, a module a promise.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+
+mod tidy;
