@@ -67,7 +67,7 @@ fn compile(context: &CompileContext<'_>) -> Result<Judge, Vec<Fault>> {
         },
         model: context.models.for_task(base),
         prompts: Arc::clone(context.prompts),
-        temperature: context.config.lowest_temperature,
+        temperature: context.config.lowest_temperature.unwrap_or(0.001),
         task,
     })))
 }
