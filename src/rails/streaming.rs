@@ -303,3 +303,9 @@ pub(crate) fn error_chunk(error: &Error) -> String {
 fn error_json(message: &str, kind: &str, param: Value, code: Value) -> String {
     dumps(&json!({"error": {"message": message, "type": kind, "param": param, "code": code}}))
 }
+
+impl<T: Into<GenerationRequest>> From<T> for StreamRequest {
+    fn from(request: T) -> Self {
+        Self::new(request)
+    }
+}
