@@ -1,5 +1,16 @@
 //! Models: the [`Model`] trait, the providers, prompts and the parsing of answers.
 
+pub(crate) mod parse_output;
+pub(crate) mod prompt;
+pub(crate) mod provider;
+mod python_json;
+pub(crate) mod reasoning;
+pub(crate) mod template;
+
+pub use parse_output::{OutputParser, OutputParsers, ParseError, Parsed, Verdict};
+pub use prompt::PromptError;
+pub use template::TemplateError;
+
 use std::fmt;
 
 use futures_core::{future::BoxFuture, stream::BoxStream};

@@ -1,0 +1,138 @@
+//! The template environment: Python's way of printing, filters, limits.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use minijinja::{AutoEscape, Environment, value::Value};
+
+use super::{TemplateError, filters, python};
+
+/// Gives a variable's value by its name. Only what a template mentions is asked for.
+pub(crate) type Variables<'a> = &'a dyn Fn(&str) -> Option<serde_json::Value>;
+
+/// A value that prompts may use by name, made anew for each rendering.
+pub(crate) type PromptContext = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
+
+/// The most steps of one rendering.
+const FUEL: u64 = 5_000_000;
+/// The deepest nesting of a template's blocks and calls.
+const RECURSION_LIMIT: usize = 100;
+
+/// Renders templates. A clone shares nothing that changes.
+#[derive(Clone)]
+pub(crate) struct Templates {
+    environment: Environment<'static>,
+    contexts: HashMap<String, PromptContext>,
+}
+
+impl Templates {
+    /// An environment with the built-in filters.
+    pub(crate) fn new() -> Self {
+        let mut environment = Environment::new();
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        environment.set_formatter(|out, _, value| {
+            python::write_str(out, value).map_err(minijinja::Error::from)
+        });
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_fuel(Some(FUEL));
+        environment.set_recursion_limit(RECURSION_LIMIT);
+        filters::add_to(&mut environment);
+        Self {
+            environment,
+            contexts: HashMap::new(),
+        }
+    }
+
+    /// Adds a filter of values; one of the same name, even a built-in one, is replaced.
+    pub(crate) fn add_filter(
+        &mut self,
+        name: impl Into<String>,
+        filter: impl Fn(serde_json::Value, Vec<serde_json::Value>) -> Result<serde_json::Value, String>
+        + Send
+        + Sync
+        + 'static,
+    ) {
+        let filter = move |value: Value, arguments: minijinja::value::Rest<Value>| {
+            let arguments = arguments.iter().map(to_json).collect();
+            let result = filter(to_json(&value), arguments);
+            result.map(to_value).map_err(|message| {
+                minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message)
+            })
+        };
+        self.environment.add_filter(name.into(), filter);
+    }
+
+    /// Adds a variable that every template sees, over variables of the same name.
+    pub(crate) fn add_context(&mut self, name: impl Into<String>, value: PromptContext) {
+        self.contexts.insert(name.into(), value);
+    }
+
+    /// Whether a registered variable `name` is a list, and then which.
+    pub(crate) fn list_context(&self, name: &str) -> Option<Vec<serde_json::Value>> {
+        match self.contexts.get(name).map(|value| value()) {
+            Some(serde_json::Value::Array(items)) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// Whether `source` can be parsed, and names only filters that there are.
+    ///
+    /// # Errors
+    ///
+    /// The parser's error.
+    pub(crate) fn check(&self, source: &str) -> Result<(), TemplateError> {
+        self.environment.template_from_str(source)?;
+        Ok(())
+    }
+
+    /// The names that `source` uses and does not set itself.
+    ///
+    /// # Errors
+    ///
+    /// The parser's error.
+    pub(crate) fn variables_of(&self, source: &str) -> Result<Vec<String>, TemplateError> {
+        let template = self.environment.template_from_str(source)?;
+        let mut names: Vec<_> = template.undeclared_variables(false).into_iter().collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// The text of `source` with `variables` in it.
+    ///
+    /// # Errors
+    ///
+    /// [`TemplateError::Render`] for a template that cannot be parsed or fails, or that takes too many steps.
+    pub(crate) fn render(
+        &self,
+        source: &str,
+        variables: Variables<'_>,
+    ) -> Result<String, TemplateError> {
+        let template = self.environment.template_from_str(source)?;
+        let mut context = HashMap::new();
+        for name in template.undeclared_variables(false) {
+            let registered = self.contexts.get(&name).map(|value| value());
+            if let Some(value) = registered.or_else(|| variables(&name)) {
+                context.insert(name, to_value(value));
+            }
+        }
+        Ok(template.render(context)?)
+    }
+}
+
+/// JSON as a value of templates.
+pub(super) fn to_value(json: impl serde::Serialize) -> Value {
+    Value::from(minijinja::value::Serde(json))
+}
+
+/// `value` as JSON; what JSON cannot say becomes text.
+pub(super) fn to_json(value: &Value) -> serde_json::Value {
+    serde_json::to_value(value).unwrap_or_else(|_| python::to_str(value).into())
+}
+
+impl fmt::Debug for Templates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Templates")
+            .field("contexts", &self.contexts.keys())
+            .finish_non_exhaustive()
+    }
+}
