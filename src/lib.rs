@@ -23,5 +23,6 @@ pub use crate::{
     config::RailsConfig,
     error::{Error, Result},
     message::{Message, Role},
+    rails::LlmRails,
     verdict::GuardrailsVerdict,
 };

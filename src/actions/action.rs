@@ -23,7 +23,11 @@ pub trait Action: Send + Sync {
     ///
     /// Whatever went wrong: the turn then ends with a fixed sentence, and the error is logged. Only a [`ModelError`] (or an error
     /// that has one among its causes) fails the whole call.
-    fn run(&self, arguments: Map<String, Value>, context: ActionContext) -> BoxFuture<'_, Result<ActionResult, BoxError>>;
+    fn run(
+        &self,
+        arguments: Map<String, Value>,
+        context: ActionContext,
+    ) -> BoxFuture<'_, Result<ActionResult, BoxError>>;
 
     /// Whether the action is part of the machinery: it always runs here, even where the config names an actions server, and
     /// does not show in the history that a model reads.
@@ -69,7 +73,10 @@ impl ActionContext {
 impl fmt::Debug for ActionContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither the conversation nor what was registered: both may hold what no log should.
-        f.debug_struct("ActionContext").field("variables", &self.variables.len()).field("llm", &self.llm).finish_non_exhaustive()
+        f.debug_struct("ActionContext")
+            .field("variables", &self.variables.len())
+            .field("llm", &self.llm)
+            .finish_non_exhaustive()
     }
 }
 
@@ -112,7 +119,10 @@ pub struct ActionResult {
 impl ActionResult {
     /// A result that is only a value.
     pub fn value(value: impl Into<Value>) -> Self {
-        Self { value: value.into(), ..Self::default() }
+        Self {
+            value: value.into(),
+            ..Self::default()
+        }
     }
 
     /// A rail's verdict. Flows see it as an object with `is_blocked`, `is_transform`, `transform_text`, `reason`, `failed` and `metadata`.
@@ -136,7 +146,11 @@ impl ActionResult {
             "failed": failed,
             "metadata": metadata,
         });
-        Self { value, verdict: Some(outcome), ..Self::default() }
+        Self {
+            value,
+            verdict: Some(outcome),
+            ..Self::default()
+        }
     }
 
     /// Adds an event that happens after the action.

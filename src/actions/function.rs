@@ -117,20 +117,29 @@ macro_rules! function_action {
     };
 }
 
-function_action!(TakesNothing, [], (), |arguments, _context| |function: &F| {
-    expect_none(&arguments)?;
-    Ok::<_, BoxError>(function())
+function_action!(TakesNothing, [], (), |arguments, _context| {
+    |function: &F| {
+        expect_none(&arguments)?;
+        Ok::<_, BoxError>(function())
+    }
 });
-function_action!(TakesArgs<T>, [T], (Args<T>), |arguments, _context| |function: &F| {
-    Ok::<_, BoxError>(function(Args(read(arguments)?)))
+function_action!(TakesArgs<T>, [T], (Args<T>), |arguments, _context| {
+    |function: &F| Ok::<_, BoxError>(function(Args(read(arguments)?)))
 });
-function_action!(TakesContext, [], (ActionContext), |arguments, context| |function: &F| {
-    expect_none(&arguments)?;
-    Ok::<_, BoxError>(function(context))
+function_action!(TakesContext, [], (ActionContext), |arguments, context| {
+    |function: &F| {
+        expect_none(&arguments)?;
+        Ok::<_, BoxError>(function(context))
+    }
 });
-function_action!(TakesBoth<T>, [T], (ActionContext, Args<T>), |arguments, context| |function: &F| {
-    Ok::<_, BoxError>(function(context, Args(read(arguments)?)))
-});
+function_action!(
+    TakesBoth<T>,
+    [T],
+    (ActionContext, Args<T>),
+    |arguments, context| |function: &F| {
+        Ok::<_, BoxError>(function(context, Args(read(arguments)?)))
+    }
+);
 
 fn read<T: DeserializeOwned>(arguments: Map<String, Value>) -> Result<T, BoxError> {
     Ok(serde_json::from_value(Value::Object(arguments))?)
@@ -153,7 +162,11 @@ impl<A> fmt::Debug for SystemAction<A> {
 }
 
 impl<A: Action> Action for SystemAction<A> {
-    fn run(&self, arguments: Map<String, Value>, context: ActionContext) -> BoxFuture<'_, Result<ActionResult, BoxError>> {
+    fn run(
+        &self,
+        arguments: Map<String, Value>,
+        context: ActionContext,
+    ) -> BoxFuture<'_, Result<ActionResult, BoxError>> {
         self.0.run(arguments, context)
     }
 

@@ -23,8 +23,11 @@ mod function;
 mod registry;
 mod server;
 
-pub use action::{Action, ActionContext, ActionResult, IntoActionResult, Params};
 pub(crate) use action::model_error;
-pub use function::{Args, FunctionAction, IntoAction, IsAction, SystemAction, TakesArgs, TakesBoth, TakesContext, TakesNothing, system};
+pub use action::{Action, ActionContext, ActionResult, IntoActionResult, Params};
+pub use function::{
+    Args, FunctionAction, IntoAction, IsAction, SystemAction, TakesArgs, TakesBoth, TakesContext,
+    TakesNothing, system,
+};
 pub use registry::Registry;
 pub(crate) use server::ActionsServer;

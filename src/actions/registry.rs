@@ -18,7 +18,9 @@ impl Registry {
 
     /// The action that a flow calls `name`; `LookupOrderAction` also finds `lookup_order`.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Action>> {
-        self.actions.get(name).or_else(|| self.actions.get(&normalized(name)))
+        self.actions
+            .get(name)
+            .or_else(|| self.actions.get(&normalized(name)))
     }
 
     /// All names, sorted.
@@ -37,14 +39,20 @@ impl fmt::Debug for Registry {
 
 /// `LookupOrderAction` as `lookup_order`.
 fn normalized(name: &str) -> String {
-    let name = if name.ends_with("Action") { name.replace("Action", "") } else { name.to_owned() };
+    let name = if name.ends_with("Action") {
+        name.replace("Action", "")
+    } else {
+        name.to_owned()
+    };
     let mut snake = String::with_capacity(name.len() + 4);
     let mut before: Option<char> = None;
     let mut characters = name.chars().peekable();
     while let Some(character) = characters.next() {
         if character.is_uppercase() {
-            let after_word = before.is_some_and(|before| before.is_lowercase() || before.is_ascii_digit());
-            let starts_word = before.is_some_and(char::is_uppercase) && characters.peek().is_some_and(|next| next.is_lowercase());
+            let after_word =
+                before.is_some_and(|before| before.is_lowercase() || before.is_ascii_digit());
+            let starts_word = before.is_some_and(char::is_uppercase)
+                && characters.peek().is_some_and(|next| next.is_lowercase());
             if after_word || starts_word {
                 snake.push('_');
             }

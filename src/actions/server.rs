@@ -34,7 +34,10 @@ struct Answer {
 impl ActionsServer {
     /// The server at `url`; the path of `url` is not used.
     pub(crate) fn new(client: Client, url: &str) -> Self {
-        Self { client, url: format!("{}{PATH}", root(url)) }
+        Self {
+            client,
+            url: format!("{}{PATH}", root(url)),
+        }
     }
 
     /// Runs `action` there.
@@ -42,14 +45,29 @@ impl ActionsServer {
     /// # Errors
     ///
     /// Where the server does not answer, or says that the action failed.
-    pub(crate) async fn run(&self, action: &str, arguments: &Map<String, Value>) -> Result<Value, BoxError> {
-        let request = Request::post_json(&self.url, &json!({"action_name": action, "action_parameters": arguments}))?;
+    pub(crate) async fn run(
+        &self,
+        action: &str,
+        arguments: &Map<String, Value>,
+    ) -> Result<Value, BoxError> {
+        let request = Request::post_json(
+            &self.url,
+            &json!({"action_name": action, "action_parameters": arguments}),
+        )?;
         // An action may have done its work before the connection broke: it is never run twice.
-        let limits = Limits { timeout: TIMEOUT, max_retries: 0, ..Limits::default() };
+        let limits = Limits {
+            timeout: TIMEOUT,
+            max_retries: 0,
+            ..Limits::default()
+        };
         let answer: Answer = self.client.send(&request, &limits).await?.json()?;
         match answer.status.as_deref() {
             Some("success") => Ok(answer.result),
-            status => Err(format!("the actions server says `{}` of `{action}`", status.unwrap_or("failed")).into()),
+            status => Err(format!(
+                "the actions server says `{}` of `{action}`",
+                status.unwrap_or("failed")
+            )
+            .into()),
         }
     }
 }
@@ -57,7 +75,10 @@ impl ActionsServer {
 /// Scheme, host and port of `url`.
 fn root(url: &str) -> &str {
     let host = url.find("://").map_or(0, |at| at + 3);
-    let end = url.get(host..).and_then(|rest| rest.find(['/', '?', '#'])).map_or(url.len(), |at| host + at);
+    let end = url
+        .get(host..)
+        .and_then(|rest| rest.find(['/', '?', '#']))
+        .map_or(url.len(), |at| host + at);
     url.get(..end).unwrap_or(url)
 }
 

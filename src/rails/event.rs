@@ -39,7 +39,9 @@ impl Event {
     /// Where it is no object with a `type`.
     pub(crate) fn from_value(value: Value) -> Result<Self> {
         match value {
-            Value::Object(fields) if fields.get("type").is_some_and(Value::is_string) => Ok(Self(Arc::new(fields))),
+            Value::Object(fields) if fields.get("type").is_some_and(Value::is_string) => {
+                Ok(Self(Arc::new(fields)))
+            }
             _ => Err(Error::invalid_input("an event is an object with a `type`")),
         }
     }

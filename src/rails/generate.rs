@@ -43,7 +43,10 @@ impl LlmRails {
     /// # Errors
     ///
     /// As [`generate`](Self::generate).
-    pub async fn generate_with(&self, request: impl Into<GenerationRequest>) -> Result<GenerationResponse> {
+    pub async fn generate_with(
+        &self,
+        request: impl Into<GenerationRequest>,
+    ) -> Result<GenerationResponse> {
         turn::generate(self.engine(), request.into(), Attachments::default()).await
     }
 
@@ -70,8 +73,14 @@ impl LlmRails {
             (false, true) => &[RailType::Output],
             (false, false) => {
                 tracing::warn!("there is no message of the user or the assistant to check");
-                let content = messages.last().map(|message| message.content.text().into_owned());
-                return Ok(RailsResult { status: RailStatus::Passed, content: content.unwrap_or_default(), rail: None });
+                let content = messages
+                    .last()
+                    .map(|message| message.content.text().into_owned());
+                return Ok(RailsResult {
+                    status: RailStatus::Passed,
+                    content: content.unwrap_or_default(),
+                    rail: None,
+                });
             }
         };
         self.run_check(messages, rails).await
@@ -82,7 +91,11 @@ impl LlmRails {
     /// # Errors
     ///
     /// Where the configuration has no rails of a type; else as [`generate`](Self::generate).
-    pub async fn check_rails(&self, messages: impl IntoIterator<Item = Message>, rails: &[RailType]) -> Result<RailsResult> {
+    pub async fn check_rails(
+        &self,
+        messages: impl IntoIterator<Item = Message>,
+        rails: &[RailType],
+    ) -> Result<RailsResult> {
         let configured = &self.engine().config.rails;
         for rail in rails {
             let flows = match rail {
@@ -90,37 +103,69 @@ impl LlmRails {
                 RailType::Output => &configured.output.flows,
             };
             if flows.is_empty() {
-                return Err(Error::InvalidInput(format!("the configuration has no {} rails", rail.as_str())));
+                return Err(Error::InvalidInput(format!(
+                    "the configuration has no {} rails",
+                    rail.as_str()
+                )));
             }
         }
         self.run_check(messages.into_iter().collect(), rails).await
     }
 
-    async fn run_check(&self, mut messages: Vec<Message>, rails: &[RailType]) -> Result<RailsResult> {
-        let checked = if rails.contains(&RailType::Output) { Role::Assistant } else { Role::User };
-        let original = messages.iter().rev().find(|message| message.role == checked);
-        let original = original.map(|message| message.content.clone()).unwrap_or_else(|| Content::Text(String::new()));
-        if rails == [RailType::Output] && !messages.iter().any(|message| message.role == Role::User) {
+    async fn run_check(
+        &self,
+        mut messages: Vec<Message>,
+        rails: &[RailType],
+    ) -> Result<RailsResult> {
+        let checked = if rails.contains(&RailType::Output) {
+            Role::Assistant
+        } else {
+            Role::User
+        };
+        let original = messages
+            .iter()
+            .rev()
+            .find(|message| message.role == checked);
+        let original = original
+            .map(|message| message.content.clone())
+            .unwrap_or_else(|| Content::Text(String::new()));
+        if rails == [RailType::Output] && !messages.iter().any(|message| message.role == Role::User)
+        {
             messages.insert(0, Message::user(""));
         }
         let options = GenerationOptions {
             rails: RailsOptions::only(rails.iter().map(|rail| rail.as_str())),
-            log: LogOptions { activated_rails: true, ..LogOptions::default() },
+            log: LogOptions {
+                activated_rails: true,
+                ..LogOptions::default()
+            },
             ..GenerationOptions::default()
         };
-        let response = self.generate_with(GenerationRequest::new(messages).options(options)).await?;
+        let response = self
+            .generate_with(GenerationRequest::new(messages).options(options))
+            .await?;
         if response.message.role == Role::Exception {
-            return Err(Error::InvalidInput("a check gives no exceptions: switch `enable_rails_exceptions` off".to_owned()));
+            return Err(Error::InvalidInput(
+                "a check gives no exceptions: switch `enable_rails_exceptions` off".to_owned(),
+            ));
         }
         let log = response.log.unwrap_or_default();
-        let blocking = log.activated_rails.into_iter().find(|rail| rail.stop).map(|rail| rail.name);
+        let blocking = log
+            .activated_rails
+            .into_iter()
+            .find(|rail| rail.stop)
+            .map(|rail| rail.name);
         let content = response.message.content.text().into_owned();
         let status = match &blocking {
             Some(_) => RailStatus::Blocked,
             None if content == original.text() => RailStatus::Passed,
             None => RailStatus::Modified,
         };
-        Ok(RailsResult { status, content, rail: blocking })
+        Ok(RailsResult {
+            status,
+            content,
+            rail: blocking,
+        })
     }
 
     /// Runs the flows on a history of events, and gives the new ones. The history is read anew each time.

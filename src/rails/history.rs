@@ -10,7 +10,8 @@ use super::dialog::Run;
 use crate::message::{Content, Message, Role};
 
 /// How many turns are remembered; the ones not used for longest are forgotten first.
-const REMEMBERED_TURNS: std::num::NonZeroUsize = std::num::NonZeroUsize::new(1_000).expect("it is not zero");
+const REMEMBERED_TURNS: std::num::NonZeroUsize =
+    std::num::NonZeroUsize::new(1_000).expect("it is not zero");
 
 /// The key of a sequence of messages.
 pub(crate) type Key = [u8; 32];
@@ -31,7 +32,9 @@ impl History {
         let keys = keys(messages);
         let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // `keys[n]` is of the first `n + 1` messages; the last one is what is new.
-        (0..messages.len().saturating_sub(1)).rev().find_map(|at| Some((at + 1, Arc::clone(turns.get(keys.get(at)?)?))))
+        (0..messages.len().saturating_sub(1))
+            .rev()
+            .find_map(|at| Some((at + 1, Arc::clone(turns.get(keys.get(at)?)?))))
     }
 
     /// Remembers what is left after `messages` and `answer`.
@@ -39,7 +42,10 @@ impl History {
         let mut chain = Chain::default();
         messages.iter().for_each(|message| chain.add(message));
         chain.add(answer);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(chain.key(), run);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .put(chain.key(), run);
     }
 }
 
@@ -63,11 +69,18 @@ impl Chain {
     fn add(&mut self, message: &Message) {
         let text: String = match (&message.role, &message.content) {
             // Messages of the system and of tools, and exceptions, make no difference, as in the reference.
-            (Role::User, Content::Parts(parts)) => parts.iter().filter_map(|part| part.get("text")?.as_str()).collect::<Vec<_>>().join(" "),
+            (Role::User, Content::Parts(parts)) => parts
+                .iter()
+                .filter_map(|part| part.get("text")?.as_str())
+                .collect::<Vec<_>>()
+                .join(" "),
             (Role::User | Role::Assistant, content) => content.text().into_owned(),
             (Role::Context | Role::Event, content) => match message.extra.get("event") {
                 Some(event) => event.to_string(),
-                None => serde_json::to_value(content).as_ref().map(Value::to_string).unwrap_or_default(),
+                None => serde_json::to_value(content)
+                    .as_ref()
+                    .map(Value::to_string)
+                    .unwrap_or_default(),
             },
             _ => return,
         };

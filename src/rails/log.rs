@@ -12,7 +12,9 @@ use super::event::Event;
 
 /// Seconds since 1970.
 pub(crate) fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |elapsed| elapsed.as_secs_f64())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |elapsed| elapsed.as_secs_f64())
 }
 
 /// What is logged while a turn runs, in order.
@@ -57,23 +59,39 @@ pub(crate) struct ProcessingLog(Mutex<Vec<Entry>>);
 
 impl ProcessingLog {
     pub(crate) fn event(&self, event: &Event) {
-        self.push(Entry::Event { at: now(), event: event.clone() });
+        self.push(Entry::Event {
+            at: now(),
+            event: event.clone(),
+        });
     }
 
     pub(crate) fn step(&self, flow: &str, next: &[Event]) {
-        self.push(Entry::Step { at: now(), flow: flow.to_owned(), next: next.to_vec() });
+        self.push(Entry::Step {
+            at: now(),
+            flow: flow.to_owned(),
+            next: next.to_vec(),
+        });
     }
 
     pub(crate) fn call(&self, call: ModelCall) {
-        self.push(Entry::Call { at: now(), call: Box::new(call) });
+        self.push(Entry::Call {
+            at: now(),
+            call: Box::new(call),
+        });
     }
 
     pub(crate) fn push(&self, entry: Entry) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(entry);
     }
 
     pub(crate) fn extend(&self, entries: impl IntoIterator<Item = Entry>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(entries);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(entries);
     }
 
     /// Takes all entries out.
@@ -163,7 +181,12 @@ pub struct ActivatedRail {
 
 impl ActivatedRail {
     fn new(kind: &str, name: &str, started_at: f64) -> Self {
-        Self { kind: kind.to_owned(), name: name.to_owned(), started_at, ..Self::default() }
+        Self {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            started_at,
+            ..Self::default()
+        }
     }
 
     fn finish(&mut self, at: f64) {
@@ -172,7 +195,10 @@ impl ActivatedRail {
     }
 
     fn is_checking(&self) -> bool {
-        matches!(self.kind.as_str(), "input" | "output" | "tool_output" | "tool_input")
+        matches!(
+            self.kind.as_str(),
+            "input" | "output" | "tool_output" | "tool_input"
+        )
     }
 
     fn stop(&mut self) {
@@ -230,8 +256,12 @@ pub struct GenerationStats {
 }
 
 /// Actions that are no decision of a rail.
-const MACHINERY_ACTIONS: [&str; 4] =
-    ["create_event", "run_input_rails_in_parallel", "run_output_rails_in_parallel", "run_flows_in_parallel"];
+const MACHINERY_ACTIONS: [&str; 4] = [
+    "create_event",
+    "run_input_rails_in_parallel",
+    "run_output_rails_in_parallel",
+    "run_flows_in_parallel",
+];
 
 /// Flows that only call rails.
 const MACHINERY_FLOWS: [&str; 9] = [
@@ -283,7 +313,11 @@ impl Reading {
     }
 
     fn current(&mut self) -> Option<&mut ActivatedRail> {
-        if self.active { self.rails.last_mut() } else { None }
+        if self.active {
+            self.rails.last_mut()
+        } else {
+            None
+        }
     }
 
     fn start(&mut self, kind: &str, name: &str, at: f64) {
@@ -292,12 +326,18 @@ impl Reading {
     }
 
     fn read_step(&mut self, at: f64, flow: &str, next: &[Event]) {
-        let starts = self.current().is_none_or(|rail| rail.kind == "dialog" && rail.name != flow);
+        let starts = self
+            .current()
+            .is_none_or(|rail| rail.kind == "dialog" && rail.name != flow);
         if starts {
             if MACHINERY_FLOWS.contains(&flow) {
                 return;
             }
-            let kind = if flow == GENERATION_FLOW { "generation" } else { "dialog" };
+            let kind = if flow == GENERATION_FLOW {
+                "generation"
+            } else {
+                "dialog"
+            };
             self.start(kind, flow, at);
         }
         let Some(rail) = self.current() else { return };
@@ -309,7 +349,9 @@ impl Reading {
                         rail.decisions.push(format!("execute {action}"));
                     }
                 }
-                "BotIntent" => rail.decisions.push(step.text("intent").unwrap_or_default().to_owned()),
+                "BotIntent" => rail
+                    .decisions
+                    .push(step.text("intent").unwrap_or_default().to_owned()),
                 _ => {}
             }
         }
@@ -326,7 +368,10 @@ impl Reading {
             "StartOutputRail" => self.start("output", flow(), at),
             "StartToolOutputRail" => self.start("tool_output", flow(), at),
             "StartToolInputRail" => self.start("tool_input", flow(), at),
-            "InputRailFinished" | "OutputRailFinished" | "ToolOutputRailFinished" | "ToolInputRailFinished" => {
+            "InputRailFinished"
+            | "OutputRailFinished"
+            | "ToolOutputRailFinished"
+            | "ToolInputRailFinished" => {
                 if let Some(rail) = self.current() {
                     rail.finish(at);
                 }
@@ -355,7 +400,11 @@ impl Reading {
             started_at: at,
             ..ExecutedAction::default()
         });
-        self.action_of = if self.active { self.rails.len().checked_sub(1) } else { None };
+        self.action_of = if self.active {
+            self.rails.len().checked_sub(1)
+        } else {
+            None
+        };
     }
 
     fn finish_action(&mut self, at: f64, event: &Event) {
@@ -388,14 +437,21 @@ impl Reading {
                 rail.stop();
             }
         }
-        let span = |(start, end): (Option<f64>, Option<f64>)| start.map(|start| end.unwrap_or(last) - start);
+        let span = |(start, end): (Option<f64>, Option<f64>)| {
+            start.map(|start| end.unwrap_or(last) - start)
+        };
         let mut stats = GenerationStats {
             input_rails_duration: span(self.input),
             output_rails_duration: span(self.output),
             total_duration: last - entries.first().map_or(last, Entry::at),
             ..GenerationStats::default()
         };
-        let starts: Vec<f64> = self.rails.iter().skip(1).map(|rail| rail.started_at).collect();
+        let starts: Vec<f64> = self
+            .rails
+            .iter()
+            .skip(1)
+            .map(|rail| rail.started_at)
+            .collect();
         for (rail, next) in self.rails.iter_mut().zip(starts) {
             if !rail.is_checking() {
                 rail.finish(next);
@@ -404,7 +460,11 @@ impl Reading {
         for rail in &mut self.rails {
             count(rail, &mut stats);
         }
-        GenerationLog { activated_rails: self.rails, stats, ..GenerationLog::default() }
+        GenerationLog {
+            activated_rails: self.rails,
+            stats,
+            ..GenerationLog::default()
+        }
     }
 }
 
@@ -425,7 +485,11 @@ fn count(rail: &mut ActivatedRail, stats: &mut GenerationStats) {
     if let (Some(total), Some(duration)) = (total, rail.duration) {
         *total = Some(total.unwrap_or(0.0) + duration);
     }
-    for call in rail.executed_actions.iter().flat_map(|action| &action.llm_calls) {
+    for call in rail
+        .executed_actions
+        .iter()
+        .flat_map(|action| &action.llm_calls)
+    {
         stats.llm_calls_count += 1;
         stats.llm_calls_duration += call.duration;
         stats.llm_calls_total_prompt_tokens += call.prompt_tokens;

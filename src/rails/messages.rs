@@ -13,32 +13,50 @@ use crate::{
 /// # Errors
 ///
 /// Where a message lacks what its role needs.
-pub(crate) fn events_of(messages: &[Message], from: usize, has_tool_input_rails: bool) -> Result<Vec<Event>> {
+pub(crate) fn events_of(
+    messages: &[Message],
+    from: usize,
+    has_tool_input_rails: bool,
+) -> Result<Vec<Event>> {
     let mut events = Vec::new();
     for (index, message) in messages.iter().enumerate().skip(from) {
         let is_last = index + 1 == messages.len();
         match &message.role {
             Role::User => {
                 let text = content_value(&message.content);
-                events.push(Event::new("UtteranceUserActionFinished").with("final_transcript", text.clone()));
+                events.push(
+                    Event::new("UtteranceUserActionFinished")
+                        .with("final_transcript", text.clone()),
+                );
                 if !is_last {
                     events.push(Event::new("UserMessage").with("text", text));
                 }
             }
             Role::Assistant if !message.tool_calls.is_empty() => {
-                events.push(Event::new("BotToolCalls").with("tool_calls", tool_calls_value(&message.tool_calls)));
+                events.push(
+                    Event::new("BotToolCalls")
+                        .with("tool_calls", tool_calls_value(&message.tool_calls)),
+                );
             }
             Role::Assistant => {
                 let text = content_value(&message.content);
                 events.push(Event::new("StartUtteranceBotAction").with("script", text.clone()));
-                events.push(Event::new("UtteranceBotActionFinished").with("final_script", text).with("is_success", true));
+                events.push(
+                    Event::new("UtteranceBotActionFinished")
+                        .with("final_script", text)
+                        .with("is_success", true),
+                );
             }
             Role::Context => events.push(Event::context_update(context_of(message)?)),
             Role::Event => events.push(event_of(message)?),
             Role::System | Role::Developer => {
-                events.push(Event::new("SystemMessage").with("content", content_value(&message.content)));
+                events.push(
+                    Event::new("SystemMessage").with("content", content_value(&message.content)),
+                );
             }
-            Role::Tool if is_last => events.extend(tool_event(messages, index, has_tool_input_rails)),
+            Role::Tool if is_last => {
+                events.extend(tool_event(messages, index, has_tool_input_rails))
+            }
             _ => {}
         }
     }
@@ -48,7 +66,10 @@ pub(crate) fn events_of(messages: &[Message], from: usize, has_tool_input_rails:
 /// What happens where the conversation ends with the result of a tool: the user is answered once more.
 fn tool_event(messages: &[Message], index: usize, has_tool_input_rails: bool) -> Option<Event> {
     let earlier = messages.get(..index)?;
-    let asked = earlier.iter().rev().find(|message| message.role == Role::User)?;
+    let asked = earlier
+        .iter()
+        .rev()
+        .find(|message| message.role == Role::User)?;
     if asked.content.text().is_empty() {
         return None;
     }
@@ -71,7 +92,9 @@ fn tool_event(messages: &[Message], index: usize, has_tool_input_rails: bool) ->
 fn context_of(message: &Message) -> Result<Map<String, Value>> {
     match &message.content {
         Content::Data(variables) => Ok(variables.clone()),
-        _ => Err(Error::invalid_input("the content of a `context` message is an object of variables")),
+        _ => Err(Error::invalid_input(
+            "the content of a `context` message is an object of variables",
+        )),
     }
 }
 
@@ -79,7 +102,9 @@ fn event_of(message: &Message) -> Result<Event> {
     match (message.extra.get("event"), &message.content) {
         (Some(event), _) => Event::from_value(event.clone()),
         (None, Content::Data(event)) => Event::from_value(Value::Object(event.clone())),
-        _ => Err(Error::invalid_input("an `event` message holds an object with a `type`")),
+        _ => Err(Error::invalid_input(
+            "an `event` message holds an object with a `type`",
+        )),
     }
 }
 
@@ -133,12 +158,20 @@ mod tests {
     use super::*;
 
     fn kinds(messages: &[Message]) -> Vec<String> {
-        events_of(messages, 0, false).unwrap().iter().map(|event| event.kind().to_owned()).collect()
+        events_of(messages, 0, false)
+            .unwrap()
+            .iter()
+            .map(|event| event.kind().to_owned())
+            .collect()
     }
 
     #[test]
     fn only_earlier_user_messages_are_answered_already() {
-        let messages = [Message::user("a"), Message::assistant("b"), Message::user("c")];
+        let messages = [
+            Message::user("a"),
+            Message::assistant("b"),
+            Message::user("c"),
+        ];
         assert_eq!(
             kinds(&messages),
             [
@@ -154,11 +187,26 @@ mod tests {
     #[test]
     fn a_tool_result_asks_the_last_question_again() {
         let mut called = Message::assistant(Content::None);
-        called.tool_calls = vec![ToolCall { id: Some("c".into()), name: "f".into(), arguments: json!({}) }];
+        called.tool_calls = vec![ToolCall {
+            id: Some("c".into()),
+            name: "f".into(),
+            arguments: json!({}),
+        }];
         let messages = [Message::user("a"), called, Message::tool("c", "sun")];
-        assert_eq!(kinds(&messages), ["UtteranceUserActionFinished", "UserMessage", "BotToolCalls", "UserMessage"]);
+        assert_eq!(
+            kinds(&messages),
+            [
+                "UtteranceUserActionFinished",
+                "UserMessage",
+                "BotToolCalls",
+                "UserMessage"
+            ]
+        );
         let checked = events_of(&messages, 2, true).unwrap();
-        assert_eq!(checked[0].get("tool_messages").unwrap()[0]["content"], "sun");
+        assert_eq!(
+            checked[0].get("tool_messages").unwrap()[0]["content"],
+            "sun"
+        );
     }
 
     #[test]

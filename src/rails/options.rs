@@ -118,16 +118,43 @@ impl<'de> Deserialize<'de> for RailsOptions {
         }
         impl Default for Switches {
             fn default() -> Self {
-                let RailsOptions { input, output, retrieval, dialog, tool_output, tool_input } = RailsOptions::default();
-                Self { input, output, retrieval, dialog, tool_output, tool_input }
+                let RailsOptions {
+                    input,
+                    output,
+                    retrieval,
+                    dialog,
+                    tool_output,
+                    tool_input,
+                } = RailsOptions::default();
+                Self {
+                    input,
+                    output,
+                    retrieval,
+                    dialog,
+                    tool_output,
+                    tool_input,
+                }
             }
         }
         match Value::deserialize(deserializer)? {
             Value::Array(names) => Ok(Self::only(names.iter().filter_map(Value::as_str))),
             switches => {
-                let Switches { input, output, retrieval, dialog, tool_output, tool_input } =
-                    Switches::deserialize(switches).map_err(D::Error::custom)?;
-                Ok(Self { input, output, retrieval, dialog, tool_output, tool_input })
+                let Switches {
+                    input,
+                    output,
+                    retrieval,
+                    dialog,
+                    tool_output,
+                    tool_input,
+                } = Switches::deserialize(switches).map_err(D::Error::custom)?;
+                Ok(Self {
+                    input,
+                    output,
+                    retrieval,
+                    dialog,
+                    tool_output,
+                    tool_input,
+                })
             }
         }
     }
@@ -156,8 +183,12 @@ impl RailSwitch {
 impl<'de> Deserialize<'de> for RailSwitch {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
-            list @ Value::Array(_) => Vec::<String>::deserialize(list).map(Self::Only).map_err(D::Error::custom),
-            other => bool_of(&other).map(Self::All).ok_or_else(|| D::Error::custom("expected true, false or a list of names")),
+            list @ Value::Array(_) => Vec::<String>::deserialize(list)
+                .map(Self::Only)
+                .map_err(D::Error::custom),
+            other => bool_of(&other)
+                .map(Self::All)
+                .ok_or_else(|| D::Error::custom("expected true, false or a list of names")),
         }
     }
 }
@@ -202,7 +233,8 @@ pub struct LogOptions {
 
 fn lax_bool<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     let value = Value::deserialize(deserializer)?;
-    bool_of(&value).ok_or_else(|| D::Error::custom(format!("expected true or false, found {value}")))
+    bool_of(&value)
+        .ok_or_else(|| D::Error::custom(format!("expected true or false, found {value}")))
 }
 
 /// A boolean as the reference's API takes it: also `"yes"`, `"off"`, 0, 1 and the like.
@@ -231,7 +263,8 @@ mod tests {
 
     #[test]
     fn a_list_of_rails_switches_all_others_off() {
-        let options = GenerationOptions::from_value(&json!({"rails": ["output", "no such rail"]})).unwrap();
+        let options =
+            GenerationOptions::from_value(&json!({"rails": ["output", "no such rail"]})).unwrap();
         assert_eq!(options.rails, RailsOptions::only(["output"]));
         assert!(!options.rails.input.is_on() && options.rails.output.is_on());
     }
@@ -247,7 +280,10 @@ mod tests {
         ] {
             assert!(GenerationOptions::from_value(&wrong).is_err(), "{wrong}");
         }
-        assert_eq!(GenerationOptions::from_value(&json!({"enforce": false})).unwrap(), GenerationOptions::default());
+        assert_eq!(
+            GenerationOptions::from_value(&json!({"enforce": false})).unwrap(),
+            GenerationOptions::default()
+        );
     }
 
     #[test]

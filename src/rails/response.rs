@@ -21,7 +21,11 @@ pub struct GenerationRequest {
 impl GenerationRequest {
     /// A call for `messages`.
     pub fn new(messages: impl IntoIterator<Item = Message>) -> Self {
-        Self { messages: messages.into_iter().collect(), options: None, state: None }
+        Self {
+            messages: messages.into_iter().collect(),
+            options: None,
+            state: None,
+        }
     }
 
     /// A call for a single text of the user.

@@ -33,16 +33,26 @@ impl State {
         if state.is_empty() {
             return Ok(Self::default());
         }
-        if state.contains_key("state") || state.get("version").is_some_and(|version| version == "2.x") {
-            return Err(Error::invalid_input("the state is of Colang 2.x, and this configuration is of Colang 1.0"));
+        if state.contains_key("state")
+            || state.get("version").is_some_and(|version| version == "2.x")
+        {
+            return Err(Error::invalid_input(
+                "the state is of Colang 2.x, and this configuration is of Colang 1.0",
+            ));
         }
         match state.get("events") {
             Some(Value::Array(events)) => {
-                let events = events.iter().cloned().map(Event::from_value).collect::<Result<_>>()?;
+                let events = events
+                    .iter()
+                    .cloned()
+                    .map(Event::from_value)
+                    .collect::<Result<_>>()?;
                 Ok(Self { events })
             }
             Some(_) => Err(Error::invalid_input("`events` of a state is a list")),
-            None => Err(Error::invalid_input("a state has `events`; an empty object starts a new conversation")),
+            None => Err(Error::invalid_input(
+                "a state has `events`; an empty object starts a new conversation",
+            )),
         }
     }
 }

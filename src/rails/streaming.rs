@@ -68,7 +68,10 @@ pub struct StreamRequest {
 impl StreamRequest {
     /// A stream of the answer to `request`.
     pub fn new(request: impl Into<GenerationRequest>) -> Self {
-        Self { request: request.into(), ..Self::default() }
+        Self {
+            request: request.into(),
+            ..Self::default()
+        }
     }
 
     /// Asks for metadata.
@@ -88,7 +91,9 @@ impl StreamRequest {
 
 impl std::fmt::Debug for StreamRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StreamRequest").field("request", &self.request).finish_non_exhaustive()
+        f.debug_struct("StreamRequest")
+            .field("request", &self.request)
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,25 +136,50 @@ pub(crate) fn stream(engine: &Arc<Engine>, request: StreamRequest) -> ChunkStrea
             let _ = out.send(Err(error)).await;
         }
     });
-    ChunkStream { work: Some(work), out: received }
+    ChunkStream {
+        work: Some(work),
+        out: received,
+    }
 }
 
-async fn run(engine: Arc<Engine>, request: StreamRequest, out: &mpsc::Sender<Result<Chunk>>) -> Result<()> {
-    let StreamRequest { request, include_metadata, generator } = request;
+async fn run(
+    engine: Arc<Engine>,
+    request: StreamRequest,
+    out: &mpsc::Sender<Result<Chunk>>,
+) -> Result<()> {
+    let StreamRequest {
+        request,
+        include_metadata,
+        generator,
+    } = request;
     let checks = engine.streams_output_rails();
     if !engine.config.rails.output.flows.is_empty() && !checks {
         return Err(Error::invalid_input(
             "output rails are configured, but `rails.output.streaming.enabled` is not: enable it, or generate the whole answer",
         ));
     }
-    let reader = Reader { engine: Arc::clone(&engine), messages: request.messages.clone(), include_metadata, checks };
+    let reader = Reader {
+        engine: Arc::clone(&engine),
+        messages: request.messages.clone(),
+        include_metadata,
+        checks,
+    };
     if let Some(generator) = generator {
-        let pieces = generator.map(|text| Piece { text, metadata: Map::new(), closing: false });
+        let pieces = generator.map(|text| Piece {
+            text,
+            metadata: Map::new(),
+            closing: false,
+        });
         return reader.read(pieces.boxed(), out.clone()).await;
     }
     let (sink, pieces) = mpsc::channel(WAITING_PIECES);
-    let attachments = Attachments { sink: Some(Sink::new(sink)), main: None };
-    let pieces = futures_util::stream::unfold(pieces, |mut pieces| async move { Some((pieces.recv().await?, pieces)) });
+    let attachments = Attachments {
+        sink: Some(Sink::new(sink)),
+        main: None,
+    };
+    let pieces = futures_util::stream::unfold(pieces, |mut pieces| async move {
+        Some((pieces.recv().await?, pieces))
+    });
     let generation = generate(&engine, request, attachments);
     let (read, generated) = join(reader.read(pieces.boxed(), out.clone()), generation).await;
     if let Err(error) = generated {
@@ -168,7 +198,11 @@ struct Reader {
 }
 
 impl Reader {
-    async fn read(self, mut pieces: BoxStream<'static, Piece>, out: mpsc::Sender<Result<Chunk>>) -> Result<()> {
+    async fn read(
+        self,
+        mut pieces: BoxStream<'static, Piece>,
+        out: mpsc::Sender<Result<Chunk>>,
+    ) -> Result<()> {
         if self.checks {
             return self.check(pieces, out).await;
         }
@@ -182,7 +216,10 @@ impl Reader {
                         metadata.entry("response_metadata").or_insert(Value::Null);
                         metadata.entry("usage_metadata").or_insert(Value::Null);
                     }
-                    Chunk::WithMetadata { text: piece.text, metadata }
+                    Chunk::WithMetadata {
+                        text: piece.text,
+                        metadata,
+                    }
                 }
             };
             if out.send(Ok(chunk)).await.is_err() {
@@ -192,7 +229,11 @@ impl Reader {
         Ok(())
     }
 
-    async fn check(self, mut pieces: BoxStream<'static, Piece>, out: mpsc::Sender<Result<Chunk>>) -> Result<()> {
+    async fn check(
+        self,
+        mut pieces: BoxStream<'static, Piece>,
+        out: mpsc::Sender<Result<Chunk>>,
+    ) -> Result<()> {
         let streaming = self.engine.streaming();
         let mut windows = Windows::new(streaming.chunk_size, streaming.context_size);
         loop {
@@ -202,7 +243,11 @@ impl Reader {
                 None => (windows.finish(), true),
             };
             if let Some(Window { text, new }) = window {
-                let (before, after) = if streaming.stream_first { (new, Vec::new()) } else { (Vec::new(), new) };
+                let (before, after) = if streaming.stream_first {
+                    (new, Vec::new())
+                } else {
+                    (Vec::new(), new)
+                };
                 send_all(&out, before).await;
                 if let Some(block) = self.judge(&text).await? {
                     send_all(&out, vec![block]).await;
@@ -223,7 +268,8 @@ impl Reader {
         if !engine.config.rails.output.parallel {
             for flow in flows {
                 let rail = engine.flows.output_rail(&flow.text)?;
-                if let Some(end) = end_of(&flow.text, self.run_rail(&rail, &flow.text, text).await) {
+                if let Some(end) = end_of(&flow.text, self.run_rail(&rail, &flow.text, text).await)
+                {
                     return Ok(Some(end));
                 }
             }
@@ -233,7 +279,10 @@ impl Reader {
             .iter()
             .map(|flow| async move {
                 let rail = engine.flows.output_rail(&flow.text)?;
-                Ok::<_, Error>(end_of(&flow.text, self.run_rail(&rail, &flow.text, text).await))
+                Ok::<_, Error>(end_of(
+                    &flow.text,
+                    self.run_rail(&rail, &flow.text, text).await,
+                ))
             })
             .collect();
         while let Some(end) = running.next().await {
@@ -245,19 +294,35 @@ impl Reader {
         Ok(None)
     }
 
-    async fn run_rail(&self, rail: &OutputRail, flow: &str, text: &str) -> Result<ActionResult, BoxError> {
+    async fn run_rail(
+        &self,
+        rail: &OutputRail,
+        flow: &str,
+        text: &str,
+    ) -> Result<ActionResult, BoxError> {
         let turn = Turn::new(Arc::clone(&self.engine), None, None, None, None);
-        let asked = self.messages.iter().rev().find(|message| message.role == Role::User);
-        let asked = asked.map(|message| super::messages::content_value(&message.content)).unwrap_or_default();
+        let asked = self
+            .messages
+            .iter()
+            .rev()
+            .find(|message| message.role == Role::User);
+        let asked = asked
+            .map(|message| super::messages::content_value(&message.content))
+            .unwrap_or_default();
         let mut variables = Map::new();
         variables.insert("user_message".to_owned(), asked.clone());
         variables.insert("bot_message".to_owned(), text.into());
-        let context = self.messages.iter().rev().find(|message| message.role == Role::Context);
+        let context = self
+            .messages
+            .iter()
+            .rev()
+            .find(|message| message.role == Role::Context);
         if let Some(Content::Data(data)) = context.map(|message| &message.content) {
             variables.extend(data.clone());
         }
         variables.insert("triggered_output_rail".to_owned(), flow.into());
-        turn.run_output_rail(rail, flow, variables, text, asked).await
+        turn.run_output_rail(rail, flow, variables, text, asked)
+            .await
     }
 }
 
@@ -272,19 +337,35 @@ async fn send_all(out: &mpsc::Sender<Result<Chunk>>, texts: Vec<String>) {
 /// The piece that ends a stream after a rail's `result`; none where the text passes.
 fn end_of(flow: &str, result: Result<ActionResult, BoxError>) -> Option<String> {
     let failure = match result {
-        Ok(ActionResult { verdict: Some(outcome), .. }) => {
+        Ok(ActionResult {
+            verdict: Some(outcome),
+            ..
+        }) => {
             return outcome.is_block().then(|| {
-                error_json(&format!("Blocked by {flow} rails."), "guardrails_violation", flow.into(), "content_blocked".into())
+                error_json(
+                    &format!("Blocked by {flow} rails."),
+                    "guardrails_violation",
+                    flow.into(),
+                    "content_blocked".into(),
+                )
             });
         }
         Ok(result) => {
             let found = crate::value::Value::from_json(&result.value);
-            format!("Rail action must return RailOutcome, got {}", found.type_name())
+            format!(
+                "Rail action must return RailOutcome, got {}",
+                found.type_name()
+            )
         }
         Err(error) => error.to_string(),
     };
     let message = format!("Internal error in {flow} rail: {failure}");
-    Some(error_json(&message, "internal_error", flow.into(), "rail_execution_failure".into()))
+    Some(error_json(
+        &message,
+        "internal_error",
+        flow.into(),
+        "rail_execution_failure".into(),
+    ))
 }
 
 /// The piece that ends the stream of a turn that failed.
@@ -296,7 +377,12 @@ pub(crate) fn error_chunk(error: &Error) -> String {
     let message = model.map_or_else(|| error.to_string(), |error| error.message.clone());
     match model.and_then(|error| error.status) {
         Some(status) => error_json(&message, "downstream_error", Value::Null, status.into()),
-        None => error_json(&message, "generation_error", Value::Null, "generation_failed".into()),
+        None => error_json(
+            &message,
+            "generation_error",
+            Value::Null,
+            "generation_failed".into(),
+        ),
     }
 }
 

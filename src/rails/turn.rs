@@ -36,10 +36,20 @@ pub(crate) async fn generate(
     request: GenerationRequest,
     attachments: Attachments,
 ) -> Result<GenerationResponse> {
-    let GenerationRequest { messages, options, state } = request;
+    let GenerationRequest {
+        messages,
+        options,
+        state,
+    } = request;
     // With a state, what is returned beside the answer is always of interest.
     let options = options.or_else(|| state.as_ref().map(|_| GenerationOptions::default()));
-    let turn = Turn::new(Arc::clone(engine), options.clone(), Some(messages.clone()), attachments.main, attachments.sink);
+    let turn = Turn::new(
+        Arc::clone(engine),
+        options.clone(),
+        Some(messages.clone()),
+        attachments.main,
+        attachments.sink,
+    );
     let answered = answer(&turn, messages, options, state).await;
     match &answered {
         Ok(_) => turn.close_stream().await,
@@ -60,35 +70,65 @@ async fn answer(
         Some((known, run)) if state.is_none() => ((*run).clone(), known),
         _ => (Run::new(&engine.flows), 0),
     };
-    let new_messages = events_of(&messages, known, !engine.config.rails.tool_input.flows.is_empty())?;
+    let new_messages = events_of(
+        &messages,
+        known,
+        !engine.config.rails.tool_input.flows.is_empty(),
+    )?;
     let log = ProcessingLog::default();
-    let given = state.as_ref().map(|state| state.events.clone()).unwrap_or_default();
-    let new = turn.run(&mut run, given.into_iter().chain(new_messages).collect(), &log).await?;
+    let given = state
+        .as_ref()
+        .map(|state| state.events.clone())
+        .unwrap_or_default();
+    let new = turn
+        .run(
+            &mut run,
+            given.into_iter().chain(new_messages).collect(),
+            &log,
+        )
+        .await?;
     let message = answer_of(&new);
     let run = Arc::new(run);
     if state.is_none() {
-        engine.history.remember(&messages, &message, Arc::clone(&run));
+        engine
+            .history
+            .remember(&messages, &message, Arc::clone(&run));
     }
-    let reasoning_content = new.iter().find(|event| event.kind() == "BotThinking").and_then(|event| event.text("content"));
+    let reasoning_content = new
+        .iter()
+        .find(|event| event.kind() == "BotThinking")
+        .and_then(|event| event.text("content"));
     let entries = log.take();
     let history = || colang_history(&run.events().iter().map(Event::to_value).collect::<Vec<_>>());
     engine.set_explain(turn.explain(history()));
     let options = options.unwrap_or_default();
     Ok(GenerationResponse {
         message,
-        tool_calls: tool_calls(&new).map(messages::tool_calls_of).unwrap_or_default(),
+        tool_calls: tool_calls(&new)
+            .map(messages::tool_calls_of)
+            .unwrap_or_default(),
         reasoning_content: reasoning_content.map(str::to_owned),
-        output_data: options.output_vars.as_ref().and_then(|vars| output_data(vars, &run)),
+        output_data: options
+            .output_vars
+            .as_ref()
+            .and_then(|vars| output_data(vars, &run)),
         log: log_of(&options, &entries, &new, history),
-        state: state.map(|_| State { events: run.events().to_vec() }),
+        state: state.map(|_| State {
+            events: run.events().to_vec(),
+        }),
     })
 }
 
 /// The messages with the options as a first message of context; an assistant's message to check becomes `$bot_message`.
 fn with_options(mut messages: Vec<Message>, options: Option<&GenerationOptions>) -> Vec<Message> {
-    let Some(options) = options else { return messages };
+    let Some(options) = options else {
+        return messages;
+    };
     let mut context = Map::new();
-    context.insert("generation_options".to_owned(), serde_json::to_value(options).unwrap_or_default());
+    context.insert(
+        "generation_options".to_owned(),
+        serde_json::to_value(options).unwrap_or_default(),
+    );
     let is_checked = |message: &mut Message| {
         message.role == Role::Assistant && message.tool_calls.is_empty() && !options.rails.dialog
     };
@@ -101,17 +141,28 @@ fn with_options(mut messages: Vec<Message>, options: Option<&GenerationOptions>)
 
 /// What was said, or what a rail reports instead.
 fn answer_of(new: &[Event]) -> Message {
-    if let Some(exception) = new.iter().rev().find(|event| event.kind().ends_with("Exception")) {
+    if let Some(exception) = new
+        .iter()
+        .rev()
+        .find(|event| event.kind().ends_with("Exception"))
+    {
         return Message::new(Role::Exception, Content::Data(exception.fields().clone()));
     }
     let mut said: Vec<Cow<'_, str>> = Vec::new();
-    for event in new.iter().filter(|event| event.kind() == "StartUtteranceBotAction") {
+    for event in new
+        .iter()
+        .filter(|event| event.kind() == "StartUtteranceBotAction")
+    {
         match event.text("script") {
             Some("(remove last message)") => {
                 said.pop();
             }
             Some(text) => said.push(text.into()),
-            None => said.push(crate::value::Value::from_json(event.get("script").unwrap_or(&Value::Null)).to_string().into()),
+            None => said.push(
+                crate::value::Value::from_json(event.get("script").unwrap_or(&Value::Null))
+                    .to_string()
+                    .into(),
+            ),
         }
     }
     Message::assistant(said.join("\n"))
@@ -119,9 +170,16 @@ fn answer_of(new: &[Event]) -> Message {
 
 /// The tool calls that the rails let pass, else those that the model made.
 fn tool_calls(new: &[Event]) -> Option<&Value> {
-    let passed = new.iter().filter(|event| event.kind() == "StartToolCallBotAction");
-    let made = new.iter().rev().filter(|event| event.kind() == "BotToolCalls");
-    passed.chain(made).find_map(|event| event.get("tool_calls").filter(|calls| !calls.is_null()))
+    let passed = new
+        .iter()
+        .filter(|event| event.kind() == "StartToolCallBotAction");
+    let made = new
+        .iter()
+        .rev()
+        .filter(|event| event.kind() == "BotToolCalls");
+    passed
+        .chain(made)
+        .find_map(|event| event.get("tool_calls").filter(|calls| !calls.is_null()))
 }
 
 fn output_data(vars: &OutputVars, run: &Run) -> Option<Map<String, Value>> {
@@ -130,7 +188,9 @@ fn output_data(vars: &OutputVars, run: &Run) -> Option<Map<String, Value>> {
         OutputVars::All(true) => Some(run.all_variables()),
         OutputVars::Only(names) if names.is_empty() => None,
         OutputVars::Only(names) => {
-            let data = names.iter().map(|name| (name.clone(), run.variable(name).unwrap_or_default()));
+            let data = names
+                .iter()
+                .map(|name| (name.clone(), run.variable(name).unwrap_or_default()));
             Some(data.collect())
         }
     }
@@ -143,7 +203,8 @@ fn log_of(
     history: impl FnOnce() -> String,
 ) -> Option<GenerationLog> {
     let asked = options.log;
-    if !(asked.activated_rails || asked.llm_calls || asked.internal_events || asked.colang_history) {
+    if !(asked.activated_rails || asked.llm_calls || asked.internal_events || asked.colang_history)
+    {
         return None;
     }
     let mut log = GenerationLog::default();
@@ -151,21 +212,35 @@ fn log_of(
         let full = generation_log(entries);
         log.stats = full.stats;
         if asked.llm_calls {
-            let actions = full.activated_rails.iter().flat_map(|rail| &rail.executed_actions);
-            log.llm_calls = Some(actions.flat_map(|action| action.llm_calls.iter().cloned()).collect());
+            let actions = full
+                .activated_rails
+                .iter()
+                .flat_map(|rail| &rail.executed_actions);
+            log.llm_calls = Some(
+                actions
+                    .flat_map(|action| action.llm_calls.iter().cloned())
+                    .collect(),
+            );
         }
         if asked.activated_rails {
             log.activated_rails = full.activated_rails;
         }
     }
-    log.internal_events = asked.internal_events.then(|| new.iter().map(Event::to_value).collect());
+    log.internal_events = asked
+        .internal_events
+        .then(|| new.iter().map(Event::to_value).collect());
     log.colang_history = asked.colang_history.then(history);
     Some(log)
 }
 
 /// An answer as it is given without options: with the tool calls, and what the model thought before the text.
 pub(crate) fn plain(response: GenerationResponse) -> Message {
-    let GenerationResponse { mut message, tool_calls, reasoning_content, .. } = response;
+    let GenerationResponse {
+        mut message,
+        tool_calls,
+        reasoning_content,
+        ..
+    } = response;
     if let (Some(reasoning), Content::Text(text)) = (reasoning_content, &mut message.content) {
         *text = format!("<think>{reasoning}</think>\n{text}");
     }
@@ -179,9 +254,15 @@ pub(crate) fn plain(response: GenerationResponse) -> Message {
 ///
 /// Where the last event makes no sense, a model fails, or a flow cannot go on.
 pub(crate) async fn generate_events(engine: &Arc<Engine>, history: &[Value]) -> Result<Vec<Value>> {
-    let events = history.iter().cloned().map(Event::from_value).collect::<Result<Vec<_>>>()?;
+    let events = history
+        .iter()
+        .cloned()
+        .map(Event::from_value)
+        .collect::<Result<Vec<_>>>()?;
     let turn = Turn::new(Arc::clone(engine), None, None, None, None);
     let mut run = Run::new(&engine.flows);
-    let new = turn.run(&mut run, events, &ProcessingLog::default()).await?;
+    let new = turn
+        .run(&mut run, events, &ProcessingLog::default())
+        .await?;
     Ok(new.iter().map(Event::to_value).collect())
 }

@@ -23,7 +23,12 @@ pub(crate) struct Windows {
 
 impl Windows {
     pub(crate) fn new(chunk_size: usize, context_size: usize) -> Self {
-        Self { chunk_size: chunk_size.max(1), context_size, kept: Vec::new(), pending: 0 }
+        Self {
+            chunk_size: chunk_size.max(1),
+            context_size,
+            kept: Vec::new(),
+            pending: 0,
+        }
     }
 
     /// Takes the next piece in; gives a window when one is full.
@@ -35,7 +40,10 @@ impl Windows {
         }
         // `kept` never holds more than one window and its context, so that all of it is read.
         let new = self.take_new(self.pending.min(self.chunk_size));
-        let window = Window { text: self.kept.concat(), new };
+        let window = Window {
+            text: self.kept.concat(),
+            new,
+        };
         let read = self.kept.len().saturating_sub(self.context_size);
         self.kept.drain(..read);
         Some(window)
@@ -47,7 +55,10 @@ impl Windows {
             return None;
         }
         let new = self.take_new(self.pending);
-        Some(Window { text: std::mem::take(&mut self.kept).concat(), new })
+        Some(Window {
+            text: std::mem::take(&mut self.kept).concat(),
+            new,
+        })
     }
 
     fn take_new(&mut self, count: usize) -> Vec<String> {
@@ -61,15 +72,26 @@ impl Windows {
 mod tests {
     use super::*;
 
-    fn windows(chunk_size: usize, context_size: usize, pieces: usize) -> Vec<(String, Vec<String>)> {
+    fn windows(
+        chunk_size: usize,
+        context_size: usize,
+        pieces: usize,
+    ) -> Vec<(String, Vec<String>)> {
         let mut windows = Windows::new(chunk_size, context_size);
-        let mut all: Vec<Window> = (0..pieces).filter_map(|index| windows.push(index.to_string())).collect();
+        let mut all: Vec<Window> = (0..pieces)
+            .filter_map(|index| windows.push(index.to_string()))
+            .collect();
         all.extend(windows.finish());
-        all.into_iter().map(|window| (window.text, window.new)).collect()
+        all.into_iter()
+            .map(|window| (window.text, window.new))
+            .collect()
     }
 
     fn news(chunk_size: usize, context_size: usize, pieces: usize) -> Vec<usize> {
-        windows(chunk_size, context_size, pieces).into_iter().map(|(_, new)| new.len()).collect()
+        windows(chunk_size, context_size, pieces)
+            .into_iter()
+            .map(|(_, new)| new.len())
+            .collect()
     }
 
     #[test]
@@ -80,7 +102,13 @@ mod tests {
 
     #[test]
     fn context_that_is_left_is_checked_again_at_the_end() {
-        assert_eq!(windows(2, 1, 2), [("01".to_owned(), vec!["0".to_owned(), "1".to_owned()]), ("1".to_owned(), vec![])]);
+        assert_eq!(
+            windows(2, 1, 2),
+            [
+                ("01".to_owned(), vec!["0".to_owned(), "1".to_owned()]),
+                ("1".to_owned(), vec![])
+            ]
+        );
         assert_eq!(news(200, 50, 1000), [200, 150, 150, 150, 150, 150, 50]);
     }
 

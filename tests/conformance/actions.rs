@@ -76,7 +76,9 @@ async fn shout(Args(Text { text }): Args<Text>) -> Result<String, &'static str> 
 
 async fn lookup_order(Args(Order { order_id }): Args<Order>) -> Never<Value> {
     Ok(match order_id.as_str() {
-        Some("A1") => json!({"id": "A1", "status": "shipped", "items": ["lamp", "desk"], "total": 120.5}),
+        Some("A1") => {
+            json!({"id": "A1", "status": "shipped", "items": ["lamp", "desk"], "total": 120.5})
+        }
         Some("B2") => json!({"id": "B2", "status": "pending", "items": [], "total": 0}),
         _ => Value::Null,
     })
@@ -88,7 +90,16 @@ async fn remember(Args(Remember { key, value }): Args<Remember>) -> Never<Action
 
 async fn mask_digits(Args(Text { text }): Args<Text>) -> Result<String, &'static str> {
     let text = text.as_str().ok_or("no text")?;
-    Ok(text.chars().map(|character| if character.is_ascii_digit() { '#' } else { character }).collect())
+    Ok(text
+        .chars()
+        .map(|character| {
+            if character.is_ascii_digit() {
+                '#'
+            } else {
+                character
+            }
+        })
+        .collect())
 }
 
 async fn always_fails() -> Result<(), &'static str> {
@@ -106,7 +117,10 @@ async fn emit_event(Args(Emit { name, value }): Args<Emit>) -> Never<ActionResul
 
 fn has_blocked_term(context: &ActionContext) -> bool {
     let text = |name: &str| context.text(name).filter(|text| !text.is_empty());
-    let text = text("bot_message").or_else(|| text("user_message")).unwrap_or_default().to_lowercase();
+    let text = text("bot_message")
+        .or_else(|| text("user_message"))
+        .unwrap_or_default()
+        .to_lowercase();
     BLOCKED_TERMS.iter().any(|term| text.contains(term))
 }
 
@@ -114,7 +128,10 @@ async fn check_blocked_terms(context: ActionContext) -> Never<bool> {
     Ok(has_blocked_term(&context))
 }
 
-async fn verdict_on_terms(context: ActionContext, Args(Plain { plain }): Args<Plain>) -> Never<ActionResult> {
+async fn verdict_on_terms(
+    context: ActionContext,
+    Args(Plain { plain }): Args<Plain>,
+) -> Never<ActionResult> {
     let blocked = has_blocked_term(&context);
     Ok(match (plain, blocked) {
         (true, blocked) => ActionResult::value(blocked),

@@ -10,7 +10,9 @@ use serde_json::{Map, Value, json};
 use tower_guardrails::{
     LlmRails, Message, RailsConfig,
     message::Content,
-    rails::{GenerationOptions, GenerationRequest, GenerationResponse, RailType, State, StreamRequest},
+    rails::{
+        GenerationOptions, GenerationRequest, GenerationResponse, RailType, State, StreamRequest,
+    },
 };
 
 use crate::{actions, compare::plain_events};
@@ -20,12 +22,23 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Where the files of a case are prepared.
 pub(crate) fn config_folder(folder: &Path, server: &str) -> String {
     let port = server.rsplit(':').next().unwrap_or_default();
-    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    std::env::temp_dir().join(format!("conformance-{port}-{name}")).join("config").to_string_lossy().into_owned()
+    let name = folder
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    std::env::temp_dir()
+        .join(format!("conformance-{port}-{name}"))
+        .join("config")
+        .to_string_lossy()
+        .into_owned()
 }
 
 pub(crate) fn run_in_this_process(folder: &Path, server: &str) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let prepared = PathBuf::from(config_folder(folder, server));
     let result = runtime.block_on(run(folder, &prepared, server));
     if let Some(parent) = prepared.parent() {
@@ -46,7 +59,11 @@ pub(crate) fn run_in_this_process(folder: &Path, server: &str) -> ExitCode {
 
 async fn run(folder: &Path, prepared: &Path, server: &str) -> Result<Value, Failure> {
     let case: Value = serde_yaml::from_str(&std::fs::read_to_string(folder.join("case.yml"))?)?;
-    let source = folder.join(case.get("config").and_then(Value::as_str).unwrap_or("config"));
+    let source = folder.join(
+        case.get("config")
+            .and_then(Value::as_str)
+            .unwrap_or("config"),
+    );
     std::fs::create_dir_all(prepared)?;
     if source.exists() {
         copy(&source, prepared, prepared, server)?;
@@ -55,7 +72,11 @@ async fn run(folder: &Path, prepared: &Path, server: &str) -> Result<Value, Fail
         Ok(rails) => rails,
         Err(error) => return Ok(json!({"load_error": describe(&*error)})),
     };
-    let mut session = Session { rails, state: None, events: Vec::new() };
+    let mut session = Session {
+        rails,
+        state: None,
+        events: Vec::new(),
+    };
     let mut calls = Vec::new();
     for call in case["calls"].as_array().into_iter().flatten() {
         let mut out = match session.run(call).await {
@@ -65,7 +86,10 @@ async fn run(folder: &Path, prepared: &Path, server: &str) -> Result<Value, Fail
         let recorded = recorded(server).await?;
         out["llm_requests"] = recorded["requests"].clone();
         out["embedding_requests"] = recorded["embeddings"].clone();
-        if recorded["services"].as_array().is_some_and(|requests| !requests.is_empty()) {
+        if recorded["services"]
+            .as_array()
+            .is_some_and(|requests| !requests.is_empty())
+        {
             out["service_requests"] = recorded["services"].clone();
         }
         calls.push(out);
@@ -95,7 +119,11 @@ fn copy(from: &Path, to: &Path, root: &Path, server: &str) -> Result<(), Failure
             continue;
         }
         let bytes = std::fs::read(entry.path())?;
-        let is_text = target.extension().is_some_and(|extension| ["yml", "yaml", "co", "py", "md", "txt"].iter().any(|known| extension == *known));
+        let is_text = target.extension().is_some_and(|extension| {
+            ["yml", "yaml", "co", "py", "md", "txt"]
+                .iter()
+                .any(|known| extension == *known)
+        });
         match String::from_utf8(bytes) {
             Ok(text) if is_text => std::fs::write(&target, replace(&text, root, server))?,
             Ok(text) => std::fs::write(&target, text)?,
@@ -106,18 +134,31 @@ fn copy(from: &Path, to: &Path, root: &Path, server: &str) -> Result<(), Failure
 }
 
 fn replace(text: &str, root: &Path, server: &str) -> String {
-    let text = text.replace("${LLM_URL}", &format!("{server}/v1")).replace("${SERVICE_URL}", server);
+    let text = text
+        .replace("${LLM_URL}", &format!("{server}/v1"))
+        .replace("${SERVICE_URL}", server);
     text.replace("${CONFIG_DIR}", &root.to_string_lossy())
 }
 
 fn load(case: &Value, prepared: &Path, server: &str) -> Result<LlmRails, Failure> {
     let config = match case.get("load") {
         Some(load) if load.get("content").is_some() => {
-            let text = |key: &str| load["content"].get(key).and_then(Value::as_str).map(|text| replace(text, prepared, server));
-            RailsConfig::from_content(&text("yaml").unwrap_or_default(), &text("colang").unwrap_or_default())?
+            let text = |key: &str| {
+                load["content"]
+                    .get(key)
+                    .and_then(Value::as_str)
+                    .map(|text| replace(text, prepared, server))
+            };
+            RailsConfig::from_content(
+                &text("yaml").unwrap_or_default(),
+                &text("colang").unwrap_or_default(),
+            )?
         }
         load => {
-            let paths = load.and_then(|load| load.get("paths")?.as_array()).cloned().unwrap_or_else(|| vec![json!(".")]);
+            let paths = load
+                .and_then(|load| load.get("paths")?.as_array())
+                .cloned()
+                .unwrap_or_else(|| vec![json!(".")]);
             let mut configs = Vec::new();
             for path in paths.iter().filter_map(Value::as_str) {
                 configs.push(RailsConfig::from_path(prepared.join(path))?);
@@ -148,10 +189,14 @@ async fn recorded(server: &str) -> Result<Value, Failure> {
 async fn get(url: &str) -> Result<(u16, Vec<u8>), Failure> {
     use http_body_util::{BodyExt as _, Empty};
     let client: hyper_util::client::legacy::Client<_, Empty<bytes::Bytes>> =
-        hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
+        hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+            .build_http();
     let response = client.get(url.parse()?).await?;
     let status = response.status().as_u16();
-    Ok((status, response.into_body().collect().await?.to_bytes().to_vec()))
+    Ok((
+        status,
+        response.into_body().collect().await?.to_bytes().to_vec(),
+    ))
 }
 
 struct Session {
@@ -170,7 +215,9 @@ impl Session {
         }
         if let Some(arguments) = call.get("check") {
             let kinds = match arguments.get("rail_types").and_then(Value::as_array) {
-                Some(kinds) if !kinds.is_empty() => Some(kinds.iter().map(rail_type).collect::<Result<Vec<_>, _>>()?),
+                Some(kinds) if !kinds.is_empty() => {
+                    Some(kinds.iter().map(rail_type).collect::<Result<Vec<_>, _>>()?)
+                }
                 _ => None,
             };
             let messages = messages(&arguments["messages"])?;
@@ -191,9 +238,13 @@ impl Session {
 
     fn request(&self, arguments: &Value) -> Result<GenerationRequest, Failure> {
         let prompt = arguments.get("prompt").filter(|prompt| !prompt.is_null());
-        let given = arguments.get("messages").filter(|messages| !messages.is_null());
+        let given = arguments
+            .get("messages")
+            .filter(|messages| !messages.is_null());
         let mut request = match (prompt, given) {
-            (Some(prompt), None) => GenerationRequest::prompt(prompt.as_str().ok_or("a prompt is a text")?),
+            (Some(prompt), None) => {
+                GenerationRequest::prompt(prompt.as_str().ok_or("a prompt is a text")?)
+            }
             (None, Some(given)) => GenerationRequest::new(messages(given)?),
             _ => return Err("either a prompt or messages".into()),
         };
@@ -220,7 +271,9 @@ impl Session {
         if request.options.is_none() && request.state.is_none() {
             let message = self.rails.generate(request).await?;
             let message = message_json(&message);
-            return Ok(json!({"result": if is_prompt { message["content"].clone() } else { message }}));
+            return Ok(
+                json!({"result": if is_prompt { message["content"].clone() } else { message }}),
+            );
         }
         let response = self.rails.generate_with(request).await?;
         if let Some(state) = &response.state {
@@ -231,11 +284,17 @@ impl Session {
 
     async fn stream(&self, arguments: &Value) -> Result<Value, Failure> {
         let mut request = StreamRequest::new(self.request(arguments)?);
-        if arguments.get("include_metadata").is_some_and(|include| include == true) {
+        if arguments
+            .get("include_metadata")
+            .is_some_and(|include| include == true)
+        {
             request = request.include_metadata();
         }
         if let Some(generator) = arguments.get("generator").and_then(Value::as_array) {
-            let texts: Vec<String> = generator.iter().filter_map(|text| text.as_str().map(str::to_owned)).collect();
+            let texts: Vec<String> = generator
+                .iter()
+                .filter_map(|text| text.as_str().map(str::to_owned))
+                .collect();
             request = request.generator(futures_util::stream::iter(texts));
         }
         let mut stream = self.rails.stream(request);
@@ -269,13 +328,23 @@ fn rail_type(name: &Value) -> Result<RailType, Failure> {
 }
 
 fn messages(given: &Value) -> Result<Vec<Message>, Failure> {
-    given.as_array().ok_or("messages are a list")?.iter().map(message).collect()
+    given
+        .as_array()
+        .ok_or("messages are a list")?
+        .iter()
+        .map(message)
+        .collect()
 }
 
 /// A message as chat requests spell it: tool calls have their name and arguments under `function`.
 fn message(given: &Value) -> Result<Message, Failure> {
     let mut given = given.clone();
-    for call in given.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+    for call in given
+        .get_mut("tool_calls")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
         let function = call["function"].take();
         let arguments = match function["arguments"].as_str() {
             Some(text) => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
@@ -307,7 +376,11 @@ fn message_json(message: &Message) -> Value {
 fn response_json(response: &GenerationResponse, is_prompt: bool) -> Value {
     let message = message_json(&response.message);
     let mut out = Map::new();
-    let text = if is_prompt && message["content"].is_string() { message["content"].clone() } else { json!([message]) };
+    let text = if is_prompt && message["content"].is_string() {
+        message["content"].clone()
+    } else {
+        json!([message])
+    };
     out.insert("response".to_owned(), text);
     if !response.tool_calls.is_empty() {
         out.insert("tool_calls".to_owned(), calls_json(&response.tool_calls));
@@ -322,7 +395,10 @@ fn response_json(response: &GenerationResponse, is_prompt: bool) -> Value {
         out.insert("has_state".to_owned(), true.into());
     }
     if let Some(log) = &response.log {
-        out.insert("log".to_owned(), log_json(&serde_json::to_value(log).expect("a log is JSON")));
+        out.insert(
+            "log".to_owned(),
+            log_json(&serde_json::to_value(log).expect("a log is JSON")),
+        );
     }
     Value::Object(out)
 }
@@ -337,18 +413,25 @@ fn log_json(log: &Value) -> Value {
     });
     out.insert("activated_rails".to_owned(), rails.collect());
     if let Some(calls) = log["llm_calls"].as_array() {
-        let calls = calls.iter().map(|call| json!({"task": call["task"], "llm_model_name": call["llm_model_name"]}));
+        let calls = calls
+            .iter()
+            .map(|call| json!({"task": call["task"], "llm_model_name": call["llm_model_name"]}));
         out.insert("llm_calls".to_owned(), calls.collect());
     }
     if let Some(events) = log["internal_events"].as_array() {
-        let kinds = plain_events(events).iter().map(|event| event["type"].clone()).collect();
+        let kinds = plain_events(events)
+            .iter()
+            .map(|event| event["type"].clone())
+            .collect();
         out.insert("internal_events".to_owned(), kinds);
     }
     if log["colang_history"].is_string() {
         out.insert("colang_history".to_owned(), log["colang_history"].clone());
     }
     let stats = log["stats"].as_object().cloned().unwrap_or_default();
-    let stats = stats.into_iter().filter(|(key, _)| key.ends_with("count") || key.ends_with("tokens"));
+    let stats = stats
+        .into_iter()
+        .filter(|(key, _)| key.ends_with("count") || key.ends_with("tokens"));
     out.insert("stats".to_owned(), Value::Object(stats.collect()));
     Value::Object(out)
 }

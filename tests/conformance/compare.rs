@@ -4,14 +4,40 @@ use serde_json::{Map, Value, json};
 
 /// Keys that change from run to run.
 const VOLATILE: [&str; 22] = [
-    "uid", "event_created_at", "source_uid", "action_uid", "action_info_modality", "action_info_modality_policy", "started_at",
-    "finished_at", "duration", "id", "flow_instance_uid", "flow_hierarchy_position", "action_finished_at", "total_duration",
-    "input_rails_duration", "dialog_rails_duration", "generation_rails_duration", "output_rails_duration", "return_value_uid",
-    "parent_flow_instance_uid", "source_flow_instance_uid", "response_headers",
+    "uid",
+    "event_created_at",
+    "source_uid",
+    "action_uid",
+    "action_info_modality",
+    "action_info_modality_policy",
+    "started_at",
+    "finished_at",
+    "duration",
+    "id",
+    "flow_instance_uid",
+    "flow_hierarchy_position",
+    "action_finished_at",
+    "total_duration",
+    "input_rails_duration",
+    "dialog_rails_duration",
+    "generation_rails_duration",
+    "output_rails_duration",
+    "return_value_uid",
+    "parent_flow_instance_uid",
+    "source_flow_instance_uid",
+    "response_headers",
 ];
 
 const REQUEST_KEYS: [&str; 10] = [
-    "model", "messages", "stop", "temperature", "max_tokens", "max_completion_tokens", "top_p", "tools", "tool_choice",
+    "model",
+    "messages",
+    "stop",
+    "temperature",
+    "max_tokens",
+    "max_completion_tokens",
+    "top_p",
+    "tools",
+    "tool_choice",
     "response_format",
 ];
 
@@ -19,8 +45,13 @@ const REQUEST_KEYS: [&str; 10] = [
 pub(crate) fn stable(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let kept = fields.iter().filter(|(key, _)| !VOLATILE.contains(&key.as_str()));
-            Value::Object(kept.map(|(key, value)| (key.clone(), stable(value))).collect())
+            let kept = fields
+                .iter()
+                .filter(|(key, _)| !VOLATILE.contains(&key.as_str()));
+            Value::Object(
+                kept.map(|(key, value)| (key.clone(), stable(value)))
+                    .collect(),
+            )
         }
         Value::Array(items) => items.iter().map(stable).collect(),
         other => other.clone(),
@@ -32,17 +63,28 @@ pub(crate) fn plain_events(events: &[Value]) -> Vec<Value> {
     let mut plain = Vec::new();
     for event in events {
         let kind = event["type"].as_str().unwrap_or_default();
-        if matches!(kind, "StartInternalSystemAction" | "InternalSystemActionFinished") {
+        if matches!(
+            kind,
+            "StartInternalSystemAction" | "InternalSystemActionFinished"
+        ) {
             if event["action_name"] != "create_event" {
-                let keys = ["type", "action_name", "status"].into_iter().filter_map(|key| Some((key.to_owned(), event.get(key)?.clone())));
+                let keys = ["type", "action_name", "status"]
+                    .into_iter()
+                    .filter_map(|key| Some((key.to_owned(), event.get(key)?.clone())));
                 plain.push(Value::Object(keys.collect()));
             }
             continue;
         }
         let mut event = stable(event);
         if kind == "ContextUpdate" {
-            let data = event["data"].as_object_mut().map(std::mem::take).unwrap_or_default();
-            let data: Map<String, Value> = data.into_iter().filter(|(name, value)| !name.starts_with('_') && !is_verdict(value)).collect();
+            let data = event["data"]
+                .as_object_mut()
+                .map(std::mem::take)
+                .unwrap_or_default();
+            let data: Map<String, Value> = data
+                .into_iter()
+                .filter(|(name, value)| !name.starts_with('_') && !is_verdict(value))
+                .collect();
             if data.is_empty() {
                 continue;
             }
@@ -85,16 +127,31 @@ pub(crate) fn first_difference(case: &Value, expected: &Value, actual: &Value) -
     let expected = expected["calls"].as_array().unwrap_or(&empty);
     let actual = actual["calls"].as_array().unwrap_or(&empty);
     if expected.len() != actual.len() {
-        return Some(format!("{} calls instead of {}", actual.len(), expected.len()));
+        return Some(format!(
+            "{} calls instead of {}",
+            actual.len(),
+            expected.len()
+        ));
     }
-    expected.iter().zip(actual).enumerate().find_map(|(index, (expected, actual))| {
-        call_difference(case, expected, actual).map(|difference| format!("call {}: {difference}", index + 1))
-    })
+    expected
+        .iter()
+        .zip(actual)
+        .enumerate()
+        .find_map(|(index, (expected, actual))| {
+            call_difference(case, expected, actual)
+                .map(|difference| format!("call {}: {difference}", index + 1))
+        })
 }
 
 fn call_difference(case: &Value, expected: &Value, actual: &Value) -> Option<String> {
     match (expected.get("error"), actual.get("error")) {
-        (Some(error), None) => return Some(format!("should fail: {}, but gives {}", error["message"], actual.get("result").unwrap_or(&actual["chunks"]))),
+        (Some(error), None) => {
+            return Some(format!(
+                "should fail: {}, but gives {}",
+                error["message"],
+                actual.get("result").unwrap_or(&actual["chunks"])
+            ));
+        }
         (None, Some(error)) => return Some(format!("fails: {error}")),
         _ => {}
     }
@@ -104,25 +161,47 @@ fn call_difference(case: &Value, expected: &Value, actual: &Value) -> Option<Str
         }
     }
     if let Some(events) = expected.get("events").and_then(Value::as_array) {
-        let actual = plain_events(actual["events"].as_array().map(Vec::as_slice).unwrap_or_default());
+        let actual = plain_events(
+            actual["events"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default(),
+        );
         let expected = plain_events(events);
         if let Some(difference) = difference("events", &expected.into(), &actual.into()) {
             return Some(difference);
         }
     }
     let mut expected_requests = list(&expected["llm_requests"]);
-    let mut actual_requests: Vec<Value> = list(&actual["llm_requests"]).iter().map(|body| request(case, body)).collect();
+    let mut actual_requests: Vec<Value> = list(&actual["llm_requests"])
+        .iter()
+        .map(|body| request(case, body))
+        .collect();
     if case.get("unordered").is_some() {
         let key = |value: &Value| sorted(value).to_string();
         expected_requests.sort_by_key(key);
         actual_requests.sort_by_key(key);
     }
-    difference("llm_requests", &expected_requests.into(), &actual_requests.into())
-        .or_else(|| difference("service_requests", &list(&expected["service_requests"]).into(), &list(&actual["service_requests"]).into()))
-        .or_else(|| match case.get("embeddings") {
-            Some(_) => difference("embedding_requests", &expected["embedding_requests"], &actual["embedding_requests"]),
-            None => None,
-        })
+    difference(
+        "llm_requests",
+        &expected_requests.into(),
+        &actual_requests.into(),
+    )
+    .or_else(|| {
+        difference(
+            "service_requests",
+            &list(&expected["service_requests"]).into(),
+            &list(&actual["service_requests"]).into(),
+        )
+    })
+    .or_else(|| match case.get("embeddings") {
+        Some(_) => difference(
+            "embedding_requests",
+            &expected["embedding_requests"],
+            &actual["embedding_requests"],
+        ),
+        None => None,
+    })
 }
 
 fn list(value: &Value) -> Vec<Value> {
@@ -147,7 +226,10 @@ fn difference(path: &str, expected: &Value, actual: &Value) -> Option<String> {
                     return Some(difference);
                 }
             }
-            right.iter().find(|(key, _)| !left.contains_key(*key)).map(|(key, value)| format!("{path}.{key}: unexpected {value}"))
+            right
+                .iter()
+                .find(|(key, _)| !left.contains_key(*key))
+                .map(|(key, value)| format!("{path}.{key}: unexpected {value}"))
         }
         (Value::Array(left), Value::Array(right)) => {
             for (index, (value, other)) in left.iter().zip(right).enumerate() {
@@ -156,9 +238,15 @@ fn difference(path: &str, expected: &Value, actual: &Value) -> Option<String> {
                 }
             }
             if left.len() > right.len() {
-                return Some(format!("{path}[{}]: expected {}, found nothing", right.len(), left[right.len()]));
+                return Some(format!(
+                    "{path}[{}]: expected {}, found nothing",
+                    right.len(),
+                    left[right.len()]
+                ));
             }
-            right.get(left.len()).map(|value| format!("{path}[{}]: unexpected {value}", left.len()))
+            right
+                .get(left.len())
+                .map(|value| format!("{path}[{}]: unexpected {value}", left.len()))
         }
         _ if expected == actual || numbers_equal(expected, actual) => None,
         _ => Some(format!("{path}: expected {expected}, found {actual}")),

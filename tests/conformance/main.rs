@@ -39,8 +39,15 @@ fn main() -> ExitCode {
     {
         return case::run_in_this_process(Path::new(folder), server);
     }
-    let words: Vec<String> = arguments.into_iter().filter(|word| !word.starts_with('-')).map(|word| word.replace("::", "/")).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let words: Vec<String> = arguments
+        .into_iter()
+        .filter(|word| !word.starts_with('-'))
+        .map(|word| word.replace("::", "/"))
+        .collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(run_all(&words))
 }
 
@@ -79,21 +86,34 @@ async fn run_all(words: &[String]) -> ExitCode {
                     println!("{name}: passes, though known_failures.txt lists it: {reason}");
                 }
             }
-            Outcome::Failed(_) if is_defect => println!("{name}: differs (a defect of the reference)"),
+            Outcome::Failed(_) if is_defect => {
+                println!("{name}: differs (a defect of the reference)")
+            }
             Outcome::Failed(difference) => {
                 if reason.is_none() {
                     unexpected += 1;
                 }
-                println!("{name}: FAILED{}\n  {difference}", if reason.is_some() { " (known)" } else { "" });
+                println!(
+                    "{name}: FAILED{}\n  {difference}",
+                    if reason.is_some() { " (known)" } else { "" }
+                );
             }
         }
     }
     println!();
     for (group, [passed, all, defect_passed, defects]) in &groups {
-        let defects = if *defects > 0 { format!(" (defects: {defect_passed} of {defects})") } else { String::new() };
+        let defects = if *defects > 0 {
+            format!(" (defects: {defect_passed} of {defects})")
+        } else {
+            String::new()
+        };
         println!("{group}: {passed} of {all}{defects}");
     }
-    if unexpected > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if unexpected > 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 fn parallelism() -> usize {
@@ -104,11 +124,17 @@ fn cases(root: &Path, words: &[String]) -> Vec<Case> {
     let mut found = Vec::new();
     for group in sorted(root) {
         for folder in sorted(&group) {
-            let Ok(text) = std::fs::read_to_string(folder.join("case.yml")) else { continue };
+            let Ok(text) = std::fs::read_to_string(folder.join("case.yml")) else {
+                continue;
+            };
             let name = format!("{}/{}", file_name(&group), file_name(&folder));
             if words.is_empty() || words.iter().any(|word| name.contains(word.as_str())) {
                 let definition = serde_yaml::from_str(&text).expect("case.yml is YAML");
-                found.push(Case { name, folder, definition });
+                found.push(Case {
+                    name,
+                    folder,
+                    definition,
+                });
             }
         }
     }
@@ -117,13 +143,18 @@ fn cases(root: &Path, words: &[String]) -> Vec<Case> {
 
 fn sorted(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect();
     paths.sort();
     paths
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// `known_failures.txt`: `GROUP/NAME: reason` a line.
@@ -131,7 +162,10 @@ fn known_failures() -> BTreeMap<String, String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/known_failures.txt");
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
-    lines.filter_map(|line| line.split_once(": ")).map(|(name, reason)| (name.to_owned(), reason.to_owned())).collect()
+    lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, reason)| (name.to_owned(), reason.to_owned()))
+        .collect()
 }
 
 async fn run_case(case: &Case) -> Outcome {
@@ -140,11 +174,31 @@ async fn run_case(case: &Case) -> Outcome {
         Err(error) => return Outcome::Failed(format!("expected.json: {error}")),
     };
     let server = server::Scripted::start(&case.definition).await;
-    let mut command = tokio::process::Command::new(std::env::current_exe().expect("the runner has a path"));
-    command.arg("--run-case").arg(&case.folder).arg(server.root()).env("OPENAI_API_KEY", "test-key").kill_on_drop(true);
-    for (name, value) in case.definition.get("env").and_then(Value::as_object).into_iter().flatten() {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        command.env(name, value.replace("${SERVICE_URL}", server.root()).replace("${CONFIG_DIR}", &case::config_folder(&case.folder, server.root())));
+    let mut command =
+        tokio::process::Command::new(std::env::current_exe().expect("the runner has a path"));
+    command
+        .arg("--run-case")
+        .arg(&case.folder)
+        .arg(server.root())
+        .env("OPENAI_API_KEY", "test-key")
+        .kill_on_drop(true);
+    for (name, value) in case
+        .definition
+        .get("env")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        let value = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        command.env(
+            name,
+            value.replace("${SERVICE_URL}", server.root()).replace(
+                "${CONFIG_DIR}",
+                &case::config_folder(&case.folder, server.root()),
+            ),
+        );
     }
     let output = match tokio::time::timeout(TIMEOUT, command.output()).await {
         Ok(Ok(output)) => output,
@@ -152,10 +206,17 @@ async fn run_case(case: &Case) -> Outcome {
         Err(_) => return Outcome::Failed(format!("no end within {TIMEOUT:?}")),
     };
     let text = String::from_utf8_lossy(&output.stdout);
-    let result = text.lines().rev().find_map(|line| line.strip_prefix("RESULT "));
+    let result = text
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("RESULT "));
     let Some(actual) = result.and_then(|result| serde_json::from_str::<Value>(result).ok()) else {
         let errors = String::from_utf8_lossy(&output.stderr);
-        return Outcome::Failed(format!("the case's process ended: {}\n{}", output.status, errors.trim()));
+        return Outcome::Failed(format!(
+            "the case's process ended: {}\n{}",
+            output.status,
+            errors.trim()
+        ));
     };
     match compare::first_difference(&case.definition, &expected, &actual) {
         None => Outcome::Passed,

@@ -10,6 +10,7 @@ mod python;
 mod tests;
 
 pub(crate) use environment::{Templates, Variables};
+pub(crate) use history::colang as colang_history;
 pub(crate) use literal::parse_literal;
 
 /// Why a template gave no text.

@@ -86,12 +86,25 @@ impl Turn {
         let mut request = ModelRequest::new(messages);
         request.parameters = params;
         let chunks = model.stream(request).await?;
-        Ok(Streaming { chunks, call, reply: ModelReply::default() })
+        Ok(Streaming {
+            chunks,
+            call,
+            reply: ModelReply::default(),
+        })
+    }
+
+    /// The model for the action or task `name`: the one whose type it is, else the main one.
+    pub(crate) fn model(&self, name: &str) -> Option<Arc<dyn Model>> {
+        self.engine.models.get(name).or_else(|| self.main.clone()).or_else(|| self.engine.models.get("main"))
     }
 
     fn model_for(&self, action: &str) -> Result<Arc<dyn Model>, ModelError> {
         self.model(action).ok_or_else(|| {
-            ModelError::new(ModelErrorKind::Configuration, "main", "the configuration has no main model, and none was registered")
+            ModelError::new(
+                ModelErrorKind::Configuration,
+                "main",
+                "the configuration has no main model, and none was registered",
+            )
         })
     }
 
@@ -120,7 +133,9 @@ pub(super) struct Streaming {
 
 impl std::fmt::Debug for Streaming {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Streaming").field("call", &self.call).finish_non_exhaustive()
+        f.debug_struct("Streaming")
+            .field("call", &self.call)
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,10 +146,15 @@ impl Streaming {
     ///
     /// Where the model fails on the way.
     pub(super) async fn next(&mut self) -> Result<Option<ModelChunk>, BoxError> {
-        let Some(chunk) = self.chunks.next().await else { return Ok(None) };
+        let Some(chunk) = self.chunks.next().await else {
+            return Ok(None);
+        };
         let chunk = chunk?;
         if let Some(reasoning) = &chunk.reasoning {
-            self.reply.reasoning.get_or_insert_default().push_str(reasoning);
+            self.reply
+                .reasoning
+                .get_or_insert_default()
+                .push_str(reasoning);
         }
         if !chunk.tool_calls.is_empty() {
             self.reply.tool_calls.clone_from(&chunk.tool_calls);
@@ -177,21 +197,31 @@ pub(super) fn count(call: &mut ModelCall, reply: &ModelReply) {
 fn shown(messages: &[Message]) -> String {
     match messages {
         [only] => only.content.text().into_owned(),
-        many => many.iter().map(|message| format!("{}: {}", message.role.as_str(), message.content.text())).collect::<Vec<_>>().join("\n"),
+        many => many
+            .iter()
+            .map(|message| format!("{}: {}", message.role.as_str(), message.content.text()))
+            .collect::<Vec<_>>()
+            .join("\n"),
     }
 }
 
 fn texts(stop: Option<&Value>) -> Vec<String> {
     match stop {
         Some(Value::String(text)) => vec![text.clone()],
-        Some(Value::Array(texts)) => texts.iter().filter_map(|text| text.as_str().map(str::to_owned)).collect(),
+        Some(Value::Array(texts)) => texts
+            .iter()
+            .filter_map(|text| text.as_str().map(str::to_owned))
+            .collect(),
         _ => Vec::new(),
     }
 }
 
 fn metadata_of(chunk: &ModelChunk) -> Map<String, Value> {
     let mut metadata = Map::new();
-    metadata.insert("provider_metadata".to_owned(), chunk.metadata.clone().into());
+    metadata.insert(
+        "provider_metadata".to_owned(),
+        chunk.metadata.clone().into(),
+    );
     if let Some(usage) = chunk.usage {
         let usage = serde_json::json!({
             "input_tokens": usage.prompt_tokens,

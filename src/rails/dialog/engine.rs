@@ -18,7 +18,12 @@ impl Turn {
     /// # Errors
     ///
     /// Where a model fails, an expression of a flow fails, or the flows come to no end.
-    pub(crate) async fn run(&self, run: &mut Run, events: Vec<Event>, log: &ProcessingLog) -> Result<Vec<Event>> {
+    pub(crate) async fn run(
+        &self,
+        run: &mut Run,
+        events: Vec<Event>,
+        log: &ProcessingLog,
+    ) -> Result<Vec<Event>> {
         let before = run.clone();
         let given = events.clone();
         let decision = run.extend(&self.engine.flows, events)?;
@@ -29,7 +34,10 @@ impl Turn {
         // What ran beside the conversation becomes part of it, as if it had run in it.
         let unpacked: Vec<Event> = new.iter().flat_map(unpack).collect();
         *run = before;
-        run.extend(&self.engine.flows, given.into_iter().chain(unpacked.iter().cloned()))?;
+        run.extend(
+            &self.engine.flows,
+            given.into_iter().chain(unpacked.iter().cloned()),
+        )?;
         Ok(unpacked)
     }
 
@@ -47,23 +55,37 @@ impl Turn {
         })
     }
 
-    async fn follow(&self, run: &mut Run, mut decision: Decision, log: &ProcessingLog) -> Result<Vec<Event>> {
+    async fn follow(
+        &self,
+        run: &mut Run,
+        mut decision: Decision,
+        log: &ProcessingLog,
+    ) -> Result<Vec<Event>> {
         let Some(last) = run.events().last() else {
             return Err(Error::invalid_input("there is no message to answer"));
         };
         log.event(last);
         let mut new = Vec::new();
         loop {
-            let Some(last) = run.events().last().cloned() else { return Ok(new) };
+            let Some(last) = run.events().last().cloned() else {
+                return Ok(new);
+            };
             let next = match last.kind() {
                 "StartInternalSystemAction" => self.start_action(run, &last, log).await?,
                 _ => {
                     let Decision { flow, next } = std::mem::take(&mut decision);
-                    let next: Vec<Event> = next.into_iter().map(|event| self.mark_system(event)).collect();
+                    let next: Vec<Event> = next
+                        .into_iter()
+                        .map(|event| self.mark_system(event))
+                        .collect();
                     if let Some(flow) = flow.filter(|_| !next.is_empty()) {
                         log.step(&flow, &next);
                     }
-                    if next.is_empty() { vec![Event::new("Listen")] } else { next }
+                    if next.is_empty() {
+                        vec![Event::new("Listen")]
+                    } else {
+                        next
+                    }
                 }
             };
             for event in next {
@@ -86,7 +108,9 @@ impl Turn {
         if event.kind() != "StartInternalSystemAction" {
             return event;
         }
-        let is_system = event.text("action_name").is_some_and(|name| self.engine.is_system(name));
+        let is_system = event
+            .text("action_name")
+            .is_some_and(|name| self.engine.is_system(name));
         event.with("is_system_action", is_system)
     }
 }
@@ -95,7 +119,13 @@ fn unpack(event: &Event) -> Vec<Event> {
     if event.kind() != "EventHistoryUpdate" {
         return vec![event.clone()];
     }
-    let inner = event.object("data").and_then(|data| data.get("events")?.as_array());
-    let inner = inner.into_iter().flatten().cloned().filter_map(|event| Event::from_value(event).ok());
+    let inner = event
+        .object("data")
+        .and_then(|data| data.get("events")?.as_array());
+    let inner = inner
+        .into_iter()
+        .flatten()
+        .cloned()
+        .filter_map(|event| Event::from_value(event).ok());
     inner.filter(|event| event.kind() != "Listen").collect()
 }

@@ -64,18 +64,29 @@ impl Handler {
             let rest = self.held.strip_prefix(prefix.as_str())?.to_owned();
             self.prefix = None;
             self.held.clear();
-            return if rest.is_empty() { None } else { self.release(rest) };
+            return if rest.is_empty() {
+                None
+            } else {
+                self.release(rest)
+            };
         }
         if self.suffix.is_none() && self.stop.is_empty() {
             return self.release(text.to_owned());
         }
         self.held.push_str(text);
         let ends = self.suffix.iter().chain(&self.stop);
-        if ends.into_iter().any(|end| ends_with_a_start_of(&self.held, end)) {
+        if ends
+            .into_iter()
+            .any(|end| ends_with_a_start_of(&self.held, end))
+        {
             return None;
         }
         let held = std::mem::take(&mut self.held);
-        if held.is_empty() { None } else { self.release(held) }
+        if held.is_empty() {
+            None
+        } else {
+            self.release(held)
+        }
     }
 
     /// Ends the stream: gives what was held, less the suffix.
@@ -86,7 +97,11 @@ impl Handler {
         {
             held.truncate(rest.len());
         }
-        let last = if held.is_empty() || self.closed { None } else { self.release(held) };
+        let last = if held.is_empty() || self.closed {
+            None
+        } else {
+            self.release(held)
+        };
         self.closed = true;
         last
     }
@@ -94,26 +109,37 @@ impl Handler {
     fn release(&mut self, text: String) -> Option<Piece> {
         let before = self.completion.len();
         self.completion.push_str(&text);
-        let cut = self.stop.iter().filter_map(|stop| self.completion.find(stop.as_str())).min();
+        let cut = self
+            .stop
+            .iter()
+            .filter_map(|stop| self.completion.find(stop.as_str()))
+            .min();
         let text = match cut {
             Some(cut) => {
                 self.completion.truncate(cut);
                 self.closed = true;
-                self.completion.get(before..).filter(|text| !text.is_empty())?.to_owned()
+                self.completion
+                    .get(before..)
+                    .filter(|text| !text.is_empty())?
+                    .to_owned()
             }
             None => text,
         };
         let metadata = self.metadata.clone();
         self.metadata.remove("usage");
-        Some(Piece { text, metadata, closing: false })
+        Some(Piece {
+            text,
+            metadata,
+            closing: false,
+        })
     }
 }
 
 /// Whether `text` ends with a non-empty start of `end`, or all of it.
 fn ends_with_a_start_of(text: &str, end: &str) -> bool {
-    end.char_indices().map(|(at, character)| at + character.len_utf8()).any(|length| {
-        end.get(..length).is_some_and(|start| text.ends_with(start))
-    })
+    end.char_indices()
+        .map(|(at, character)| at + character.len_utf8())
+        .any(|length| end.get(..length).is_some_and(|start| text.ends_with(start)))
 }
 
 #[cfg(test)]
@@ -121,8 +147,11 @@ mod tests {
     use super::*;
 
     fn run(handler: &mut Handler, pieces: &[&str]) -> Vec<String> {
-        let mut out: Vec<String> =
-            pieces.iter().filter_map(|piece| handler.push(piece, Map::new())).map(|piece| piece.text).collect();
+        let mut out: Vec<String> = pieces
+            .iter()
+            .filter_map(|piece| handler.push(piece, Map::new()))
+            .map(|piece| piece.text)
+            .collect();
         out.extend(handler.finish().map(|piece| piece.text));
         out
     }
@@ -131,7 +160,10 @@ mod tests {
     fn the_frame_of_a_bot_message_is_dropped() {
         let mut handler = Handler::default();
         handler.set_pattern("  \"", "\"");
-        assert_eq!(run(&mut handler, &["  \"At", " nine", " noon.\""]), ["At", " nine", " noon."]);
+        assert_eq!(
+            run(&mut handler, &["  \"At", " nine", " noon.\""]),
+            ["At", " nine", " noon."]
+        );
         assert_eq!(handler.completion(), "At nine noon.");
     }
 
@@ -146,14 +178,20 @@ mod tests {
     fn a_start_of_a_stop_text_is_held() {
         let mut handler = Handler::default();
         handler.set_stop(vec!["User:".to_owned()]);
-        assert_eq!(run(&mut handler, &["the", " EU", "", " and"]), ["the", " EU and"]);
+        assert_eq!(
+            run(&mut handler, &["the", " EU", "", " and"]),
+            ["the", " EU and"]
+        );
     }
 
     #[test]
     fn a_stop_text_ends_the_stream() {
         let mut handler = Handler::default();
         handler.set_stop(vec!["User:".to_owned()]);
-        assert_eq!(run(&mut handler, &["Yes.", " U", "ser: no", " more"]), ["Yes.", " "]);
+        assert_eq!(
+            run(&mut handler, &["Yes.", " U", "ser: no", " more"]),
+            ["Yes.", " "]
+        );
         assert_eq!(handler.completion(), "Yes. ");
     }
 

@@ -39,11 +39,25 @@ impl Index {
     /// # Errors
     ///
     /// Where the text's vector cannot be made: a failure of the action, not of the call.
-    pub(super) async fn search(&self, text: &str, count: usize, threshold: Option<f32>) -> Result<Vec<Hit>, BoxError> {
-        let found = self.0.search(text, count, threshold).await.map_err(not_of_a_model)?;
+    pub(super) async fn search(
+        &self,
+        text: &str,
+        count: usize,
+        threshold: Option<f32>,
+    ) -> Result<Vec<Hit>, BoxError> {
+        let found = self
+            .0
+            .search(text, count, threshold)
+            .await
+            .map_err(not_of_a_model)?;
         let hits = found.into_iter().map(|item| Hit {
             text: item.text,
-            meta: item.meta.get("meta").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            meta: item
+                .meta
+                .get("meta")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
         });
         Ok(hits.collect())
     }
@@ -52,7 +66,13 @@ impl Index {
 impl Indexes {
     /// The user messages, each with its intent; none where there are none.
     pub(super) async fn user_messages(&self, engine: &Engine) -> Result<Option<&Index>, BoxError> {
-        let items = || engine.user_messages().flat_map(|(intent, texts)| texts.iter().map(move |text| (text.clone(), intent.to_owned())));
+        let items = || {
+            engine.user_messages().flat_map(|(intent, texts)| {
+                texts
+                    .iter()
+                    .map(move |text| (text.clone(), intent.to_owned()))
+            })
+        };
         fill(&self.user_messages, engine, || items().collect()).await
     }
 
@@ -61,16 +81,29 @@ impl Indexes {
         if !engine.has_user_messages() {
             return Ok(None);
         }
-        let items = || engine.bot_messages().flat_map(|(intent, texts)| texts.iter().map(move |text| (intent.to_owned(), text.clone())));
+        let items = || {
+            engine.bot_messages().flat_map(|(intent, texts)| {
+                texts
+                    .iter()
+                    .map(move |text| (intent.to_owned(), text.clone()))
+            })
+        };
         fill(&self.bot_messages, engine, || items().collect()).await
     }
 
     /// The at most `count` flows that have a line most like `text`, the most like first.
-    pub(super) async fn flows_like(&self, engine: &Engine, text: &str, count: usize) -> Result<Vec<&str>, BoxError> {
+    pub(super) async fn flows_like<'a>(
+        &self,
+        engine: &'a Engine,
+        text: &str,
+        count: usize,
+    ) -> Result<Vec<&'a str>, BoxError> {
         let lines = || {
             let flows = engine.flows.example_flows();
             let lines = flows.flat_map(|flow| {
-                flow.split('\n').filter(|line| !line.trim().is_empty()).map(move |line| (line.to_owned(), flow.to_owned()))
+                flow.split('\n')
+                    .filter(|line| !line.trim().is_empty())
+                    .map(move |line| (line.to_owned(), flow.to_owned()))
             });
             lines.collect()
         };
@@ -114,4 +147,40 @@ async fn fill<'a>(
 /// That a text has no vector fails the action only: told apart from a failure of the model that answers.
 pub(super) fn not_of_a_model(error: ModelError) -> BoxError {
     format!("the embedding model failed: {error}").into()
+}
+
+/// An index that cannot be searched, and says why.
+#[derive(Debug)]
+pub(super) struct Broken(String);
+
+impl Broken {
+    pub(super) fn new(error: BoxError) -> Self {
+        Self(error.to_string())
+    }
+
+    fn error(&self) -> ModelError {
+        ModelError::new(
+            crate::error::ModelErrorKind::Configuration,
+            "embeddings",
+            self.0.clone(),
+        )
+    }
+}
+
+impl SearchIndex for Broken {
+    fn add(
+        &self,
+        _: Vec<IndexItem>,
+    ) -> futures_core::future::BoxFuture<'_, Result<(), ModelError>> {
+        Box::pin(async { Err(self.error()) })
+    }
+
+    fn search<'a>(
+        &'a self,
+        _: &'a str,
+        _: usize,
+        _: Option<f32>,
+    ) -> futures_core::future::BoxFuture<'a, Result<Vec<IndexItem>, ModelError>> {
+        Box::pin(async { Err(self.error()) })
+    }
 }

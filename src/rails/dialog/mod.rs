@@ -6,7 +6,9 @@ mod generation;
 mod handler;
 mod index;
 mod interpreter;
+mod output_rail;
 mod parallel;
+mod rail_actions;
 mod run;
 mod setup;
 mod start_action;
@@ -26,9 +28,9 @@ use crate::{
 };
 
 pub(crate) use handler::{Handler, Piece};
+pub(crate) use interpreter::OutputRail;
 pub(crate) use run::Run;
-pub(crate) use setup::Engine;
-pub(crate) use start_action::INTERNAL_ERROR;
+pub(crate) use setup::{Engine, Registered};
 
 /// One call of `generate` and its kin: what its actions share.
 #[derive(Debug)]
@@ -63,7 +65,10 @@ pub(crate) struct Sink {
 
 impl Sink {
     pub(crate) fn new(out: mpsc::Sender<Piece>) -> Self {
-        Self { handler: Mutex::default(), out: Mutex::new(Some(out)) }
+        Self {
+            handler: Mutex::default(),
+            out: Mutex::new(Some(out)),
+        }
     }
 
     fn handler<T>(&self, with: impl FnOnce(&mut Handler) -> T) -> T {
@@ -72,7 +77,11 @@ impl Sink {
 
     /// Sends `piece` on; that nobody reads any more is no error.
     async fn send(&self, piece: Piece) {
-        let out = self.out.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let out = self
+            .out
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some(out) = out {
             // An error means that the reader has what it wants.
             let _ = out.send(piece).await;
@@ -81,7 +90,10 @@ impl Sink {
 
     /// Ends the stream for the reader.
     fn close(&self) {
-        self.out.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.out
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 }
 
@@ -93,7 +105,14 @@ impl Turn {
         main: Option<Arc<dyn Model>>,
         sink: Option<Sink>,
     ) -> Self {
-        Self { engine, options, raw, main, sink, shared: Mutex::default() }
+        Self {
+            engine,
+            options,
+            raw,
+            main,
+            sink,
+            shared: Mutex::default(),
+        }
     }
 
     fn shared<T>(&self, with: impl FnOnce(&mut Shared) -> T) -> T {
@@ -101,7 +120,8 @@ impl Turn {
     }
 
     fn take_reasoning(&self) -> Option<String> {
-        self.shared(|shared| shared.reasoning.take()).filter(|reasoning| !reasoning.is_empty())
+        self.shared(|shared| shared.reasoning.take())
+            .filter(|reasoning| !reasoning.is_empty())
     }
 
     fn take_tool_calls(&self) -> Vec<ToolCall> {
@@ -113,7 +133,8 @@ impl Turn {
     }
 
     fn take_pending(&self) -> Option<generation::PendingMessage> {
-        self.shared(|shared| shared.pending.take()).map(|message| *message)
+        self.shared(|shared| shared.pending.take())
+            .map(|message| *message)
     }
 
     /// A name for a flow that a model wrote.
@@ -122,12 +143,18 @@ impl Turn {
             shared.names += 1;
             shared.names
         });
-        format!("generated flow {number} of {:x}", super::log::now().to_bits())
+        format!(
+            "generated flow {number} of {:x}",
+            super::log::now().to_bits()
+        )
     }
 
     /// The calls of models so far, and the conversation.
     pub(crate) fn explain(&self, colang_history: String) -> ExplainInfo {
-        ExplainInfo { llm_calls: self.shared(|shared| shared.calls.clone()), colang_history }
+        ExplainInfo {
+            llm_calls: self.shared(|shared| shared.calls.clone()),
+            colang_history,
+        }
     }
 
     /// Streams a whole text, where there is a stream and it is still open.
@@ -154,18 +181,29 @@ impl Turn {
     /// Ends the stream: gives what was held back, then the closing piece.
     pub(crate) async fn close_stream(&self) {
         let Some(sink) = &self.sink else { return };
-        let (last, metadata) = sink.handler(|handler| (handler.finish(), handler.metadata().clone()));
+        let (last, metadata) =
+            sink.handler(|handler| (handler.finish(), handler.metadata().clone()));
         if let Some(last) = last {
             sink.send(last).await;
         }
-        sink.send(Piece { text: String::new(), metadata, closing: true }).await;
+        sink.send(Piece {
+            text: String::new(),
+            metadata,
+            closing: true,
+        })
+        .await;
         sink.close();
     }
 
     /// Streams an error, and ends the stream.
     pub(crate) async fn fail_stream(&self, error: String) {
         let Some(sink) = &self.sink else { return };
-        sink.send(Piece { text: error, metadata: serde_json::Map::new(), closing: false }).await;
+        sink.send(Piece {
+            text: error,
+            metadata: serde_json::Map::new(),
+            closing: false,
+        })
+        .await;
         self.close_stream().await;
     }
 }

@@ -1,7 +1,5 @@
 //! Rails that run beside each other: each on its own branch of the conversation.
 
-use std::sync::Arc;
-
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::{Map, Value, json};
 
@@ -28,7 +26,10 @@ impl Beside {
             Self::Input => ("StartInputRail", "InputRailFinished"),
             Self::Output => ("StartOutputRail", "OutputRailFinished"),
         };
-        (Event::new(start).with("flow_id", flow), Event::new(end).with("flow_id", flow))
+        (
+            Event::new(start).with("flow_id", flow),
+            Event::new(end).with("flow_id", flow),
+        )
     }
 }
 
@@ -53,7 +54,11 @@ impl Turn {
         arguments: &Map<String, Value>,
         log: &ProcessingLog,
     ) -> Result<ActionResult> {
-        let flows = arguments.get("flows").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let flows = arguments
+            .get("flows")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let flows: Vec<&str> = flows.iter().filter_map(Value::as_str).collect();
         let mut running: FuturesUnordered<_> = flows
             .iter()
@@ -65,7 +70,7 @@ impl Turn {
         while let Some((index, branch)) = running.next().await {
             let branch = branch?;
             if branch.stopped {
-                stopped = Some((index, branch));
+                stopped = Some(branch);
                 break;
             }
             if let Some(slot) = done.get_mut(index) {
@@ -74,34 +79,7 @@ impl Turn {
         }
         // Dropping what still runs cancels it: its model calls, too.
         drop(running);
-        self.join(flows, done, stopped, beside, log)
-    }
-
-    fn join(
-        &self,
-        flows: Vec<&str>,
-        done: Vec<Option<Branch>>,
-        stopped: Option<(usize, Branch)>,
-        beside: Beside,
-        log: &ProcessingLog,
-    ) -> Result<ActionResult> {
-        let _ = (flows, beside);
-        let mut history = Vec::new();
-        let mut context_updates = Map::new();
-        for branch in done.into_iter().flatten() {
-            for event in &branch.events {
-                if let Some(data) = event.object("data").filter(|_| event.kind() == "ContextUpdate") {
-                    context_updates.extend(data.clone());
-                }
-            }
-            history.extend(branch.events.iter().map(Event::to_value));
-            log.extend(branch.log);
-        }
-        let mut events = vec![json!({"type": "EventHistoryUpdate", "data": {"events": history}})];
-        if let Some((_, branch)) = stopped {
-            events.extend(branch.events.iter().map(Event::to_value));
-        }
-        Ok(ActionResult { events, context_updates, ..ActionResult::default() })
+        Ok(join(done, stopped, log))
     }
 
     async fn run_rail(&self, run: &Run, beside: Beside, flow: &str) -> Result<Branch> {
@@ -119,15 +97,43 @@ impl Turn {
         let mut events = vec![start];
         events.extend(new);
         if !stopped {
-            log.push(Entry::Event { at: now(), event: end.clone() });
+            log.push(Entry::Event {
+                at: now(),
+                event: end.clone(),
+            });
             events.push(end);
         }
-        let log = log.take().into_iter().filter(|entry| !matches!(entry, Entry::Event { event, .. } if event.kind() == "start_flow"));
-        Ok(Branch { events, log: log.collect(), stopped })
+        let log = log.take().into_iter().filter(
+            |entry| !matches!(entry, Entry::Event { event, .. } if event.kind() == "start_flow"),
+        );
+        Ok(Branch {
+            events,
+            log: log.collect(),
+            stopped,
+        })
     }
+}
 
-    /// The model for the action or task `name`: the one whose type it is, else the main one.
-    pub(crate) fn model(&self, name: &str) -> Option<Arc<dyn crate::llm::Model>> {
-        self.engine.models.get(name).or_else(|| self.main.clone()).or_else(|| self.engine.models.main())
+/// What comes of all branches: the finished ones as one packed event, the stopped one as if it had run in the conversation.
+fn join(done: Vec<Option<Branch>>, stopped: Option<Branch>, log: &ProcessingLog) -> ActionResult {
+    let mut history = Vec::new();
+    let mut context_updates = Map::new();
+    for branch in done.into_iter().flatten() {
+        for event in &branch.events {
+            if let Some(data) = event.object("data").filter(|_| event.kind() == "ContextUpdate") {
+                context_updates.extend(data.clone());
+            }
+        }
+        history.extend(branch.events.iter().map(Event::to_value));
+        log.extend(branch.log);
+    }
+    let mut events = vec![json!({"type": "EventHistoryUpdate", "data": {"events": history}})];
+    if let Some(branch) = stopped {
+        events.extend(branch.events.iter().map(Event::to_value));
+    }
+    ActionResult {
+        events,
+        context_updates,
+        ..ActionResult::default()
     }
 }

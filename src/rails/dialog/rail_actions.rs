@@ -10,6 +10,7 @@ use super::{
 use crate::{
     actions::ActionResult,
     error::BoxError,
+    llm::Verdict,
     verdict::{Block, Outcome},
 };
 
@@ -28,7 +29,11 @@ pub(super) struct RailCall<'a> {
 }
 
 /// The names of the actions here that are part of the machinery.
-pub(super) const SYSTEM_NAMES: [&str; 3] = ["self_check_input", "self_check_output", "detect_regex_pattern"];
+pub(super) const SYSTEM_NAMES: [&str; 3] = [
+    "self_check_input",
+    "self_check_output",
+    "detect_regex_pattern",
+];
 
 /// Runs the action; none where it is not one of these.
 pub(super) async fn run(call: RailCall<'_>) -> Option<Result<ActionResult, BoxError>> {
@@ -61,14 +66,20 @@ impl Side {
 impl RailCall<'_> {
     fn value(&self, name: &str) -> Value {
         let given = self.arguments.get(name).filter(|value| !value.is_null());
-        given.or_else(|| self.variables.get(name)).cloned().unwrap_or_default()
+        given
+            .or_else(|| self.variables.get(name))
+            .cloned()
+            .unwrap_or_default()
     }
 
     async fn self_check(&self, side: Side) -> Result<ActionResult, BoxError> {
         let default = format!("self_check_{}", side.name());
         let variant = self.variant(side);
         let task = match &variant {
-            Some(variant) => self.turn.engine.prompt_task(&format!("{default} $variant={variant}"), variant),
+            Some(variant) => self
+                .turn
+                .engine
+                .prompt_task(&format!("{default} $variant={variant}"), variant),
             None => default.clone(),
         };
         let said = self.value("user_message");
@@ -83,26 +94,50 @@ impl RailCall<'_> {
         let kinds = [variant.as_deref().unwrap_or(&default), &default];
         let temperature = self.turn.engine.config.lowest_temperature;
         let verdict = self.ask(&task, &kinds, temperature, &context).await?;
-        Ok(ActionResult::verdict(if verdict.safe { Outcome::Allow } else { Outcome::Block(Block::default()) }))
+        Ok(ActionResult::verdict(if verdict.safe {
+            Outcome::Allow
+        } else {
+            Outcome::Block(Block::default())
+        }))
     }
 
     /// `$variant=x` of the rail that runs.
     fn variant(&self, side: Side) -> Option<String> {
         let flow = format!("self check {}", side.name());
         let of = |text: &str| -> Option<Option<String>> {
-            (flow_name(text) == flow).then(|| flow_parameters(text).get("variant").and_then(Value::as_str).map(str::to_owned))
+            (flow_name(text) == flow).then(|| {
+                flow_parameters(text)
+                    .get("variant")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned)
+            })
         };
-        if let Some(variant) = self.arguments.get("variant").and_then(Value::as_str).filter(|variant| !variant.starts_with('$')) {
+        if let Some(variant) = self
+            .arguments
+            .get("variant")
+            .and_then(Value::as_str)
+            .filter(|variant| !variant.starts_with('$'))
+        {
             return Some(variant.to_owned());
         }
-        let triggered = self.variables.get(&format!("triggered_{}_rail", side.name())).and_then(Value::as_str);
+        let triggered = self
+            .variables
+            .get(&format!("triggered_{}_rail", side.name()))
+            .and_then(Value::as_str);
         if let Some(found) = triggered.and_then(of) {
             return found;
         }
-        let start = if side == Side::Input { "StartInputRail" } else { "StartOutputRail" };
+        let start = if side == Side::Input {
+            "StartInputRail"
+        } else {
+            "StartOutputRail"
+        };
         for event in self.events.iter().rev() {
             if event.kind() == "start_flow" && event.text("flow_id") == Some(&flow) {
-                return event.object("params").and_then(|params| params.get("variant")?.as_str()).map(str::to_owned);
+                return event
+                    .object("params")
+                    .and_then(|params| params.get("variant")?.as_str())
+                    .map(str::to_owned);
             }
             if event.kind() == start
                 && let Some(found) = event.text("flow_id").and_then(of)
@@ -117,71 +152,144 @@ impl RailCall<'_> {
         let outcome = |accuracy: f64| {
             let mut metadata = Map::new();
             metadata.insert("accuracy".to_owned(), json!(accuracy));
-            let outcome = if accuracy < 0.5 { Outcome::Block(Block::default()) } else { Outcome::Allow };
+            let outcome = if accuracy < 0.5 {
+                Outcome::Block(Block::default())
+            } else {
+                Outcome::Allow
+            };
             ActionResult::verdict_with(outcome, "", metadata)
         };
         let evidence = self.value("relevant_chunks");
         if evidence.is_null() || evidence == "" || evidence == json!([]) {
             return Ok(outcome(1.0));
         }
-        let context = [("evidence", evidence), ("response", self.value("bot_message"))];
+        let context = [
+            ("evidence", evidence),
+            ("response", self.value("bot_message")),
+        ];
         let temperature = self.turn.engine.config.lowest_temperature;
-        let verdict = self.ask("self_check_facts", &["self_check_facts"], temperature, &context).await?;
+        let verdict = self
+            .ask(
+                "self_check_facts",
+                &["self_check_facts"],
+                temperature,
+                &context,
+            )
+            .await?;
         // The prompt asks whether the answer is true to the evidence: what the parser takes for harmful is a yes.
-        Ok(outcome(if verdict.truncated || verdict.safe { 0.0 } else { 1.0 }))
+        Ok(outcome(if verdict.is_clear && !verdict.safe {
+            1.0
+        } else {
+            0.0
+        }))
     }
 
     async fn content_safety(&self, side: Side) -> Result<ActionResult, BoxError> {
         let model = match self.value("model_name") {
             Value::String(name) => name,
-            _ => self.value("model").as_str().ok_or("content safety needs a model: `$model=...`")?.to_owned(),
+            _ => self
+                .value("model")
+                .as_str()
+                .ok_or("content safety needs a model: `$model=...`")?
+                .to_owned(),
         };
         if self.turn.engine.models.get(&model).is_none() {
             return Err(format!("there is no model of the type `{model}`").into());
         }
         let task = format!("content_safety_check_{} $model={model}", side.name());
-        let reasoning = self.turn.engine.config_value(&["rails", "config", "content_safety", "reasoning", "enabled"]);
+        let reasoning = self.turn.engine.config_value(&[
+            "rails",
+            "config",
+            "content_safety",
+            "reasoning",
+            "enabled",
+        ]);
         let context = [
             ("user_input", self.value("user_message")),
             ("bot_response", self.value("bot_message")),
-            ("reasoning_enabled", json!(reasoning == Some(Value::Bool(true)))),
+            (
+                "reasoning_enabled",
+                json!(reasoning == Some(Value::Bool(true))),
+            ),
         ];
         let verdict = self.ask(&task, &[&model], 1e-20, &context).await?;
         let mut metadata = Map::new();
         metadata.insert("policy_violations".to_owned(), json!(verdict.violations));
-        let outcome = if verdict.safe { Outcome::Allow } else { Outcome::Block(Block::default()) };
+        let outcome = if verdict.safe {
+            Outcome::Allow
+        } else {
+            Outcome::Block(Block::default())
+        };
         Ok(ActionResult::verdict_with(outcome, "", metadata))
     }
 
     /// Asks the first model of `kinds` that there is, else the main one, for `task`.
-    async fn ask(&self, task: &str, kinds: &[&str], temperature: f64, context: &[(&str, Value)]) -> Result<Answer, BoxError> {
+    async fn ask(
+        &self,
+        task: &str,
+        kinds: &[&str],
+        temperature: f64,
+        context: &[(&str, Value)],
+    ) -> Result<Answer, BoxError> {
         let engine = &self.turn.engine;
-        let kind = kinds.iter().find(|kind| engine.models.get(kind).is_some()).copied().unwrap_or("main");
+        let kind = kinds
+            .iter()
+            .find(|kind| engine.models.get(kind).is_some())
+            .copied()
+            .unwrap_or("main");
         let prompt = engine.prompts.find(task)?;
-        let lookup = |name: &str| context.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+        let lookup = |name: &str| {
+            context
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value.clone())
+        };
         let messages = engine.prompts.render(task, &lookup, &[])?.into_messages();
         let mut params = Map::new();
         params.insert("temperature".to_owned(), json!(temperature));
-        params.insert("max_tokens".to_owned(), json!(prompt.max_tokens.filter(|most| *most > 0).unwrap_or(MOST_TOKENS)));
+        params.insert(
+            "max_tokens".to_owned(),
+            json!(
+                prompt
+                    .max_tokens
+                    .filter(|most| *most > 0)
+                    .unwrap_or(MOST_TOKENS)
+            ),
+        );
         if let Some(stop) = &prompt.stop {
             params.insert("stop".to_owned(), json!(stop));
         }
-        let reply = self.turn.call(kind, task, messages, params, self.log).await?;
-        let truncated = reply.content.is_empty() && reply.finish_reason.as_deref() == Some("length");
+        let reply = self
+            .turn
+            .call(kind, task, messages, params, self.log)
+            .await?;
+        let truncated =
+            reply.content.is_empty() && reply.finish_reason.as_deref() == Some("length");
         let verdict = engine.prompts.parse_verdict(task, &reply.content)?;
-        Ok(Answer { safe: verdict.is_safe, violations: verdict.violated_policies, truncated })
+        Ok(Answer {
+            safe: verdict.is_safe(),
+            violations: verdict.categories().to_vec(),
+            is_clear: verdict != Verdict::Unclear && !truncated,
+        })
     }
 
     fn regex(&self) -> Result<ActionResult, BoxError> {
         let source = self.value("source");
-        let source = source.as_str().ok_or("`detect_regex_pattern` needs a source")?;
+        let source = source
+            .as_str()
+            .ok_or("`detect_regex_pattern` needs a source")?;
         let text = self.value("text");
-        let outcome = self.turn.engine.regex(source, text.as_str().unwrap_or_default())?;
+        let outcome = self
+            .turn
+            .engine
+            .regex(source, text.as_str().unwrap_or_default())?;
         Ok(match outcome {
             // Chunks that match are dropped; the turn goes on without them.
-            Outcome::Block(_) if source == "retrieval" => {
-                ActionResult::verdict_with(Outcome::Transform(String::new()), "relevant_chunks", Map::new())
-            }
+            Outcome::Block(_) if source == "retrieval" => ActionResult::verdict_with(
+                Outcome::Transform(String::new()),
+                "relevant_chunks",
+                Map::new(),
+            ),
             outcome => ActionResult::verdict(outcome),
         })
     }
@@ -190,5 +298,6 @@ impl RailCall<'_> {
 struct Answer {
     safe: bool,
     violations: Vec<String>,
-    truncated: bool,
+    /// Whether the model answered the question at all.
+    is_clear: bool,
 }

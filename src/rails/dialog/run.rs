@@ -19,9 +19,19 @@ pub(crate) struct Run {
 impl Run {
     /// A conversation without events.
     pub(crate) fn new(flows: &Flows) -> Self {
-        let variables = [("last_user_message", Value::Null), ("last_bot_message", Value::Null)];
-        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Self { events: Vec::new(), flows: flows.start(), variables: std::sync::Arc::new(variables) }
+        let variables = [
+            ("last_user_message", Value::Null),
+            ("last_bot_message", Value::Null),
+        ];
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        Self {
+            events: Vec::new(),
+            flows: flows.start(),
+            variables: std::sync::Arc::new(variables),
+        }
     }
 
     /// Adds `event`, and says what the flows make of it.
@@ -34,14 +44,23 @@ impl Run {
         match event.kind() {
             "ContextUpdate" => {
                 if let Some(data) = event.object("data") {
-                    variables.extend(data.iter().map(|(name, value)| (name.clone(), value.clone())));
+                    variables.extend(
+                        data.iter()
+                            .map(|(name, value)| (name.clone(), value.clone())),
+                    );
                 }
             }
             "UserMessage" => {
-                variables.insert("last_user_message".to_owned(), event.get("text").cloned().unwrap_or_default());
+                variables.insert(
+                    "last_user_message".to_owned(),
+                    event.get("text").cloned().unwrap_or_default(),
+                );
             }
             "StartUtteranceBotAction" => {
-                variables.insert("last_bot_message".to_owned(), event.get("script").cloned().unwrap_or_default());
+                variables.insert(
+                    "last_bot_message".to_owned(),
+                    event.get("script").cloned().unwrap_or_default(),
+                );
             }
             _ => {}
         }
@@ -55,8 +74,14 @@ impl Run {
     /// # Errors
     ///
     /// As [`push`](Self::push).
-    pub(crate) fn extend(&mut self, flows: &Flows, events: impl IntoIterator<Item = Event>) -> Result<Decision> {
-        events.into_iter().try_fold(Decision::default(), |_, event| self.push(flows, event))
+    pub(crate) fn extend(
+        &mut self,
+        flows: &Flows,
+        events: impl IntoIterator<Item = Event>,
+    ) -> Result<Decision> {
+        events
+            .into_iter()
+            .try_fold(Decision::default(), |_, event| self.push(flows, event))
     }
 
     /// All events, oldest first.

@@ -9,7 +9,10 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::{
-    generation, index::{Indexes, not_of_a_model}, interpreter::Flows, rail_actions,
+    generation,
+    index::{Broken, Indexes, not_of_a_model},
+    interpreter::Flows,
+    rail_actions,
 };
 use crate::{
     actions::{ActionsServer, Params, Registry},
@@ -19,9 +22,13 @@ use crate::{
     http::Client,
     kb::{KnowledgeBase, RELEVANT_CHUNKS},
     library::{self, CompileContext, Judge},
-    llm::{Model, Models, OutputParsers, prompt::{PromptSettings, Prompts}, template::Templates},
+    llm::{
+        Models, OutputParsers,
+        prompt::{PromptSettings, Prompts},
+        template::Templates,
+    },
     rails::{history::History, log::ExplainInfo},
-    verdict::{Outcome, Place},
+    verdict::Outcome,
 };
 
 /// What the application registers beside the configuration.
@@ -57,7 +64,10 @@ pub(crate) struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("actions", &self.actions).field("models", &self.models).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("actions", &self.actions)
+            .field("models", &self.models)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,16 +77,35 @@ impl Engine {
     /// # Errors
     ///
     /// Where a flow, a bot message or a document cannot be used.
-    pub(crate) fn new(config: Arc<RailsConfig>, models: Models, registered: Registered, client: Client) -> Result<Self, ConfigError> {
-        let Registered { actions, params, templates, parsers, embedding_models, search_providers } = registered;
+    pub(crate) fn new(
+        config: Arc<RailsConfig>,
+        models: Models,
+        registered: Registered,
+        client: Client,
+    ) -> Result<Self, ConfigError> {
+        let Registered {
+            actions,
+            params,
+            templates,
+            parsers,
+            embedding_models,
+            search_providers,
+        } = registered;
         let flows = Flows::new(&config)?;
-        let prompts = Prompts::new(prompt_settings(&config), templates.unwrap_or_else(Templates::new), parsers);
+        let prompts = Prompts::new(
+            prompt_settings(&config),
+            templates.unwrap_or_else(Templates::new),
+            parsers,
+        );
         let mut bot_messages = config.bot_messages.clone();
         for (name, texts) in flows.library_messages() {
             bot_messages.entry(name).or_insert(texts);
         }
         let config_json = serde_json::to_value(&*config).unwrap_or_default();
-        let actions_server = config.actions_server_url.as_deref().map(|url| ActionsServer::new(client.clone(), url));
+        let actions_server = config
+            .actions_server_url
+            .as_deref()
+            .map(|url| ActionsServer::new(client.clone(), url));
         let mut engine = Self {
             flows,
             actions,
@@ -113,12 +142,22 @@ impl Engine {
 
     /// Whether output rails read the stream of an answer.
     pub(crate) fn streams_output_rails(&self) -> bool {
-        self.config.rails.output.streaming.as_ref().is_some_and(|streaming| streaming.enabled)
+        self.config
+            .rails
+            .output
+            .streaming
+            .as_ref()
+            .is_some_and(|streaming| streaming.enabled)
     }
 
     /// `rails.output.streaming`.
     pub(crate) fn streaming(&self) -> StreamingConfig {
-        self.config.rails.output.streaming.clone().unwrap_or_default()
+        self.config
+            .rails
+            .output
+            .streaming
+            .clone()
+            .unwrap_or_default()
     }
 
     /// Whether the configuration defines what users may mean.
@@ -128,12 +167,17 @@ impl Engine {
 
     /// The user's intents with their examples.
     pub(super) fn user_messages(&self) -> impl Iterator<Item = (&str, &[String])> {
-        self.config.user_messages.iter().map(|(intent, texts)| (intent.as_str(), texts.as_slice()))
+        self.config
+            .user_messages
+            .iter()
+            .map(|(intent, texts)| (intent.as_str(), texts.as_slice()))
     }
 
     /// The bot's intents with their messages.
     pub(super) fn bot_messages(&self) -> impl Iterator<Item = (&str, &[String])> {
-        self.bot_messages.iter().map(|(intent, texts)| (intent.as_str(), texts.as_slice()))
+        self.bot_messages
+            .iter()
+            .map(|(intent, texts)| (intent.as_str(), texts.as_slice()))
     }
 
     /// One of the predefined messages of `intent`.
@@ -146,8 +190,17 @@ impl Engine {
         texts.get(index).map(String::as_str)
     }
 
+    /// The output parser that the prompt of `task` names.
+    pub(super) fn output_parser(&self, task: &str) -> Option<&str> {
+        self.prompts.find(task).ok()?.output_parser.as_deref()
+    }
+
     /// `template` with `variables` in it.
-    pub(super) fn render_message(&self, template: &str, variables: &dyn Fn(&str) -> Option<Value>) -> Result<String, BoxError> {
+    pub(super) fn render_message(
+        &self,
+        template: &str,
+        variables: &dyn Fn(&str) -> Option<Value>,
+    ) -> Result<String, BoxError> {
         if !template.contains("{{") && !template.contains("{%") {
             return Ok(template.to_owned());
         }
@@ -156,13 +209,19 @@ impl Engine {
 
     /// A value of the configuration, by its keys.
     pub(super) fn config_value(&self, keys: &[&str]) -> Option<Value> {
-        keys.iter().try_fold(&self.config_json, |value, key| value.get(key)).cloned()
+        keys.iter()
+            .try_fold(&self.config_json, |value, key| value.get(key))
+            .cloned()
     }
 
     /// The prompt task of a variant: `task`, or the bare name where only that has a prompt.
     pub(super) fn prompt_task(&self, task: &str, bare: &str) -> String {
         let has = |name: &str| self.config.prompts.iter().any(|prompt| prompt.task == name);
-        if !has(task) && has(bare) { bare.to_owned() } else { task.to_owned() }
+        if !has(task) && has(bare) {
+            bare.to_owned()
+        } else {
+            task.to_owned()
+        }
     }
 
     /// Searches `text` for the patterns of `rails.config.regex_detection`.
@@ -170,9 +229,16 @@ impl Engine {
         let name = format!("regex check {source}");
         let (rail, place) = library::find(&name).ok_or("there are no such patterns")?;
         let flow = crate::config::FlowReference::parse(&name);
-        let context = CompileContext { config: &self.config, models: &self.models, flow: &flow, place };
+        let context = CompileContext {
+            config: &self.config,
+            models: &self.models,
+            flow: &flow,
+            place,
+        };
         let judge = (rail.compile)(&context).map_err(|faults| ConfigError { faults })?;
-        let Judge::Patterns(patterns) = judge else { return Err("the rail has no patterns".into()) };
+        let Judge::Patterns(patterns) = judge else {
+            return Err("the rail has no patterns".into());
+        };
         Ok(match patterns.patterns.find(text)? {
             Some(found) => Outcome::block(format!("pattern {} matches", found.pattern + 1)),
             None => Outcome::Allow,
@@ -181,9 +247,20 @@ impl Engine {
 
     /// The chunks that fit `text`; none where there is no knowledge base.
     pub(super) async fn search_chunks(&self, text: &str) -> Result<Option<Vec<String>>, BoxError> {
-        let Some(knowledge_base) = &self.knowledge_base else { return Ok(None) };
-        let chunks = knowledge_base.search(text, RELEVANT_CHUNKS).await.map_err(not_of_a_model)?;
-        let bodies = chunks.iter().map(|chunk| chunk.get("body").and_then(Value::as_str).unwrap_or_default().to_owned());
+        let Some(knowledge_base) = &self.knowledge_base else {
+            return Ok(None);
+        };
+        let chunks = knowledge_base
+            .search(text, RELEVANT_CHUNKS)
+            .await
+            .map_err(not_of_a_model)?;
+        let bodies = chunks.iter().map(|chunk| {
+            chunk
+                .get("body")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        });
         Ok(Some(bodies.collect()))
     }
 
@@ -209,56 +286,104 @@ impl Engine {
         let provider = &self.config.knowledge_base.embedding_search_provider;
         let index = match self.index_of(&provider.name, &provider.parameters) {
             Ok(index) => index,
-            Err(error) => Arc::new(super::index::Broken::new(error)),
+            Err(error) => Arc::new(Broken::new(error)),
         };
-        match KnowledgeBase::new(self.config.docs.iter().map(|document| document.content.as_str()), index) {
-            Ok(knowledge_base) => Some(knowledge_base),
-            Err(error) => {
+        let is_known =
+            provider.name == "default" || self.search_providers.contains_key(&provider.name);
+        let documents = self
+            .config
+            .docs
+            .iter()
+            .map(|document| document.content.as_str());
+        let knowledge_base = KnowledgeBase::new(documents.filter(|_| is_known), Arc::clone(&index));
+        knowledge_base
+            .or_else(|error| {
                 tracing::warn!(%error, "a document of the knowledge base cannot be read: nothing will be found in any");
-                None
-            }
-        }
+                KnowledgeBase::new([], index)
+            })
+            .ok()
     }
 
-    fn index_of(&self, provider: &str, parameters: &Map<String, Value>) -> Result<Arc<dyn SearchIndex>, BoxError> {
+    fn index_of(
+        &self,
+        provider: &str,
+        parameters: &Map<String, Value>,
+    ) -> Result<Arc<dyn SearchIndex>, BoxError> {
         if provider != "default" {
-            let make = self.search_providers.get(provider).ok_or_else(|| format!("there is no embedding search provider `{provider}`"))?;
+            let make = self
+                .search_providers
+                .get(provider)
+                .ok_or_else(|| format!("there is no embedding search provider `{provider}`"))?;
             return Ok(make(parameters)?);
         }
         let model = self.embedding_model(parameters)?;
-        Ok(Arc::new(VectorIndex::new(model, None, IndexSettings::from_parameters(parameters))))
+        Ok(Arc::new(VectorIndex::new(
+            model,
+            None,
+            IndexSettings::from_parameters(parameters),
+        )))
     }
 
-    fn embedding_model(&self, parameters: &Map<String, Value>) -> Result<Arc<dyn EmbeddingModel>, BoxError> {
-        let configured = self.config.models.iter().find(|model| model.kind == "embeddings");
+    fn embedding_model(
+        &self,
+        parameters: &Map<String, Value>,
+    ) -> Result<Arc<dyn EmbeddingModel>, BoxError> {
+        let configured = self
+            .config
+            .models
+            .iter()
+            .find(|model| model.kind == "embeddings");
         let text = |key: &str| parameters.get(key).and_then(Value::as_str);
-        let engine = text("embedding_engine").or(configured.map(|model| model.engine.as_str())).unwrap_or("FastEmbed");
-        let model = text("embedding_model").or(configured.and_then(|model| model.model.as_deref())).unwrap_or("all-MiniLM-L6-v2");
+        let engine = text("embedding_engine")
+            .or(configured.map(|model| model.engine.as_str()))
+            .unwrap_or("FastEmbed");
+        let model = text("embedding_model")
+            .or(configured.and_then(|model| model.model.as_deref()))
+            .unwrap_or("all-MiniLM-L6-v2");
         if let Some(registered) = self.embedding_models.get(engine) {
             return Ok(Arc::clone(registered));
         }
-        let settings = parameters.get("embedding_parameters").and_then(Value::as_object);
-        let settings = settings.or(configured.map(|model| &model.parameters)).cloned().unwrap_or_default();
-        embeddings::provider::from_config(engine, model, &settings, &self.client, &crate::config::environment_variable).map_err(not_of_a_model)
+        let settings = parameters
+            .get("embedding_parameters")
+            .and_then(Value::as_object);
+        let settings = settings
+            .or(configured.map(|model| &model.parameters))
+            .cloned()
+            .unwrap_or_default();
+        let key = configured.and_then(|model| model.api_key_env_var.as_deref());
+        let environment = &crate::config::environment_variable;
+        embeddings::provider::from_config(engine, model, key, &settings, &self.client, environment)
+            .map_err(not_of_a_model)
     }
 
     /// What the last turn did.
     pub(crate) fn explain(&self) -> ExplainInfo {
-        self.explained.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.explained
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(crate) fn set_explain(&self, info: ExplainInfo) {
-        *self.explained.lock().unwrap_or_else(PoisonError::into_inner) = info;
+        *self
+            .explained
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = info;
     }
 }
 
 fn prompt_settings(config: &RailsConfig) -> PromptSettings {
-    let general = config.instructions.iter().find(|instruction| instruction.kind == "general");
+    let general = config
+        .instructions
+        .iter()
+        .find(|instruction| instruction.kind == "general");
     PromptSettings {
         prompts: config.prompts.clone(),
         models: config.models.clone(),
         prompting_mode: config.prompting_mode.clone(),
-        general_instructions: general.map(|instruction| instruction.content.clone()).unwrap_or_default(),
+        general_instructions: general
+            .map(|instruction| instruction.content.clone())
+            .unwrap_or_default(),
         sample_conversation: config.sample_conversation.clone(),
     }
 }

@@ -8,6 +8,7 @@ use super::{
     super::{event::Event, log::ProcessingLog},
     Run, Turn, generation,
     parallel::Beside,
+    rail_actions::{self, RailCall},
 };
 use crate::{
     actions::{ActionContext, ActionResult, model_error},
@@ -23,20 +24,40 @@ impl Turn {
     /// # Errors
     ///
     /// Where a model fails. Any other failure is said to the user, and the turn ends.
-    pub(super) async fn start_action(&self, run: &Run, start: &Event, log: &ProcessingLog) -> Result<Vec<Event>> {
+    pub(super) async fn start_action(
+        &self,
+        run: &Run,
+        start: &Event,
+        log: &ProcessingLog,
+    ) -> Result<Vec<Event>> {
         let name = start.text("action_name").unwrap_or_default();
         let key = start.text("action_result_key");
         let params = start.object("action_params").cloned().unwrap_or_default();
-        let (result, status) = match self.run_action(run, name, resolve(run, params), log).await? {
+        let (result, status) = match self
+            .run_action(run, name, resolve(run, params), log)
+            .await?
+        {
             Some(Ok(result)) => (result, "success"),
             Some(Err(error)) => {
                 tracing::warn!(action = name, %error, "an action failed");
                 (internal_error(INTERNAL_ERROR), "failed")
             }
-            None => (internal_error(&format!("Action '{name}' not found.")), "failed"),
+            None => (
+                internal_error(&format!("Action '{name}' not found.")),
+                "failed",
+            ),
         };
-        let ActionResult { value, events, mut context_updates, .. } = result;
-        let value = if status == "failed" { Value::Null } else { value };
+        let ActionResult {
+            value,
+            events,
+            mut context_updates,
+            ..
+        } = result;
+        let value = if status == "failed" {
+            Value::Null
+        } else {
+            value
+        };
         if let Some(key) = key {
             context_updates.insert(key.to_owned(), value.clone());
         }
@@ -46,7 +67,10 @@ impl Turn {
         }
         let finished = Event::new("InternalSystemActionFinished")
             .with("action_name", name)
-            .with("action_params", start.get("action_params").cloned().unwrap_or_default())
+            .with(
+                "action_params",
+                start.get("action_params").cloned().unwrap_or_default(),
+            )
             .with("action_result_key", key)
             .with("status", status)
             .with("is_success", status != "failed")
@@ -76,7 +100,9 @@ impl Turn {
             if !action.is_system()
                 && let Some(server) = &self.engine.actions_server
             {
-                return Ok(Some(server.run(name, &arguments).await.map(ActionResult::value)));
+                return Ok(Some(
+                    server.run(name, &arguments).await.map(ActionResult::value),
+                ));
             }
             let context = self.action_context(run, name);
             return settle(name, action.run(arguments, context).await).map(Some);
@@ -88,13 +114,29 @@ impl Turn {
             _ => None,
         };
         if let Some(beside) = beside {
-            return self.run_beside(run, beside, &arguments, log).await.map(|result| Some(Ok(result)));
+            return self
+                .run_beside(run, beside, &arguments, log)
+                .await
+                .map(|result| Some(Ok(result)));
         }
         if let Some(result) = generation::run(self, run, name, &arguments, log).await {
             return settle(name, result).map(Some);
         }
+        let call = RailCall {
+            turn: self,
+            variables: run.variables(),
+            events: run.events(),
+            arguments: &arguments,
+            log,
+            action: name,
+        };
+        if let Some(result) = rail_actions::run(call).await {
+            return settle(name, result).map(Some);
+        }
         match &self.engine.actions_server {
-            Some(server) => Ok(Some(server.run(name, &arguments).await.map(ActionResult::value))),
+            Some(server) => Ok(Some(
+                server.run(name, &arguments).await.map(ActionResult::value),
+            )),
             None => Ok(None),
         }
     }
@@ -111,7 +153,10 @@ impl Turn {
 }
 
 /// A model's failure fails the call, any other one only the action.
-fn settle(name: &str, result: Result<ActionResult, BoxError>) -> Result<Result<ActionResult, BoxError>> {
+fn settle(
+    name: &str,
+    result: Result<ActionResult, BoxError>,
+) -> Result<Result<ActionResult, BoxError>> {
     match result {
         Ok(result) => Ok(Ok(result)),
         Err(error) => match model_error(error) {
@@ -131,7 +176,9 @@ fn settle(name: &str, result: Result<ActionResult, BoxError>) -> Result<Result<A
 /// Arguments that name a variable become its value.
 fn resolve(run: &Run, arguments: Map<String, Value>) -> Map<String, Value> {
     let resolved = arguments.into_iter().map(|(name, value)| {
-        let variable = value.as_str().and_then(|text| run.variable(text.strip_prefix('$')?));
+        let variable = value
+            .as_str()
+            .and_then(|text| run.variable(text.strip_prefix('$')?));
         (name, variable.unwrap_or(value))
     });
     resolved.collect()
@@ -139,8 +186,14 @@ fn resolve(run: &Run, arguments: Map<String, Value>) -> Map<String, Value> {
 
 /// `create event X(a=$b)`.
 fn create_event(run: &Run, arguments: &Map<String, Value>) -> Result<ActionResult, BoxError> {
-    let fields = arguments.get("event").and_then(Value::as_object).ok_or("`create event` needs an event")?;
-    let kind = fields.get("_type").and_then(Value::as_str).ok_or("an event needs a type")?;
+    let fields = arguments
+        .get("event")
+        .and_then(Value::as_object)
+        .ok_or("`create event` needs an event")?;
+    let kind = fields
+        .get("_type")
+        .and_then(Value::as_str)
+        .ok_or("an event needs a type")?;
     let mut event = Event::new(kind);
     for (name, value) in fields.iter().filter(|(name, _)| *name != "_type") {
         let value = match value.as_str().and_then(|text| text.strip_prefix('$')) {
@@ -149,7 +202,10 @@ fn create_event(run: &Run, arguments: &Map<String, Value>) -> Result<ActionResul
         };
         event = event.with(name, value);
     }
-    Ok(ActionResult { events: vec![event.to_value()], ..ActionResult::default() })
+    Ok(ActionResult {
+        events: vec![event.to_value()],
+        ..ActionResult::default()
+    })
 }
 
 /// Says `message` and ends the turn, which is then forgotten.

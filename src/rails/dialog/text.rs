@@ -2,19 +2,29 @@
 
 /// The first line that is not empty, trimmed.
 pub(super) fn first_line(text: &str) -> Option<&str> {
-    text.split('\n').map(str::trim).find(|line| !line.is_empty())
+    text.split('\n')
+        .map(str::trim)
+        .find(|line| !line.is_empty())
 }
 
 /// The first `count` lines that are neither empty nor comments, trimmed.
 pub(super) fn first_lines(text: &str, count: usize) -> Vec<&str> {
-    text.split('\n').map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).take(count).collect()
+    text.split('\n')
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .take(count)
+        .collect()
 }
 
 /// The message at the start of `text`: its lines up to one that ends with a quote, or to the next turn of the user.
 pub(super) fn message(text: &str) -> String {
     let text = text.split("\nuser").next().unwrap_or_default();
     let mut lines = Vec::new();
-    for line in text.split('\n').map(str::trim).filter(|line| !line.is_empty()) {
+    for line in text
+        .split('\n')
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+    {
         lines.push(line);
         if line.ends_with('"') {
             break;
@@ -56,7 +66,10 @@ mod tests {
 
     #[test]
     fn a_message_ends_with_its_quote() {
-        assert_eq!(message("\n  \"At nine\n  and noon.\"\n  \"more\""), "\"At nine\nand noon.\"");
+        assert_eq!(
+            message("\n  \"At nine\n  and noon.\"\n  \"more\""),
+            "\"At nine\nand noon.\""
+        );
         assert_eq!(message("Hi.\nuser \"x\""), "Hi.");
         assert_eq!(unquoted("\"At nine.\""), "At nine.");
         assert_eq!(unquoted("\"At nine."), "At nine.");

@@ -5,11 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{super::text, Asked, bot_string::with_template_variables};
-use crate::{
-    actions::ActionResult,
-    error::BoxError,
-    rails::event::Event,
-};
+use crate::{actions::ActionResult, error::BoxError, rails::event::Event};
 
 const TASK: &str = "generate_bot_message";
 
@@ -19,7 +15,10 @@ pub(super) const NOTHING_TO_SAY: &str = "I'm not sure what to say.";
 impl Asked<'_> {
     pub(super) async fn bot_message(self) -> Result<ActionResult, BoxError> {
         let engine = &self.turn.engine;
-        let intent_event = self.run.last("BotIntent").ok_or("no bot intent to put in words")?;
+        let intent_event = self
+            .run
+            .last("BotIntent")
+            .ok_or("no bot intent to put in words")?;
         let intent = intent_event.text("intent").unwrap_or_default();
         let mut result = ActionResult::default();
         // A streamed answer is checked in the stream.
@@ -31,7 +30,10 @@ impl Asked<'_> {
             result = result.with_context("skip_output_rails", true);
             let template = with_template_variables(predefined);
             engine.render_message(&template, &|name| self.run.variable(name))?
-        } else if let Some(value) = intent.strip_prefix('$').and_then(|name| self.run.variable(name)) {
+        } else if let Some(value) = intent
+            .strip_prefix('$')
+            .and_then(|name| self.run.variable(name))
+        {
             match value {
                 Value::String(text) => text,
                 Value::Null | Value::Bool(false) => String::new(),
@@ -57,7 +59,10 @@ impl Asked<'_> {
     async fn generated_message(self, intent: &str) -> Result<String, BoxError> {
         let engine = &self.turn.engine;
         if engine.config.passthrough {
-            let said = self.run.variable("user_message").filter(|said| !said.is_null() && *said != "");
+            let said = self
+                .run
+                .variable("user_message")
+                .filter(|said| !said.is_null() && *said != "");
             if self.turn.raw.is_none() && said.is_none() {
                 return Err("there is no prompt to pass through".into());
             }
@@ -65,7 +70,10 @@ impl Asked<'_> {
                 Some(said) => self.raw_prompt(Some(said), true)?,
                 None => self.turn.raw.clone().unwrap_or_default(),
             };
-            let reply = self.turn.call_streaming(self.action, TASK, prompt, self.llm_params(), self.log).await?;
+            let reply = self
+                .turn
+                .call_streaming(self.action, TASK, prompt, self.llm_params(), self.log)
+                .await?;
             return self.parse("general", &reply.content);
         }
         let mut examples = String::new();
@@ -74,14 +82,20 @@ impl Asked<'_> {
                 let _ = write!(examples, "bot {}\n  \"{}\"\n\n", hit.text, hit.meta);
             }
         }
-        let context = [("examples", json!(examples)), ("relevant_chunks", self.retrieved_chunks(false))];
+        let context = [
+            ("examples", json!(examples)),
+            ("relevant_chunks", self.retrieved_chunks(false)),
+        ];
         let prompt = self.render(TASK, &context)?;
-        let prefix = match engine.prompts.output_parser(TASK).as_deref() {
+        let prefix = match engine.output_parser(TASK) {
             Some("verbose_v1" | "bot_message") => "Bot message: \"",
             _ => "  \"",
         };
         self.turn.expect_frame(prefix, "\"");
-        let reply = self.turn.call_streaming(self.action, TASK, prompt, self.llm_params(), self.log).await?;
+        let reply = self
+            .turn
+            .call_streaming(self.action, TASK, prompt, self.llm_params(), self.log)
+            .await?;
         let message = text::message(&self.parse(TASK, &reply.content)?);
         Ok(text::unquoted(&message).to_owned())
     }

@@ -10,10 +10,15 @@ static VARIABLE: LazyLock<Regex> =
 
 /// `text` with all `$name` as template variables.
 pub(super) fn with_template_variables(text: &str) -> String {
-    let mut names: Vec<String> = VARIABLE.captures_iter(text).filter_map(|found: Captures<'_>| Some(found.get(1)?.as_str().to_owned())).collect();
+    let mut names: Vec<String> = VARIABLE
+        .captures_iter(text)
+        .filter_map(|found: Captures<'_>| Some(found.get(1)?.as_str().to_owned()))
+        .collect();
     // In the order in which they stand; a name that another starts with is replaced in that one, too, as in the reference.
     names.dedup();
-    names.iter().fold(text.to_owned(), |text, name| text.replace(&format!("${name}"), &format!("{{{{{name}}}}}")))
+    names.iter().fold(text.to_owned(), |text, name| {
+        text.replace(&format!("${name}"), &format!("{{{{{name}}}}}"))
+    })
 }
 
 #[cfg(test)]
@@ -22,7 +27,10 @@ mod tests {
 
     #[test]
     fn variables_end_with_the_word() {
-        assert_eq!(with_template_variables("Hi $name, it is $order.items[0]!"), "Hi {{name}}, it is {{order.items[0]}}!");
+        assert_eq!(
+            with_template_variables("Hi $name, it is $order.items[0]!"),
+            "Hi {{name}}, it is {{order.items[0]}}!"
+        );
         assert_eq!(with_template_variables("$5 and 5$"), "{{5}} and 5$");
         assert_eq!(with_template_variables("no variables."), "no variables.");
     }

@@ -5,11 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::{super::text, Asked};
-use crate::{
-    actions::ActionResult,
-    error::BoxError,
-    rails::event::Event,
-};
+use crate::{actions::ActionResult, error::BoxError, rails::event::Event};
 
 const UNKNOWN: &str = "unknown message";
 
@@ -19,7 +15,10 @@ impl Asked<'_> {
         if engine.config.rails.dialog.single_call.enabled {
             return self.intent_steps_message().await;
         }
-        let message = self.run.last("UserMessage").ok_or("no user message to find the intent of")?;
+        let message = self
+            .run
+            .last("UserMessage")
+            .ok_or("no user message to find the intent of")?;
         if !engine.has_user_messages() {
             return self.general_answer(message).await;
         }
@@ -29,9 +28,13 @@ impl Asked<'_> {
             let text = text_of(message.get("text"));
             let settings = &engine.config.rails.dialog.user_messages;
             if settings.embeddings_only {
-                let found = index.search(&text, 5, settings.embeddings_only_similarity_threshold).await?;
+                let found = index
+                    .search(&text, 5, settings.embeddings_only_similarity_threshold)
+                    .await?;
                 let intent = found.first().map(|hit| hit.meta.clone());
-                if let Some(intent) = intent.or_else(|| settings.embeddings_only_fallback_intent.clone()) {
+                if let Some(intent) =
+                    intent.or_else(|| settings.embeddings_only_fallback_intent.clone())
+                {
                     return Ok(user_intent(&intent));
                 }
             }
@@ -43,18 +46,31 @@ impl Asked<'_> {
                 }
             }
         }
-        let context = [("examples", json!(examples)), ("potential_user_intents", json!(intents.join(", ")))];
+        let context = [
+            ("examples", json!(examples)),
+            ("potential_user_intents", json!(intents.join(", "))),
+        ];
         let answer = self.ask_coolly("generate_user_intent", &context).await?;
         let intent = text::first_line(&answer).unwrap_or(UNKNOWN);
         Ok(user_intent(intent.strip_prefix("user ").unwrap_or(intent)))
     }
 
     /// Asks for `task` at the lowest temperature, and reads the answer by the task's parser.
-    pub(super) async fn ask_coolly(self, task: &str, context: &[(&str, Value)]) -> Result<String, BoxError> {
+    pub(super) async fn ask_coolly(
+        self,
+        task: &str,
+        context: &[(&str, Value)],
+    ) -> Result<String, BoxError> {
         let prompt = self.render(task, context)?;
         let mut params = Map::new();
-        params.insert("temperature".to_owned(), json!(self.turn.engine.config.lowest_temperature));
-        let reply = self.turn.call(self.action, task, prompt, params, self.log).await?;
+        params.insert(
+            "temperature".to_owned(),
+            json!(self.turn.engine.config.lowest_temperature),
+        );
+        let reply = self
+            .turn
+            .call(self.action, task, prompt, params, self.log)
+            .await?;
         self.parse(task, &reply.content)
     }
 }
@@ -68,8 +84,13 @@ pub(super) fn text_of(content: Option<&Value>) -> String {
     match content {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(parts)) => {
-            let texts = parts.iter().filter(|part| part.get("type").is_some_and(|kind| kind == "text"));
-            texts.filter_map(|part| part.get("text")?.as_str()).collect::<Vec<_>>().join(" ")
+            let texts = parts
+                .iter()
+                .filter(|part| part.get("type").is_some_and(|kind| kind == "text"));
+            texts
+                .filter_map(|part| part.get("text")?.as_str())
+                .collect::<Vec<_>>()
+                .join(" ")
         }
         _ => String::new(),
     }

@@ -5,6 +5,7 @@ mod bot_string;
 mod general;
 mod intent;
 mod next_step;
+mod prompt;
 mod retrieve;
 mod single_call;
 mod value;
@@ -34,7 +35,12 @@ pub(super) async fn run(
     arguments: &Map<String, Value>,
     log: &ProcessingLog,
 ) -> Option<Result<ActionResult, BoxError>> {
-    let asked = Asked { turn, run, log, action: name };
+    let asked = Asked {
+        turn,
+        run,
+        log,
+        action: name,
+    };
     Some(match name {
         "generate_user_intent" => asked.user_intent().await,
         "generate_next_steps" => asked.next_steps().await,

@@ -8,17 +8,29 @@ use crate::{actions::ActionResult, error::BoxError};
 impl Asked<'_> {
     pub(super) async fn retrieve_relevant_chunks(self) -> Result<ActionResult, BoxError> {
         let variables = self.run.variables();
-        let asked = variables.get("last_user_message").filter(|message| !message.is_null() && *message != "");
+        let asked = variables
+            .get("last_user_message")
+            .filter(|message| !message.is_null() && *message != "");
         let found = match asked {
-            Some(message) => self.turn.engine.search_chunks(&text_of(Some(message))).await?.map(|chunks| (message, chunks)),
+            Some(message) => self
+                .turn
+                .engine
+                .search_chunks(&text_of(Some(message)))
+                .await?
+                .map(|chunks| (message, chunks)),
             None => None,
         };
         let (text, chunks, message) = match found {
             Some((message, chunks)) => (chunks.join("\n"), json!(chunks), message.clone()),
             None => {
                 // Chunks that the application brought along are kept.
-                let kept = variables.get("relevant_chunks").map_or("", |chunks| chunks.as_str().unwrap_or_default());
-                let separate = variables.get("relevant_chunks_sep").cloned().unwrap_or_else(|| json!([]));
+                let kept = variables
+                    .get("relevant_chunks")
+                    .map_or("", |chunks| chunks.as_str().unwrap_or_default());
+                let separate = variables
+                    .get("relevant_chunks_sep")
+                    .cloned()
+                    .unwrap_or_else(|| json!([]));
                 (format!("{kept}\n"), separate, Value::Null)
             }
         };
@@ -34,7 +46,10 @@ impl Asked<'_> {
             match event.kind() {
                 "UserMessage" if !any => return Value::Null,
                 "ContextUpdate" => {
-                    if let Some(chunks) = event.object("data").and_then(|data| data.get("relevant_chunks")) {
+                    if let Some(chunks) = event
+                        .object("data")
+                        .and_then(|data| data.get("relevant_chunks"))
+                    {
                         return chunks.as_str().unwrap_or_default().trim().into();
                     }
                 }

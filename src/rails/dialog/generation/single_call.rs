@@ -4,7 +4,12 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{super::{call::Streaming, text}, Asked, bot_message::NOTHING_TO_SAY, intent::text_of};
+use super::{
+    super::{call::Streaming, text},
+    Asked,
+    bot_message::NOTHING_TO_SAY,
+    intent::text_of,
+};
 use crate::{
     actions::ActionResult,
     error::BoxError,
@@ -31,13 +36,20 @@ pub(crate) struct PendingMessage {
 impl Asked<'_> {
     pub(super) async fn intent_steps_message(self) -> Result<ActionResult, BoxError> {
         let engine = &self.turn.engine;
-        let message = self.run.last("UserMessage").ok_or("no user message to find the intent of")?;
+        let message = self
+            .run
+            .last("UserMessage")
+            .ok_or("no user message to find the intent of")?;
         if !engine.has_user_messages() {
             return self.general_answer_of_single_call().await;
         }
         let asked = text_of(message.get("text"));
         let (examples, intents) = self.examples(&asked).await?;
-        let chunks = engine.search_chunks(&asked).await?.unwrap_or_default().join("\n");
+        let chunks = engine
+            .search_chunks(&asked)
+            .await?
+            .unwrap_or_default()
+            .join("\n");
         let context = [
             ("examples", json!(examples)),
             ("potential_user_intents", json!(intents.join(", "))),
@@ -45,13 +57,22 @@ impl Asked<'_> {
         ];
         let prompt = self.render(TASK, &context)?;
         let mut params = self.llm_params();
-        params.insert("temperature".to_owned(), json!(engine.config.lowest_temperature));
+        params.insert(
+            "temperature".to_owned(),
+            json!(engine.config.lowest_temperature),
+        );
         let answer = if self.turn.sink.is_some() {
             params = serde_json::Map::new();
-            params.insert("temperature".to_owned(), json!(engine.config.lowest_temperature));
+            params.insert(
+                "temperature".to_owned(),
+                json!(engine.config.lowest_temperature),
+            );
             self.first_lines_of_stream(prompt, params).await?
         } else {
-            self.turn.call(self.action, TASK, prompt, params, self.log).await?.content
+            self.turn
+                .call(self.action, TASK, prompt, params, self.log)
+                .await?
+                .content
         };
         let answer = self.parse(TASK, &answer)?;
         Ok(read(&answer)?)
@@ -59,11 +80,15 @@ impl Asked<'_> {
 
     async fn general_answer_of_single_call(self) -> Result<ActionResult, BoxError> {
         let prompt = self.render("general", &[])?;
-        let reply = self.turn.call(self.action, "general", prompt, self.llm_params(), self.log).await?;
+        let reply = self
+            .turn
+            .call(self.action, "general", prompt, self.llm_params(), self.log)
+            .await?;
         let answer = self.parse("general", &reply.content)?;
         let answer = text::general_answer(&answer);
         self.turn.say(answer).await;
-        Ok(ActionResult::default().with_event(Event::new("BotMessage").with("text", answer).to_value()))
+        Ok(ActionResult::default()
+            .with_event(Event::new("BotMessage").with("text", answer).to_value()))
     }
 
     /// Examples of turns like the one that `asked` starts, the most alike last; and the intents that it may have.
@@ -91,7 +116,11 @@ impl Asked<'_> {
             });
             let Some(next) = next else { continue };
             let mut example = format!("user \"{}\"\n  {}\n{next}\n", hit.text, hit.meta);
-            if let Some(bot_intent) = next.rsplit('\n').next().and_then(|line| line.strip_prefix("bot ")) {
+            if let Some(bot_intent) = next
+                .rsplit('\n')
+                .next()
+                .and_then(|line| line.strip_prefix("bot "))
+            {
                 self.add_message(&mut example, bot_intent).await?;
             }
             example.push('\n');
@@ -104,11 +133,18 @@ impl Asked<'_> {
     async fn add_message(self, example: &mut String, bot_intent: &str) -> Result<(), BoxError> {
         let engine = &self.turn.engine;
         if let Some(index) = engine.indexes.bot_messages(engine).await?
-            && let Some(hit) = index.search(bot_intent, 1, None).await?.into_iter().find(|hit| hit.text == bot_intent)
+            && let Some(hit) = index
+                .search(bot_intent, 1, None)
+                .await?
+                .into_iter()
+                .find(|hit| hit.text == bot_intent)
         {
             let _ = writeln!(example, "  \"{}\"", hit.meta);
         } else {
-            let _ = writeln!(example, "  # On the next line generate a bot message related to {bot_intent}");
+            let _ = writeln!(
+                example,
+                "  # On the next line generate a bot message related to {bot_intent}"
+            );
         }
         Ok(())
     }
@@ -121,7 +157,10 @@ impl Asked<'_> {
     ) -> Result<String, BoxError> {
         let stop = ["\nuser ", "\nUser "];
         params.insert("stop".to_owned(), json!(stop));
-        let mut streaming = self.turn.start_stream(self.action, TASK, prompt, params).await?;
+        let mut streaming = self
+            .turn
+            .start_stream(self.action, TASK, prompt, params)
+            .await?;
         let mut read = String::new();
         while text::first_lines(&read, 3).len() < 3 {
             match streaming.next().await? {
@@ -131,24 +170,47 @@ impl Asked<'_> {
         }
         let (lines, rest) = split_after_lines(&read, 2);
         let mut handler = Handler::default();
-        let frame = if self.turn.engine.prompts.output_parser(TASK).as_deref() == Some("verbose_v1") { "Bot message: \"" } else { "  \"" };
+        let frame = if self.turn.engine.output_parser(TASK) == Some("verbose_v1") {
+            "Bot message: \""
+        } else {
+            "  \""
+        };
         handler.set_pattern(frame, "\"");
         handler.set_stop(stop.map(str::to_owned).to_vec());
-        self.turn.keep_pending(PendingMessage { streaming, handler, rest });
+        self.turn.keep_pending(PendingMessage {
+            streaming,
+            handler,
+            rest,
+        });
         Ok(format!("{lines}\nBot message: \"{STREAMED}\""))
     }
 
     /// The message that the call for the intent made, where the bot still says what was foreseen then.
     pub(super) async fn message_of_single_call(self) -> Result<Option<ActionResult>, BoxError> {
-        let info = self.run.last("UserIntent").ok_or("no user intent to answer")?.object("additional_info");
+        let info = self
+            .run
+            .last("UserIntent")
+            .ok_or("no user intent to answer")?
+            .object("additional_info");
         let info = info.ok_or("the intent was not found by a single call")?;
-        let said = self.run.last("BotIntent").and_then(|event| event.text("intent"));
-        let foreseen = info.get("bot_intent_event").and_then(|event| event.get("intent")?.as_str());
+        let said = self
+            .run
+            .last("BotIntent")
+            .and_then(|event| event.text("intent"));
+        let foreseen = info
+            .get("bot_intent_event")
+            .and_then(|event| event.get("intent")?.as_str());
         if said != foreseen {
             return Ok(None);
         }
-        let event = info.get("bot_message_event").cloned().ok_or("the single call made no message")?;
-        let text = event.get("text").and_then(Value::as_str).unwrap_or_default();
+        let event = info
+            .get("bot_message_event")
+            .cloned()
+            .ok_or("the single call made no message")?;
+        let text = event
+            .get("text")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let event = if text.contains(STREAMED) {
             let text = self.finish_pending().await?;
             Event::new("BotMessage").with("text", text).to_value()
@@ -158,21 +220,36 @@ impl Asked<'_> {
         };
         let mut result = ActionResult::default();
         if let Some(reasoning) = self.turn.take_reasoning() {
-            result.events.push(Event::new("BotThinking").with("content", reasoning).to_value());
+            result.events.push(
+                Event::new("BotThinking")
+                    .with("content", reasoning)
+                    .to_value(),
+            );
         }
         Ok(Some(result.with_event(event)))
     }
 
     async fn finish_pending(self) -> Result<String, BoxError> {
-        let pending = self.turn.take_pending().ok_or("the message that streams is gone")?;
-        let PendingMessage { mut streaming, mut handler, rest } = pending;
+        let pending = self
+            .turn
+            .take_pending()
+            .ok_or("the message that streams is gone")?;
+        let PendingMessage {
+            mut streaming,
+            mut handler,
+            rest,
+        } = pending;
         handler.set_stop(vec!["\"\n".to_owned()]);
         let mut next = Some(rest);
         while let Some(piece) = next {
             if let Some(piece) = handler.push(&piece, serde_json::Map::new()) {
                 self.turn.send(piece).await;
             }
-            next = if handler.is_closed() { None } else { streaming.next().await?.map(|piece| piece.content) };
+            next = if handler.is_closed() {
+                None
+            } else {
+                streaming.next().await?.map(|piece| piece.content)
+            };
         }
         if let Some(piece) = handler.finish() {
             self.turn.send(piece).await;
@@ -205,11 +282,21 @@ fn read(answer: &str) -> Result<ActionResult, &'static str> {
     let Some(first) = lines.first() else {
         return Err("the model's answer has no intent");
     };
-    let intent = first.strip_prefix("user ").or_else(|| first.strip_prefix("User intent: ")).unwrap_or(first);
+    let intent = first
+        .strip_prefix("user ")
+        .or_else(|| first.strip_prefix("User intent: "))
+        .unwrap_or(first);
     let second = lines.get(1).copied();
-    let step = second.and_then(|line| line.strip_prefix("bot ").or_else(|| line.strip_prefix("Bot intent: ")));
+    let step = second.and_then(|line| {
+        line.strip_prefix("bot ")
+            .or_else(|| line.strip_prefix("Bot intent: "))
+    });
     let message = second
-        .and_then(|line| answer.find(line).and_then(|at| answer.get(at + line.len()..)))
+        .and_then(|line| {
+            answer
+                .find(line)
+                .and_then(|at| answer.get(at + line.len()..))
+        })
         .map(|rest| text::unquoted(&text::message(rest)).to_owned())
         .filter(|message| !message.trim().is_empty())
         .unwrap_or_else(|| NOTHING_TO_SAY.to_owned());
@@ -217,6 +304,8 @@ fn read(answer: &str) -> Result<ActionResult, &'static str> {
         "bot_intent_event": {"type": "BotIntent", "intent": step.unwrap_or("general response")},
         "bot_message_event": {"type": "BotMessage", "text": message},
     });
-    let event = Event::new("UserIntent").with("intent", intent).with("additional_info", info);
+    let event = Event::new("UserIntent")
+        .with("intent", intent)
+        .with("additional_info", info);
     Ok(ActionResult::default().with_event(event.to_value()))
 }
