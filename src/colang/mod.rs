@@ -1,1 +1,3 @@
 //! The Colang language, both versions.
+
+pub mod expr;

@@ -47,7 +47,7 @@ macro_rules! constructors {
 
 constructors! {
     type_error => Type,
-    value_error => Value,
+    invalid => Value,
     index => Index,
     key => Key,
     attribute => Attribute,

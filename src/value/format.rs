@@ -37,7 +37,7 @@ impl Value {
 }
 
 fn invalid(what: &str) -> ValueError {
-    ValueError::value_error(format!("the format specification is not valid: {what}"))
+    ValueError::invalid(format!("the format specification is not valid: {what}"))
 }
 
 impl Spec {

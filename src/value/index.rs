@@ -105,9 +105,7 @@ fn pick<T: Clone>(items: &[T], slice: &Slice) -> Result<Vec<T>, ValueError> {
     let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
     let step = bound(&slice.step)?.unwrap_or(1);
     if step == 0 {
-        return Err(ValueError::value_error(
-            "the step of a slice cannot be zero",
-        ));
+        return Err(ValueError::invalid("the step of a slice cannot be zero"));
     }
     let (lowest, highest) = if step > 0 {
         (0, length)

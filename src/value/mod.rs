@@ -28,6 +28,9 @@ mod object;
 mod ops;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::{
     dict::{Dict, Key, Set},
     error::{ErrorKind, ValueError},
@@ -35,4 +38,10 @@ pub use self::{
     object::Object,
     types::Value,
 };
-pub(crate) use self::{index::Slice, number::parse_float, types::MAX_LENGTH, types::MAX_NESTING};
+pub(crate) use self::{
+    index::Slice,
+    methods::{entries, to_set},
+    number::{parse_float, parse_int_radix, to_float, to_int},
+    ops::{Binary, Order},
+    types::{MAX_LENGTH, MAX_NESTING},
+};

@@ -68,13 +68,24 @@ pub(crate) fn parse_float(text: &str) -> Option<f64> {
 /// `int(text)`: a whole number in decimal digits, with spaces around it and underscores between digits.
 pub(super) fn parse_int(text: &str) -> Result<i64, ValueError> {
     let invalid =
-        || ValueError::value_error(format!("{} is not a whole number", Value::str(text).repr()));
+        || ValueError::invalid(format!("{} is not a whole number", Value::str(text).repr()));
     let trimmed = without_underscores(text.trim()).ok_or_else(invalid)?;
     let digits = trimmed.strip_prefix(['+', '-']).unwrap_or(&trimmed);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(invalid());
     }
     trimmed.parse().map_err(|_| out_of_range())
+}
+
+/// `int(text, radix)`.
+pub(crate) fn parse_int_radix(text: &str, radix: i64) -> Result<i64, ValueError> {
+    let invalid =
+        || ValueError::invalid(format!("{} is not a whole number", Value::str(text).repr()));
+    let radix = u32::try_from(radix)
+        .ok()
+        .filter(|radix| (2..=36).contains(radix))
+        .ok_or_else(invalid)?;
+    i64::from_str_radix(text.trim(), radix).map_err(|_| invalid())
 }
 
 /// The text without its underscores, if each stands between two digits.
@@ -249,7 +260,7 @@ impl Pair {
         }
         let result = base.powf(exponent);
         if result.is_nan() && !base.is_nan() && !exponent.is_nan() {
-            return Err(ValueError::value_error(
+            return Err(ValueError::invalid(
                 "a negative number has no real power with a fraction as exponent",
             ));
         }
@@ -291,7 +302,11 @@ fn modulo_floats(left: f64, right: f64) -> f64 {
 }
 
 fn floor_divide_floats(left: f64, right: f64) -> f64 {
-    let quotient = (left - modulo_floats(left, right)) / right;
+    let remainder = left % right;
+    let mut quotient = (left - remainder) / right;
+    if remainder != 0.0 && (right < 0.0) != (remainder < 0.0) {
+        quotient -= 1.0;
+    }
     if quotient == 0.0 {
         return 0.0_f64.copysign(left / right);
     }
@@ -325,7 +340,7 @@ pub(super) fn shift_right(left: i64, right: i64) -> Result<Value, ValueError> {
 fn shift_count(count: i64) -> Result<i64, ValueError> {
     match count {
         0..=MAX_SHIFT => Ok(count),
-        i64::MIN..0 => Err(ValueError::value_error("a shift cannot be negative")),
+        i64::MIN..0 => Err(ValueError::invalid("a shift cannot be negative")),
         _ => Err(ValueError::limit(
             "a shift by more than 10000 is not computed",
         )),
@@ -351,7 +366,7 @@ pub(crate) fn to_float(value: &Value) -> Result<Value, ValueError> {
     match value {
         Value::Str(text) => parse_float(text)
             .map(Value::Float)
-            .ok_or_else(|| ValueError::value_error(format!("{} is not a number", value.repr()))),
+            .ok_or_else(|| ValueError::invalid(format!("{} is not a number", value.repr()))),
         _ => value.as_float().map(Value::Float).ok_or_else(|| {
             ValueError::type_error(format!(
                 "a value of type {} has no number",
@@ -363,7 +378,7 @@ pub(crate) fn to_float(value: &Value) -> Result<Value, ValueError> {
 
 fn truncate(number: f64) -> Result<i64, ValueError> {
     if number.is_nan() {
-        return Err(ValueError::value_error("NaN is not a whole number"));
+        return Err(ValueError::invalid("NaN is not a whole number"));
     }
     whole(number.trunc()).ok_or_else(out_of_range)
 }

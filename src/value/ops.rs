@@ -334,5 +334,8 @@ fn repeat(value: &Value, times: i64) -> Option<Result<Value, ValueError>> {
 }
 
 fn repeated(items: &[Value], times: usize) -> Vec<Value> {
-    std::iter::repeat_n(items, times).flatten().cloned().collect()
+    std::iter::repeat_n(items, times)
+        .flatten()
+        .cloned()
+        .collect()
 }

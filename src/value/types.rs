@@ -198,7 +198,7 @@ impl Value {
     /// # Errors
     ///
     /// The value has no length.
-    pub fn len(&self) -> Result<usize, ValueError> {
+    pub fn try_len(&self) -> Result<usize, ValueError> {
         self.length().ok_or_else(|| {
             ValueError::type_error(format!(
                 "a value of type {} has no length",
@@ -238,15 +238,33 @@ impl Value {
         })
     }
 
-    /// Whether lists, tuples and dictionaries are nested in this value at most `levels` deep.
-    pub(crate) fn nests_within(&self, levels: usize) -> bool {
-        let below = |value: &Value| levels > 0 && value.nests_within(levels - 1);
+    /// Whether the value, nested at most `levels` deep, costs no more than `budget` to walk through; takes the cost from
+    /// the budget. A value that holds another one many times costs it as often, since its text does.
+    pub(crate) fn walks_within(&self, levels: usize, budget: &mut usize) -> bool {
+        let Some(rest) = budget.checked_sub(1) else {
+            return false;
+        };
+        *budget = rest;
+        let Some(levels) = levels.checked_sub(1) else {
+            return !matches!(
+                self,
+                Self::List(_) | Self::Tuple(_) | Self::Dict(_) | Self::Set(_)
+            );
+        };
         match self {
-            Self::List(items) | Self::Tuple(items) => items.iter().all(below),
-            Self::Dict(dict) => dict
+            Self::Str(text) => budget.checked_sub(text.len() / 16).is_some_and(|rest| {
+                *budget = rest;
+                true
+            }),
+            Self::List(items) | Self::Tuple(items) => {
+                items.iter().all(|item| item.walks_within(levels, budget))
+            }
+            Self::Dict(dict) => dict.iter().all(|(key, value)| {
+                key.value().walks_within(levels, budget) && value.walks_within(levels, budget)
+            }),
+            Self::Set(set) => set
                 .iter()
-                .all(|(key, value)| below(key.value()) && below(value)),
-            Self::Set(set) => set.iter().all(|key| below(key.value())),
+                .all(|key| key.value().walks_within(levels, budget)),
             _ => true,
         }
     }

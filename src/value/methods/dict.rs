@@ -107,7 +107,7 @@ fn update(dict: &mut Dict, arguments: &Arguments) -> Result<(), ValueError> {
 }
 
 /// Keys and values of a dictionary, or of a sequence of pairs.
-pub(in crate::value) fn entries(value: &Value) -> Result<Vec<(Key, Value)>, ValueError> {
+pub(crate) fn entries(value: &Value) -> Result<Vec<(Key, Value)>, ValueError> {
     if let Value::Dict(dict) = value {
         return Ok(dict
             .iter()
@@ -116,7 +116,7 @@ pub(in crate::value) fn entries(value: &Value) -> Result<Vec<(Key, Value)>, Valu
     }
     let pair = |item: Value| match item.iterate()?.as_slice() {
         [key, value] => Ok((Key::new(key.clone())?, value.clone())),
-        _ => Err(ValueError::value_error(
+        _ => Err(ValueError::invalid(
             "each entry must be a pair of key and value",
         )),
     };

@@ -67,7 +67,10 @@ fn call_known(
                     "sorting by a key function is not supported",
                 ));
             }
-            sort(Arc::make_mut(items).as_mut_slice(), reverse.is_some_and(Value::is_truthy))?;
+            sort(
+                Arc::make_mut(items).as_mut_slice(),
+                reverse.is_some_and(Value::is_truthy),
+            )?;
         }
         "copy" => {
             arguments.all([])?;
@@ -108,9 +111,7 @@ fn find(items: &[Value], value: &Value) -> Result<usize, ValueError> {
     items
         .iter()
         .position(|item| same_or_equal(item, value))
-        .ok_or_else(|| {
-            ValueError::value_error(format!("{} is not among the elements", value.repr()))
-        })
+        .ok_or_else(|| ValueError::invalid(format!("{} is not among the elements", value.repr())))
 }
 
 fn whole(value: &Value) -> Result<i64, ValueError> {

@@ -12,6 +12,7 @@ mod str;
 use super::{Value, ValueError};
 
 pub use self::arguments::Arguments;
+pub(crate) use self::{dict::entries, set::to_set};
 
 impl Value {
     /// Calls a method. Those that change their value (`append`, `update`, …) change `self`.

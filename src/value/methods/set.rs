@@ -124,7 +124,7 @@ fn one_set(arguments: &Arguments) -> Result<Set, ValueError> {
 }
 
 /// The elements of anything that can be iterated over.
-pub(in crate::value) fn to_set(value: &Value) -> Result<Set, ValueError> {
+pub(crate) fn to_set(value: &Value) -> Result<Set, ValueError> {
     match value {
         Value::Set(set) => Ok(set.clone()),
         _ => value

@@ -198,7 +198,7 @@ fn split(text: &str, name: &str, arguments: &Arguments) -> Result<Value, ValueEr
         Some(separator) => {
             let separator = str_of(separator)?;
             if separator.is_empty() {
-                return Err(ValueError::value_error("the separator is empty"));
+                return Err(ValueError::invalid("the separator is empty"));
             }
             if name == "split" {
                 text.splitn(limit.saturating_add(1), separator).collect()
@@ -276,7 +276,7 @@ fn partition(text: &str, name: &str, arguments: &Arguments) -> Result<Value, Val
     let [separator] = arguments.all(["sep"])?;
     let separator = str_of(separator)?;
     if separator.is_empty() {
-        return Err(ValueError::value_error("the separator is empty"));
+        return Err(ValueError::invalid("the separator is empty"));
     }
     let parts = if name == "partition" {
         text.split_once(separator)
@@ -390,7 +390,7 @@ fn find(text: &str, name: &str, arguments: &Arguments) -> Result<Value, ValueErr
     match found {
         Some(place) => Ok(Value::from(place)),
         None if name.ends_with("find") => Ok(Value::Int(-1)),
-        None => Err(ValueError::value_error("the text is not found")),
+        None => Err(ValueError::invalid("the text is not found")),
     }
 }
 
