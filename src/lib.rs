@@ -2,6 +2,7 @@
 
 // Modules in reading order: top room first. `tests/integration/tidy.rs` keeps the arrows between them.
 pub mod actions;
+pub mod blocking;
 pub mod colang;
 pub mod config;
 pub mod embeddings;

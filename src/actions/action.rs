@@ -42,8 +42,8 @@ pub trait Action: Send + Sync {
 pub struct ActionContext {
     /// The context variables: `user_message`, `bot_message` and those that flows set.
     pub variables: Arc<Map<String, Value>>,
-    /// The events of the conversation so far, oldest first.
-    pub events: Arc<Vec<Value>>,
+    /// The events of the conversation so far.
+    pub events: EventLog,
     /// The configuration.
     pub config: Arc<RailsConfig>,
     /// The model for this action: the one whose type is the action's name, else the main one.
@@ -77,6 +77,28 @@ impl fmt::Debug for ActionContext {
             .field("variables", &self.variables.len())
             .field("llm", &self.llm)
             .finish_non_exhaustive()
+    }
+}
+
+/// The events of a conversation, read when they are asked for. A clone is cheap.
+#[derive(Clone, Default)]
+pub struct EventLog(Option<Arc<dyn Fn() -> Vec<Value> + Send + Sync>>);
+
+impl EventLog {
+    /// The events that `read` gives, oldest first.
+    pub fn new(read: impl Fn() -> Vec<Value> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(read)))
+    }
+
+    /// All events, oldest first, each an object with a `type`.
+    pub fn to_vec(&self) -> Vec<Value> {
+        self.0.as_ref().map(|read| read()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for EventLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EventLog")
     }
 }
 

@@ -24,7 +24,7 @@ mod registry;
 mod server;
 
 pub(crate) use action::model_error;
-pub use action::{Action, ActionContext, ActionResult, IntoActionResult, Params};
+pub use action::{Action, ActionContext, ActionResult, EventLog, IntoActionResult, Params};
 pub use function::{
     Args, FunctionAction, IntoAction, IsAction, SystemAction, TakesArgs, TakesBoth, TakesContext,
     TakesNothing, system,

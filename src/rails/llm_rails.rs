@@ -1,17 +1,27 @@
 //! `LlmRails`: a configuration with its models and actions, ready to check and to answer.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::dialog::{Engine, Registered};
 use crate::{
     actions::IntoAction,
     config::RailsConfig,
+    embeddings::{EmbeddingModel, SearchProvider},
     error::Result,
     http::Client,
-    llm::{Model, Models},
+    llm::{Model, Models, OutputParser},
 };
 
 /// The rails of a configuration, with their models. Cheap to clone, safe to use from many tasks.
+///
+/// ```no_run
+/// use tower_guardrails::{LlmRails, Message, RailsConfig};
+///
+/// # async fn f() -> tower_guardrails::Result<()> {
+/// let rails = LlmRails::new(RailsConfig::from_path("rails")?)?;
+/// let answer = rails.generate([Message::user("Hi!")]).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[doc(alias = "LLMRails")]
 pub struct LlmRails {
@@ -23,12 +33,12 @@ impl LlmRails {
     ///
     /// # Errors
     ///
-    /// All that is missing or wrong.
+    /// All that is missing or wrong, together: flows, prompts, models, patterns that do not compile.
     pub fn new(config: RailsConfig) -> Result<Self> {
         Self::builder(config).build()
     }
 
-    /// A builder, to register models and actions of your own.
+    /// A builder, to register models, actions and more of your own.
     pub fn builder(config: RailsConfig) -> LlmRailsBuilder {
         LlmRailsBuilder {
             config,
@@ -37,12 +47,17 @@ impl LlmRails {
         }
     }
 
-    /// Fills the index of the knowledge base, so that the first call need not.
+    /// The configuration.
+    pub fn config(&self) -> &RailsConfig {
+        &self.engine.config
+    }
+
+    /// Fills the index of the knowledge base, so that the first call need not. What fails here is tried again then.
     pub async fn prepare(&self) {
         self.engine.prepare().await;
     }
 
-    pub(super) fn engine(&self) -> &Arc<Engine> {
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
 }
@@ -54,28 +69,117 @@ pub struct LlmRailsBuilder {
     models: Vec<(String, Arc<dyn Model>)>,
 }
 
-impl std::fmt::Debug for LlmRailsBuilder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for LlmRailsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LlmRailsBuilder")
-            .field("config", &self.config)
+            .field("actions", &self.registered.actions)
+            .field("models", &self.models)
             .finish_non_exhaustive()
     }
 }
 
 impl LlmRailsBuilder {
-    /// Uses `model` for `kind`.
+    /// Uses `model` for `kind` (`main`, a task's name, a name that flows refer to) instead of what the configuration names.
     #[must_use]
     pub fn model(mut self, kind: impl Into<String>, model: impl Model + 'static) -> Self {
         self.models.push((kind.into(), Arc::new(model)));
         self
     }
 
-    /// Registers an action.
+    /// Registers an action: `execute NAME(...)` in a flow runs it. It replaces a built-in one of the same name.
+    ///
+    /// ```
+    /// # use tower_guardrails::{LlmRails, RailsConfig, actions::Args};
+    /// #[derive(serde::Deserialize)]
+    /// struct Add {
+    ///     a: i64,
+    ///     b: i64,
+    /// }
+    ///
+    /// async fn add(Args(Add { a, b }): Args<Add>) -> Result<i64, &'static str> {
+    ///     a.checked_add(b).ok_or("too large")
+    /// }
+    ///
+    /// # fn f(config: RailsConfig) -> tower_guardrails::Result<()> {
+    /// let rails = LlmRails::builder(config).action("add", add).build()?;
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn action<Kind>(mut self, name: impl Into<String>, action: impl IntoAction<Kind>) -> Self {
         self.registered
             .actions
             .insert(name, Arc::new(action.into_action()));
+        self
+    }
+
+    /// Registers a value that actions may ask for by name: [`ActionContext::param`](crate::actions::ActionContext::param).
+    #[must_use]
+    pub fn action_param<T: std::any::Any + Send + Sync>(
+        mut self,
+        name: impl Into<String>,
+        value: T,
+    ) -> Self {
+        self.registered.params.insert(name, value);
+        self
+    }
+
+    /// Registers a filter for prompts: `{{ value | NAME(argument) }}`.
+    #[must_use]
+    pub fn filter(
+        mut self,
+        name: impl Into<String>,
+        filter: impl Fn(serde_json::Value, Vec<serde_json::Value>) -> Result<serde_json::Value, String>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.registered.templates_mut().add_filter(name, filter);
+        self
+    }
+
+    /// Registers a parser of a model's answers, which prompts name as `output_parser`.
+    #[must_use]
+    pub fn output_parser(mut self, name: impl Into<String>, parser: OutputParser) -> Self {
+        self.registered.parsers.register(name, parser);
+        self
+    }
+
+    /// Registers a variable that every prompt sees; `value` is asked anew for each.
+    #[must_use]
+    pub fn prompt_context(
+        mut self,
+        name: impl Into<String>,
+        value: impl Fn() -> serde_json::Value + Send + Sync + 'static,
+    ) -> Self {
+        self.registered
+            .templates_mut()
+            .add_context(name, Arc::new(value));
+        self
+    }
+
+    /// Registers an embedding model under the name of an engine.
+    #[must_use]
+    pub fn embedding_provider(
+        mut self,
+        engine: impl Into<String>,
+        model: impl EmbeddingModel + 'static,
+    ) -> Self {
+        self.registered
+            .embedding_models
+            .insert(engine.into(), Arc::new(model));
+        self
+    }
+
+    /// Registers a maker of indexes, which the configuration names as `embedding_search_provider.name`.
+    #[must_use]
+    pub fn embedding_search_provider(
+        mut self,
+        name: impl Into<String>,
+        provider: SearchProvider,
+    ) -> Self {
+        self.registered
+            .search_providers
+            .insert(name.into(), provider);
         self
     }
 
@@ -85,9 +189,10 @@ impl LlmRailsBuilder {
     ///
     /// As [`LlmRails::new`].
     pub fn build(self) -> Result<LlmRails> {
+        let models = Models::new(&self.config.models, self.models)?;
         let engine = Engine::new(
             Arc::new(self.config),
-            Models::default(),
+            models,
             self.registered,
             Client::default(),
         )?;

@@ -2,6 +2,7 @@
 
 mod dialog;
 mod event;
+pub(crate) mod flows;
 mod generate;
 mod history;
 mod llm_rails;

@@ -99,8 +99,8 @@ async fn answer(
         .find(|event| event.kind() == "BotThinking")
         .and_then(|event| event.text("content"));
     let entries = log.take();
-    let history = || colang_history(&run.events().iter().map(Event::to_value).collect::<Vec<_>>());
-    engine.set_explain(turn.explain(history()));
+    let history = || history_of(run.events());
+    engine.note_last(turn.model_calls(), run.shared_events());
     let options = options.unwrap_or_default();
     Ok(GenerationResponse {
         message,
@@ -117,6 +117,11 @@ async fn answer(
             events: run.events().to_vec(),
         }),
     })
+}
+
+/// The conversation in Colang's notation.
+pub(crate) fn history_of(events: &[Event]) -> String {
+    colang_history(&events.iter().map(Event::to_value).collect::<Vec<_>>())
 }
 
 /// The messages with the options as a first message of context; an assistant's message to check becomes `$bot_message`.

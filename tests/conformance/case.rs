@@ -72,6 +72,8 @@ async fn run(folder: &Path, prepared: &Path, server: &str) -> Result<Value, Fail
         Ok(rails) => rails,
         Err(error) => return Ok(json!({"load_error": describe(&*error)})),
     };
+    rails.prepare().await;
+    recorded(server).await?;
     let mut session = Session {
         rails,
         state: None,

@@ -128,7 +128,11 @@ fn cases(root: &Path, words: &[String]) -> Vec<Case> {
                 continue;
             };
             let name = format!("{}/{}", file_name(&group), file_name(&folder));
-            if words.is_empty() || words.iter().any(|word| name.contains(word.as_str())) {
+            if words.is_empty()
+                || words
+                    .iter()
+                    .any(|word| format!("/{name}").contains(word.as_str()))
+            {
                 let definition = serde_yaml::from_str(&text).expect("case.yml is YAML");
                 found.push(Case {
                     name,
@@ -181,6 +185,8 @@ async fn run_case(case: &Case) -> Outcome {
         .arg(&case.folder)
         .arg(server.root())
         .env("OPENAI_API_KEY", "test-key")
+        .env("TURN_CASE", &case.name)
+        .env("TURN_ROOT", server.root())
         .kill_on_drop(true);
     for (name, value) in case
         .definition

@@ -95,7 +95,11 @@ impl Turn {
 
     /// The model for the action or task `name`: the one whose type it is, else the main one.
     pub(crate) fn model(&self, name: &str) -> Option<Arc<dyn Model>> {
-        self.engine.models.get(name).or_else(|| self.main.clone()).or_else(|| self.engine.models.get("main"))
+        self.engine
+            .models
+            .get(name)
+            .or_else(|| self.main.clone())
+            .or_else(|| self.engine.models.get("main"))
     }
 
     fn model_for(&self, action: &str) -> Result<Arc<dyn Model>, ModelError> {
@@ -216,12 +220,29 @@ fn texts(stop: Option<&Value>) -> Vec<String> {
     }
 }
 
+/// Keys that every provider of this protocol sends; the others are a provider's own.
+const PROTOCOL_KEYS: [&str; 9] = [
+    "id",
+    "object",
+    "created",
+    "model",
+    "choices",
+    "usage",
+    "system_fingerprint",
+    "service_tier",
+    "request_id",
+];
+
 fn metadata_of(chunk: &ModelChunk) -> Map<String, Value> {
     let mut metadata = Map::new();
-    metadata.insert(
-        "provider_metadata".to_owned(),
-        chunk.metadata.clone().into(),
-    );
+    let own = chunk
+        .metadata
+        .iter()
+        .filter(|(key, _)| !PROTOCOL_KEYS.contains(&key.as_str()));
+    let own: Map<String, Value> = own
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    metadata.insert("provider_metadata".to_owned(), own.into());
     if let Some(usage) = chunk.usage {
         let usage = serde_json::json!({
             "input_tokens": usage.prompt_tokens,

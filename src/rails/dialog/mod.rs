@@ -18,10 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
-use super::{
-    log::{ExplainInfo, ModelCall},
-    options::GenerationOptions,
-};
+use super::{log::ModelCall, options::GenerationOptions};
 use crate::{
     llm::Model,
     message::{Message, ToolCall},
@@ -31,6 +28,7 @@ pub(crate) use handler::{Handler, Piece};
 pub(crate) use interpreter::OutputRail;
 pub(crate) use run::Run;
 pub(crate) use setup::{Engine, Registered};
+pub(crate) use start_action::INTERNAL_ERROR;
 
 /// One call of `generate` and its kin: what its actions share.
 #[derive(Debug)]
@@ -149,12 +147,9 @@ impl Turn {
         )
     }
 
-    /// The calls of models so far, and the conversation.
-    pub(crate) fn explain(&self, colang_history: String) -> ExplainInfo {
-        ExplainInfo {
-            llm_calls: self.shared(|shared| shared.calls.clone()),
-            colang_history,
-        }
+    /// The calls of models so far.
+    pub(crate) fn model_calls(&self) -> Vec<ModelCall> {
+        self.shared(|shared| shared.calls.clone())
     }
 
     /// Streams a whole text, where there is a stream and it is still open.

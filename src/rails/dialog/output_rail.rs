@@ -11,7 +11,7 @@ use super::{
     rail_actions::{self, RailCall},
 };
 use crate::{
-    actions::{ActionContext, ActionResult},
+    actions::{ActionContext, ActionResult, EventLog},
     error::BoxError,
 };
 
@@ -47,7 +47,7 @@ impl Turn {
             Some(action) => {
                 let context = ActionContext {
                     variables: Arc::new(variables),
-                    events: Arc::default(),
+                    events: EventLog::default(),
                     config: Arc::clone(&self.engine.config),
                     llm: self.model(&rail.action),
                     params: Arc::clone(&self.engine.params),

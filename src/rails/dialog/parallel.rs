@@ -82,17 +82,31 @@ impl Turn {
         Ok(join(done, stopped, log))
     }
 
-    async fn run_rail(&self, run: &Run, beside: Beside, flow: &str) -> Result<Branch> {
-        let (start, end) = beside.events(flow);
-        let log = ProcessingLog::default();
-        log.event(&start);
-        let mut branch = run.clone();
+    /// Starts `flow`, with the parameters that it names, on a branch of the conversation, and gives the new events.
+    ///
+    /// # Errors
+    ///
+    /// Where a model fails or the flow cannot go on.
+    pub(crate) async fn run_rail_flow(
+        &self,
+        branch: &mut Run,
+        flow: &str,
+        log: &ProcessingLog,
+    ) -> Result<Vec<Event>> {
         let mut trigger = Event::new("start_flow").with("flow_id", flow_name(flow));
         let parameters = flow_parameters(flow);
         if !parameters.is_empty() {
             trigger = trigger.with("params", parameters);
         }
-        let new = self.run_branch(&mut branch, trigger, &log).await?;
+        self.run_branch(branch, trigger, log).await
+    }
+
+    async fn run_rail(&self, run: &Run, beside: Beside, flow: &str) -> Result<Branch> {
+        let (start, end) = beside.events(flow);
+        let log = ProcessingLog::default();
+        log.event(&start);
+        let mut branch = run.clone();
+        let new = self.run_rail_flow(&mut branch, flow, &log).await?;
         let stopped = new.iter().any(Event::is_stop);
         let mut events = vec![start];
         events.extend(new);
@@ -120,7 +134,10 @@ fn join(done: Vec<Option<Branch>>, stopped: Option<Branch>, log: &ProcessingLog)
     let mut context_updates = Map::new();
     for branch in done.into_iter().flatten() {
         for event in &branch.events {
-            if let Some(data) = event.object("data").filter(|_| event.kind() == "ContextUpdate") {
+            if let Some(data) = event
+                .object("data")
+                .filter(|_| event.kind() == "ContextUpdate")
+            {
                 context_updates.extend(data.clone());
             }
         }

@@ -83,12 +83,15 @@ impl RailCall<'_> {
             None => default.clone(),
         };
         let said = self.value("user_message");
-        if side == Side::Input && (said.is_null() || said == "") {
+        let answer = self.value("bot_message");
+        let judged = if side == Side::Input { &said } else { &answer };
+        // Without a text there is nothing that could be found harmless.
+        if judged.is_null() || *judged == "" {
             return Ok(ActionResult::verdict(Outcome::Block(Block::default())));
         }
         let context = [
             ("user_input", said),
-            ("bot_response", self.value("bot_message")),
+            ("bot_response", answer),
             ("bot_thinking", self.value("bot_thinking")),
         ];
         let kinds = [variant.as_deref().unwrap_or(&default), &default];

@@ -1,5 +1,7 @@
 //! One conversation's events, and all that is computed from them step by step.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -11,9 +13,10 @@ use crate::error::Result;
 /// The events of a conversation so far, with the state of its flows and its variables. Each event costs only itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
-    events: Vec<Event>,
+    /// Shared with who looks at it: copied when the next event comes while someone still does.
+    events: Arc<Vec<Event>>,
     flows: FlowState,
-    variables: std::sync::Arc<Map<String, Value>>,
+    variables: Arc<Map<String, Value>>,
 }
 
 impl Run {
@@ -28,9 +31,9 @@ impl Run {
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
         Self {
-            events: Vec::new(),
+            events: Arc::default(),
             flows: flows.start(),
-            variables: std::sync::Arc::new(variables),
+            variables: Arc::new(variables),
         }
     }
 
@@ -40,7 +43,7 @@ impl Run {
     ///
     /// Where an expression of a flow fails.
     pub(crate) fn push(&mut self, flows: &Flows, event: Event) -> Result<Decision> {
-        let variables = std::sync::Arc::make_mut(&mut self.variables);
+        let variables = Arc::make_mut(&mut self.variables);
         match event.kind() {
             "ContextUpdate" => {
                 if let Some(data) = event.object("data") {
@@ -65,7 +68,7 @@ impl Run {
             _ => {}
         }
         let decision = self.flows.feed(flows, &event);
-        self.events.push(event);
+        Arc::make_mut(&mut self.events).push(event);
         decision
     }
 
@@ -89,13 +92,18 @@ impl Run {
         &self.events
     }
 
+    /// All events, to be kept.
+    pub(crate) fn shared_events(&self) -> Arc<Vec<Event>> {
+        Arc::clone(&self.events)
+    }
+
     /// The last event of type `kind`.
     pub(crate) fn last(&self, kind: &str) -> Option<&Event> {
         self.events.iter().rev().find(|event| event.kind() == kind)
     }
 
     /// The variables, without `event`.
-    pub(crate) fn variables(&self) -> &std::sync::Arc<Map<String, Value>> {
+    pub(crate) fn variables(&self) -> &Arc<Map<String, Value>> {
         &self.variables
     }
 

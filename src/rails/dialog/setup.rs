@@ -16,9 +16,12 @@ use super::{
 };
 use crate::{
     actions::{ActionsServer, Params, Registry},
-    config::{RailsConfig, StreamingConfig},
-    embeddings::{self, EmbeddingModel, IndexSettings, SearchIndex, SearchProvider, VectorIndex},
-    error::{BoxError, ConfigError, Result},
+    config::{EmbeddingSearchProvider, FlowReference, RailsConfig, StreamingConfig},
+    embeddings::{
+        self, CacheSettings, EmbeddingCache, EmbeddingModel, IndexSettings, SearchIndex,
+        SearchProvider, VectorIndex,
+    },
+    error::{BoxError, ConfigError, Fault, Result},
     http::Client,
     kb::{KnowledgeBase, RELEVANT_CHUNKS},
     library::{self, CompileContext, Judge},
@@ -27,7 +30,12 @@ use crate::{
         prompt::{PromptSettings, Prompts},
         template::Templates,
     },
-    rails::{history::History, log::ExplainInfo},
+    rails::{
+        event::Event,
+        history::History,
+        log::{ExplainInfo, ModelCall},
+        turn::history_of,
+    },
     verdict::Outcome,
 };
 
@@ -40,6 +48,13 @@ pub(crate) struct Registered {
     pub(crate) parsers: OutputParsers,
     pub(crate) embedding_models: HashMap<String, Arc<dyn EmbeddingModel>>,
     pub(crate) search_providers: HashMap<String, SearchProvider>,
+}
+
+impl Registered {
+    /// The templates' environment, to add to.
+    pub(crate) fn templates_mut(&mut self) -> &mut Templates {
+        self.templates.get_or_insert_with(Templates::new)
+    }
 }
 
 /// Everything that the turns of a configuration share.
@@ -59,7 +74,9 @@ pub(crate) struct Engine {
     embedding_models: HashMap<String, Arc<dyn EmbeddingModel>>,
     search_providers: HashMap<String, SearchProvider>,
     client: Client,
-    explained: Mutex<ExplainInfo>,
+    /// The model calls and the events of the last turn.
+    last: Mutex<(Vec<ModelCall>, Arc<Vec<Event>>)>,
+    regexes: Mutex<HashMap<String, Arc<library::PatternRail>>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -91,6 +108,10 @@ impl Engine {
             embedding_models,
             search_providers,
         } = registered;
+        if config.passthrough && config.rails.dialog.single_call.enabled {
+            let message = "`passthrough` and `rails.dialog.single_call` exclude each other: a single call needs a prompt of its own";
+            return Err(Fault::new(message).into());
+        }
         let flows = Flows::new(&config)?;
         let prompts = Prompts::new(
             prompt_settings(&config),
@@ -121,7 +142,8 @@ impl Engine {
             embedding_models,
             search_providers,
             client,
-            explained: Mutex::default(),
+            last: Mutex::default(),
+            regexes: Mutex::default(),
             config,
         };
         engine.knowledge_base = engine.new_knowledge_base();
@@ -226,9 +248,21 @@ impl Engine {
 
     /// Searches `text` for the patterns of `rails.config.regex_detection`.
     pub(super) fn regex(&self, source: &str, text: &str) -> Result<Outcome, BoxError> {
+        let rail = self.pattern_rail(source)?;
+        Ok(match rail.patterns.find(text)? {
+            Some(found) => Outcome::block(format!("pattern {} matches", found.pattern + 1)),
+            None => Outcome::Allow,
+        })
+    }
+
+    fn pattern_rail(&self, source: &str) -> Result<Arc<library::PatternRail>, BoxError> {
+        let mut rails = self.regexes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rail) = rails.get(source) {
+            return Ok(Arc::clone(rail));
+        }
         let name = format!("regex check {source}");
         let (rail, place) = library::find(&name).ok_or("there are no such patterns")?;
-        let flow = crate::config::FlowReference::parse(&name);
+        let flow = FlowReference::parse(&name);
         let context = CompileContext {
             config: &self.config,
             models: &self.models,
@@ -239,10 +273,8 @@ impl Engine {
         let Judge::Patterns(patterns) = judge else {
             return Err("the rail has no patterns".into());
         };
-        Ok(match patterns.patterns.find(text)? {
-            Some(found) => Outcome::block(format!("pattern {} matches", found.pattern + 1)),
-            None => Outcome::Allow,
-        })
+        rails.insert(source.to_owned(), Arc::clone(&patterns));
+        Ok(patterns)
     }
 
     /// The chunks that fit `text`; none where there is no knowledge base.
@@ -276,7 +308,7 @@ impl Engine {
     /// An empty index for examples.
     pub(super) fn new_index(&self) -> Result<Arc<dyn SearchIndex>, BoxError> {
         let provider = &self.config.core.embedding_search_provider;
-        self.index_of(&provider.name, &provider.parameters)
+        self.index_of(provider)
     }
 
     fn new_knowledge_base(&self) -> Option<KnowledgeBase> {
@@ -284,7 +316,7 @@ impl Engine {
             return None;
         }
         let provider = &self.config.knowledge_base.embedding_search_provider;
-        let index = match self.index_of(&provider.name, &provider.parameters) {
+        let index = match self.index_of(provider) {
             Ok(index) => index,
             Err(error) => Arc::new(Broken::new(error)),
         };
@@ -306,20 +338,31 @@ impl Engine {
 
     fn index_of(
         &self,
-        provider: &str,
-        parameters: &Map<String, Value>,
+        provider: &EmbeddingSearchProvider,
     ) -> Result<Arc<dyn SearchIndex>, BoxError> {
-        if provider != "default" {
-            let make = self
-                .search_providers
-                .get(provider)
-                .ok_or_else(|| format!("there is no embedding search provider `{provider}`"))?;
+        let parameters = &provider.parameters;
+        if provider.name != "default" {
+            let make = self.search_providers.get(&provider.name);
+            let make = make.ok_or_else(|| {
+                format!("there is no embedding search provider `{}`", provider.name)
+            })?;
             return Ok(make(parameters)?);
         }
         let model = self.embedding_model(parameters)?;
+        let cache = &provider.cache;
+        let cache = if cache.enabled {
+            let settings = CacheSettings {
+                store: cache.store.clone(),
+                key_generator: cache.key_generator.clone(),
+                store_config: cache.store_config.clone(),
+            };
+            Some(EmbeddingCache::new(&settings).map_err(not_of_a_model)?)
+        } else {
+            None
+        };
         Ok(Arc::new(VectorIndex::new(
             model,
-            None,
+            cache,
             IndexSettings::from_parameters(parameters),
         )))
     }
@@ -358,17 +401,18 @@ impl Engine {
 
     /// What the last turn did.
     pub(crate) fn explain(&self) -> ExplainInfo {
-        self.explained
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (llm_calls, events) = last.clone();
+        drop(last);
+        ExplainInfo {
+            llm_calls,
+            colang_history: history_of(&events),
+        }
     }
 
-    pub(crate) fn set_explain(&self, info: ExplainInfo) {
-        *self
-            .explained
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = info;
+    /// Notes what a turn did.
+    pub(crate) fn note_last(&self, calls: Vec<ModelCall>, events: Arc<Vec<Event>>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = (calls, events);
     }
 }
 

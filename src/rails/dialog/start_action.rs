@@ -11,7 +11,7 @@ use super::{
     rail_actions::{self, RailCall},
 };
 use crate::{
-    actions::{ActionContext, ActionResult, model_error},
+    actions::{ActionContext, ActionResult, EventLog, model_error},
     error::{BoxError, Error, Result},
 };
 
@@ -142,9 +142,10 @@ impl Turn {
     }
 
     pub(super) fn action_context(&self, run: &Run, name: &str) -> ActionContext {
+        let events = run.shared_events();
         ActionContext {
             variables: Arc::new(run.all_variables()),
-            events: Arc::new(run.events().iter().map(Event::to_value).collect()),
+            events: EventLog::new(move || events.iter().map(Event::to_value).collect()),
             config: Arc::clone(&self.engine.config),
             llm: self.model(name),
             params: Arc::clone(&self.engine.params),

@@ -1,0 +1,108 @@
+//! Colang flows as rails: one flow judges one text, outside of a turn.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::{
+    dialog::{Engine, INTERNAL_ERROR, Run, Turn},
+    event::Event,
+    log::ProcessingLog,
+};
+use crate::{
+    error::Result,
+    llm::Model,
+    verdict::{Block, Outcome, Place},
+};
+
+/// The text that a flow judges, with what stands around it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Judged<'a> {
+    /// The text.
+    pub(crate) text: &'a str,
+    /// The last that the user said: of an input rail, the text itself.
+    pub(crate) user_message: &'a str,
+}
+
+/// Runs the flow `flow` (with its parameters, as `rails.*.flows` names it) on a text: one that says or stops something
+/// blocks, one that rewrites `$user_message` or `$bot_message` transforms.
+///
+/// `main` stands in for the main model of this call.
+///
+/// # Errors
+///
+/// Where a model fails, or the flow cannot go on. An action that fails is a block that says so.
+pub(crate) async fn judge(
+    engine: &Arc<Engine>,
+    place: Place,
+    flow: &str,
+    judged: Judged<'_>,
+    main: Option<Arc<dyn Model>>,
+) -> Result<Outcome> {
+    let turn = Turn::new(Arc::clone(engine), None, None, main, None);
+    let mut run = Run::new(&engine.flows);
+    let variable = if place == Place::Output {
+        "bot_message"
+    } else {
+        "user_message"
+    };
+    let triggered = if place == Place::Output {
+        "triggered_output_rail"
+    } else {
+        "triggered_input_rail"
+    };
+    let mut context = Map::new();
+    context.insert("user_message".to_owned(), judged.user_message.into());
+    context.insert(variable.to_owned(), judged.text.into());
+    context.insert(triggered.to_owned(), flow.into());
+    let mut before = vec![
+        Event::new("UtteranceUserActionFinished").with("final_transcript", judged.user_message),
+    ];
+    if place == Place::Output {
+        before.push(Event::new("UserMessage").with("text", judged.user_message));
+    }
+    // No other flow goes on: the conversation is only there to be looked at.
+    before.push(Event::new("BotIntent").with("intent", "stop"));
+    before.push(Event::context_update(context));
+    run.extend(&engine.flows, before)?;
+    let new = turn
+        .run_rail_flow(&mut run, flow, &ProcessingLog::default())
+        .await?;
+    let variable = run.variable(variable);
+    Ok(outcome_of(
+        &new,
+        judged.text,
+        variable.as_ref().and_then(Value::as_str),
+    ))
+}
+
+fn outcome_of(new: &[Event], before: &str, after: Option<&str>) -> Outcome {
+    let said = new
+        .iter()
+        .filter(|event| event.kind() == "StartUtteranceBotAction");
+    let said: Vec<&str> = said.filter_map(|event| event.text("script")).collect();
+    let exception = new.iter().find(|event| event.kind().ends_with("Exception"));
+    let failed = new.iter().any(|event| {
+        event.kind() == "InternalSystemActionFinished" && event.text("status") == Some("failed")
+    });
+    if new.iter().any(Event::is_stop) || !said.is_empty() || failed {
+        let reason = exception.map(|event| {
+            let message = event.text("message").unwrap_or_default();
+            format!("{}: {message}", event.kind())
+        });
+        let message = if said.is_empty() {
+            failed.then(|| INTERNAL_ERROR.to_owned())
+        } else {
+            Some(said.join("\n"))
+        };
+        return Outcome::Block(Block {
+            reason,
+            message,
+            failed,
+        });
+    }
+    match after {
+        Some(after) if after != before => Outcome::Transform(after.to_owned()),
+        _ => Outcome::Allow,
+    }
+}
