@@ -25,6 +25,7 @@
 //! ```
 
 mod ast;
+mod displays;
 mod error;
 mod eval;
 mod functions;

@@ -2,11 +2,9 @@
 //!
 //! `parse_x` reads an `x` that must be there; `accept` takes a token if it is the next one; `expect` demands it.
 
-use std::sync::Arc;
-
 use super::{
     Dialect, ExprError, Span,
-    ast::{Call, Comparator, Kind, Logic, Loop, Node, Piece, Target, Unary},
+    ast::{Call, Comparator, Kind, Logic, Node, Unary},
     lexer::{Token, tokens},
 };
 use crate::value::{Binary, Order, Value};
@@ -96,20 +94,20 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn peek(&self) -> &Token {
+    pub(super) fn peek(&self) -> &Token {
         self.tokens
             .get(self.next)
             .map_or(&Token::End, |(token, _)| token)
     }
 
-    fn peek_second(&self) -> &Token {
+    pub(super) fn peek_second(&self) -> &Token {
         self.tokens
             .get(self.next + 1)
             .map_or(&Token::End, |(token, _)| token)
     }
 
     /// The next token's place in the whole expression.
-    fn span(&self) -> Span {
+    pub(super) fn span(&self) -> Span {
         let end = Span::new(self.text.len(), self.text.len());
         self.tokens
             .get(self.next)
@@ -126,23 +124,23 @@ impl<'a> Parser<'a> {
             .shifted(self.offset)
     }
 
-    fn advance(&mut self) {
+    pub(super) fn advance(&mut self) {
         self.next += 1;
     }
 
-    fn accept(&mut self, symbol: &str) -> bool {
+    pub(super) fn accept(&mut self, symbol: &str) -> bool {
         let found = matches!(self.peek(), Token::Symbol(own) if *own == symbol);
         self.next += usize::from(found);
         found
     }
 
-    fn accept_keyword(&mut self, word: &str) -> bool {
+    pub(super) fn accept_keyword(&mut self, word: &str) -> bool {
         let found = matches!(self.peek(), Token::Keyword(own) if *own == word);
         self.next += usize::from(found);
         found
     }
 
-    fn expect(&mut self, symbol: &str) -> Result<(), ExprError> {
+    pub(super) fn expect(&mut self, symbol: &str) -> Result<(), ExprError> {
         if self.accept(symbol) {
             Ok(())
         } else {
@@ -150,7 +148,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn expect_keyword(&mut self, word: &str) -> Result<(), ExprError> {
+    pub(super) fn expect_keyword(&mut self, word: &str) -> Result<(), ExprError> {
         if self.accept_keyword(word) {
             Ok(())
         } else {
@@ -158,7 +156,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn fail<T>(&self, message: impl Into<String>) -> Result<T, ExprError> {
+    pub(super) fn fail<T>(&self, message: impl Into<String>) -> Result<T, ExprError> {
         let message = message.into();
         let message = match self.peek() {
             Token::End => format!("{message}, but the expression ends"),
@@ -167,7 +165,7 @@ impl<'a> Parser<'a> {
         Err(ExprError::new(message, self.span()))
     }
 
-    fn deeper<T>(
+    pub(super) fn deeper<T>(
         &mut self,
         parse: impl FnOnce(&mut Self) -> Result<T, ExprError>,
     ) -> Result<T, ExprError> {
@@ -181,7 +179,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A node that lies above nodes of at most this height.
-    fn node(&self, kind: Kind, start: Span, below: usize) -> Result<Node, ExprError> {
+    pub(super) fn node(&self, kind: Kind, start: Span, below: usize) -> Result<Node, ExprError> {
         let span = start.to(self.last_span());
         if below >= MAX_HEIGHT {
             return Err(ExprError::new(
@@ -196,12 +194,12 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn unavailable(&self, what: &'static str, start: Span) -> Result<Node, ExprError> {
+    pub(super) fn unavailable(&self, what: &'static str, start: Span) -> Result<Node, ExprError> {
         self.node(Kind::Unavailable(what), start, 0)
     }
 
     /// A kind that only Colang 2.x has.
-    fn only_v2(
+    pub(super) fn only_v2(
         &self,
         kind: Kind,
         what: &'static str,
@@ -224,7 +222,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The rest of a tuple, from its first comma on.
-    fn finish_tuple(
+    pub(super) fn finish_tuple(
         &mut self,
         first: Node,
         mut starred: bool,
@@ -246,13 +244,13 @@ impl<'a> Parser<'a> {
         self.only_v2(Kind::Tuple(items), "tuples", start, below)
     }
 
-    fn parse_maybe_starred(&mut self) -> Result<(bool, Node), ExprError> {
+    pub(super) fn parse_maybe_starred(&mut self) -> Result<(bool, Node), ExprError> {
         let starred = self.accept("*");
         let node = self.parse_expression()?;
         Ok((starred, node))
     }
 
-    fn parse_expression(&mut self) -> Result<Node, ExprError> {
+    pub(super) fn parse_expression(&mut self) -> Result<Node, ExprError> {
         self.deeper(|parser| {
             let start = parser.span();
             if matches!(parser.peek(), Token::Keyword("lambda" | "await" | "yield")) {
@@ -275,7 +273,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn parse_or(&mut self) -> Result<Node, ExprError> {
+    pub(super) fn parse_or(&mut self) -> Result<Node, ExprError> {
         self.parse_logic("or", Logic::Or, |parser| {
             parser.parse_logic("and", Logic::And, Self::parse_not)
         })
@@ -348,7 +346,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Operators that bind at least as strongly as `level`; all of them group to the left.
-    fn parse_binary(&mut self, level: usize) -> Result<Node, ExprError> {
+    pub(super) fn parse_binary(&mut self, level: usize) -> Result<Node, ExprError> {
         let start = self.span();
         let mut left = self.parse_unary()?;
         while let Some((operator, own)) = self.peek_binary().filter(|(_, own)| *own >= level) {
@@ -436,7 +434,8 @@ impl<'a> Parser<'a> {
 
     fn parse_call(&mut self, of: Node, start: Span) -> Result<Node, ExprError> {
         let mut call = Call::default();
-        let mut below = of.height;
+        // The call takes the place of the name or attribute that is called.
+        let mut below = of.height.saturating_sub(1);
         let mut starred = false;
         while !self.accept(")") {
             let first = self.span();
@@ -561,215 +560,8 @@ impl<'a> Parser<'a> {
         };
         self.node(kind, start, 0)
     }
-
-    /// One or more texts in a row, which are one text.
-    fn parse_texts(&mut self, start: Span) -> Result<Node, ExprError> {
-        let mut pieces: Vec<Piece> = Vec::new();
-        let mut bytes = false;
-        while let Token::Text(text) = self.peek().clone() {
-            self.advance();
-            bytes |= text.bytes;
-            pieces.extend(text.pieces(self)?);
-        }
-        if bytes {
-            return self.unavailable("bytes", start);
-        }
-        let literal: Option<String> = pieces
-            .iter()
-            .map(|piece| match piece {
-                Piece::Literal(text) => Some(&**text),
-                Piece::Inserted { .. } => None,
-            })
-            .collect();
-        let kind = match literal {
-            Some(text) => Kind::Constant(Value::from(text)),
-            None => Kind::Text(pieces),
-        };
-        let below = match &kind {
-            Kind::Text(pieces) => tallest_piece(pieces),
-            _ => 0,
-        };
-        self.node(kind, start, below)
-    }
-
-    fn parse_parenthesis(&mut self, start: Span) -> Result<Node, ExprError> {
-        if self.accept(")") {
-            return self.only_v2(Kind::Tuple(Vec::new()), "tuples", start, 0);
-        }
-        let inside = self.span();
-        let (starred, first) = self.parse_maybe_starred()?;
-        let node = if matches!(self.peek(), Token::Keyword("for")) && !starred {
-            self.parse_loops_of(first, inside)?
-        } else if starred || self.peek() == &Token::Symbol(",") {
-            self.finish_tuple(first, starred, inside)?
-        } else {
-            first
-        };
-        self.expect(")")?;
-        Ok(node)
-    }
-
-    fn parse_list(&mut self, start: Span) -> Result<Node, ExprError> {
-        let mut items: Vec<(bool, Node)> = Vec::new();
-        while !self.accept("]") {
-            let (starred, item) = self.parse_maybe_starred()?;
-            if items.is_empty() && !starred && matches!(self.peek(), Token::Keyword("for")) {
-                let node = self.parse_loops_of(item, start)?;
-                self.expect("]")?;
-                return Ok(node);
-            }
-            items.push((starred, item));
-            if !self.accept(",") {
-                self.expect("]")?;
-                break;
-            }
-        }
-        let below = items.iter().map(|(_, node)| node.height).max().unwrap_or(0);
-        self.only_v2(Kind::List(items), "lists", start, below)
-    }
-
-    /// A dictionary, a set, or a comprehension of one.
-    fn parse_braces(&mut self, start: Span) -> Result<Node, ExprError> {
-        let mut entries: Vec<(Option<Node>, Node)> = Vec::new();
-        let mut elements: Vec<Node> = Vec::new();
-        let mut starred = false;
-        while !self.accept("}") {
-            if self.accept("**") {
-                entries.push((None, self.parse_binary(0)?));
-            } else {
-                let (star, first) = self.parse_maybe_starred()?;
-                starred |= star;
-                if !star && self.accept(":") {
-                    let value = self.parse_expression()?;
-                    if entries.is_empty() && matches!(self.peek(), Token::Keyword("for")) {
-                        return self.parse_dict_loops(first, value, start);
-                    }
-                    entries.push((Some(first), value));
-                } else {
-                    if elements.is_empty() && matches!(self.peek(), Token::Keyword("for")) {
-                        self.parse_loops()?;
-                        self.expect("}")?;
-                        return self.unavailable("set comprehensions", start);
-                    }
-                    elements.push(first);
-                }
-            }
-            if !elements.is_empty() && !entries.is_empty() {
-                return self.fail("a set has no keys, and every entry of a dictionary has one");
-            }
-            if !self.accept(",") {
-                self.expect("}")?;
-                break;
-            }
-        }
-        if starred {
-            return self.unavailable("`*` in sets", start);
-        }
-        if elements.is_empty() {
-            let heights = entries
-                .iter()
-                .map(|(key, value)| value.height.max(key.as_ref().map_or(0, |key| key.height)));
-            let below = heights.max().unwrap_or(0);
-            return self.only_v2(Kind::Dict(entries), "dictionaries", start, below);
-        }
-        let below = tallest(&elements);
-        self.only_v2(Kind::Set(elements), "sets", start, below)
-    }
-
-    fn parse_dict_loops(&mut self, key: Node, value: Node, start: Span) -> Result<Node, ExprError> {
-        let loops = self.parse_loops()?;
-        self.expect("}")?;
-        let below = tallest_loop(&loops).max(key.height).max(value.height);
-        let kind = Kind::DictOf {
-            key: key.into(),
-            value: value.into(),
-            loops,
-        };
-        self.only_v2(kind, "comprehensions", start, below)
-    }
-
-    fn parse_loops_of(&mut self, element: Node, start: Span) -> Result<Node, ExprError> {
-        let loops = self.parse_loops()?;
-        let below = tallest_loop(&loops).max(element.height);
-        let kind = Kind::ListOf {
-            element: element.into(),
-            loops,
-        };
-        self.only_v2(kind, "comprehensions", start, below)
-    }
-
-    fn parse_loops(&mut self) -> Result<Vec<Loop>, ExprError> {
-        let mut loops = Vec::new();
-        while self.accept_keyword("for") {
-            let target = self.parse_target()?;
-            self.expect_keyword("in")?;
-            let iterable = self.parse_or()?;
-            let mut conditions = Vec::new();
-            while self.accept_keyword("if") {
-                conditions.push(self.parse_or()?);
-            }
-            loops.push(Loop {
-                target,
-                iterable,
-                conditions,
-            });
-        }
-        Ok(loops)
-    }
-
-    fn parse_target(&mut self) -> Result<Target, ExprError> {
-        let first = self.parse_single_target()?;
-        if self.peek() != &Token::Symbol(",") {
-            return Ok(first);
-        }
-        let mut targets = vec![first];
-        while self.accept(",") {
-            if matches!(self.peek(), Token::Keyword("in") | Token::Symbol(")" | "]")) {
-                break;
-            }
-            targets.push(self.parse_single_target()?);
-        }
-        Ok(Target::Unpack(targets))
-    }
-
-    fn parse_single_target(&mut self) -> Result<Target, ExprError> {
-        match self.peek().clone() {
-            Token::Name(name) => {
-                self.advance();
-                Ok(Target::Name(name))
-            }
-            // `$x` as a loop's name works in the reference too: it is a name like any other there.
-            Token::Variable(name) => {
-                self.advance();
-                Ok(Target::Name(Arc::from(format!("${name}"))))
-            }
-            Token::Symbol(open @ ("(" | "[")) => {
-                self.advance();
-                let target = self.deeper(Self::parse_target)?;
-                self.expect(if open == "(" { ")" } else { "]" })?;
-                Ok(target)
-            }
-            _ => self.fail("a name for the element is expected"),
-        }
-    }
 }
 
-fn tallest(nodes: &[Node]) -> usize {
+pub(super) fn tallest(nodes: &[Node]) -> usize {
     nodes.iter().map(|node| node.height).max().unwrap_or(0)
-}
-
-fn tallest_piece(pieces: &[Piece]) -> usize {
-    let heights = pieces.iter().map(|piece| match piece {
-        Piece::Literal(_) => 0,
-        Piece::Inserted { node, spec } => node.height.max(spec.as_deref().map_or(0, tallest_piece)),
-    });
-    heights.max().unwrap_or(0)
-}
-
-fn tallest_loop(loops: &[Loop]) -> usize {
-    loops
-        .iter()
-        .map(|one| one.iterable.height.max(tallest(&one.conditions)))
-        .max()
-        .unwrap_or(0)
 }

@@ -141,6 +141,28 @@ fn limits() {
     assert!(Expr::parse(&format!("1{}", " + 1".repeat(10_000)), Dialect::V2).is_err());
     assert!(Expr::parse(&format!("1{}", " + 1".repeat(150)), Dialect::V2).is_ok());
     assert!(Expr::parse(&"\"{".repeat(10_000), Dialect::V2).is_err());
+    assert!(Expr::parse(&format!("$s{}", ".strip()".repeat(1_000)), Dialect::V2).is_err());
+}
+
+/// The deepest that is allowed fits into the stack of a thread.
+#[test]
+fn as_deep_as_allowed() {
+    let deep = [
+        format!("$s{}", ".strip()".repeat(190)),
+        format!("{}1{}", "(".repeat(55), ")".repeat(55)),
+        format!("{}1{}", "[".repeat(55), "]".repeat(55)),
+        format!("{}1", "1 if 0 else ".repeat(55)),
+        format!("{}$l{}", "[x for x in ".repeat(55), "]".repeat(55)),
+        format!("{}1{}", "str(".repeat(55), ")".repeat(55)),
+        format!("{}1", "-".repeat(55)),
+    ];
+    for text in deep {
+        assert!(
+            eval(&text, Dialect::V2).is_ok(),
+            "{text}: {:?}",
+            eval(&text, Dialect::V2)
+        );
+    }
 }
 
 #[test]
