@@ -1,0 +1,177 @@
+//! What all holds of one list of patterns share.
+
+use std::sync::Arc;
+
+use super::{
+    super::{
+        nfa::{Liveness, Nfa},
+        search::Patterns,
+        syntax::ast::Node,
+    },
+    state::Hold,
+};
+
+/// How large held patterns may be, and how much may be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HoldLimits {
+    /// States of one pattern's automaton; 2,000 by default.
+    pub pattern_states: usize,
+    /// States of all patterns together; 10,000 by default.
+    pub states: usize,
+    /// Bytes held for a pattern whose matches have no greatest length; 4 KiB by default.
+    pub max_hold: u64,
+}
+
+impl Default for HoldLimits {
+    fn default() -> Self {
+        Self {
+            pattern_states: 2_000,
+            states: 10_000,
+            max_hold: 4 << 10,
+        }
+    }
+}
+
+impl HoldLimits {
+    /// Sets how many bytes may be held for a pattern whose matches have no greatest length.
+    #[must_use]
+    pub fn with_max_hold(mut self, bytes: u64) -> Self {
+        self.max_hold = bytes;
+        self
+    }
+}
+
+/// How a stream can be judged by one pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Holding {
+    /// Held back exactly: by a [`Hold`].
+    Exact,
+    /// Has look-around or back-references: only the whole text can be judged.
+    ToEnd,
+    /// Can match no characters at all, so that it matches almost any text: not held.
+    Empty,
+    /// Needs more states than the limits allow: not held.
+    TooLarge,
+}
+
+/// Patterns compiled for streams. Built once; each stream [starts](Self::start) its own [`Hold`].
+#[derive(Debug)]
+pub struct HoldProgram {
+    pub(super) nfa: Nfa,
+    pub(super) liveness: Liveness,
+    holdings: Vec<Holding>,
+    /// For each state, whether its pattern's matches have no greatest length; empty if none has.
+    unbounded: Vec<bool>,
+    pub(super) max_hold: u64,
+}
+
+impl Patterns {
+    /// Compiles the patterns for streams. See [`HoldProgram::holding`] for those that cannot be.
+    #[must_use]
+    pub fn hold_program(&self, limits: HoldLimits) -> HoldProgram {
+        HoldProgram::new(self, limits)
+    }
+}
+
+impl HoldProgram {
+    fn new(patterns: &Patterns, limits: HoldLimits) -> Self {
+        let mut holdings = Vec::with_capacity(patterns.len());
+        let mut held: Vec<(u32, &Node)> = Vec::new();
+        let mut unbounded_patterns = Vec::new();
+        let mut states = 0;
+        for (number, pattern) in (0_u32..).zip(patterns.patterns()) {
+            let node: &Node = &pattern.node;
+            let width = node.width(&[]);
+            let holding = if node.needs_backtracking() {
+                Holding::ToEnd
+            } else if width.min == 0 {
+                Holding::Empty
+            } else {
+                match Nfa::count(node, limits.pattern_states) {
+                    Ok(count) if states + count < limits.states => {
+                        states += count;
+                        held.push((number, node));
+                        if width.max.is_none() {
+                            unbounded_patterns.push(number);
+                        }
+                        Holding::Exact
+                    }
+                    _ => Holding::TooLarge,
+                }
+            };
+            holdings.push(holding);
+        }
+        let nfa = Nfa::new(&held, limits.states.saturating_add(1)).unwrap_or_else(|_| {
+            // More classes of characters than can be counted.
+            for holding in &mut holdings {
+                if *holding == Holding::Exact {
+                    *holding = Holding::TooLarge;
+                }
+            }
+            Nfa::empty()
+        });
+        let unbounded = if unbounded_patterns.is_empty() {
+            Vec::new()
+        } else {
+            (0_u32..)
+                .zip(&nfa.steps)
+                .map(|(state, _)| {
+                    nfa.owner(state)
+                        .is_some_and(|owner| unbounded_patterns.contains(&owner))
+                })
+                .collect()
+        };
+        Self {
+            liveness: Liveness::new(&nfa),
+            nfa,
+            holdings,
+            unbounded,
+            max_hold: limits.max_hold,
+        }
+    }
+
+    /// How each pattern is judged, in the order of the list.
+    #[must_use]
+    pub fn holdings(&self) -> &[Holding] {
+        &self.holdings
+    }
+
+    /// How the pattern is judged.
+    #[must_use]
+    pub fn holding(&self, pattern: usize) -> Option<Holding> {
+        self.holdings.get(pattern).copied()
+    }
+
+    /// The patterns that only the whole text can be judged by.
+    pub fn to_end(&self) -> impl Iterator<Item = usize> + '_ {
+        self.holdings
+            .iter()
+            .enumerate()
+            .filter(|(_, holding)| **holding == Holding::ToEnd)
+            .map(|(index, _)| index)
+    }
+
+    /// Begins a stream.
+    #[must_use]
+    pub fn start(self: &Arc<Self>) -> Hold {
+        Hold::new(Arc::clone(self))
+    }
+
+    /// Whether some pattern's matches have no greatest length.
+    pub(super) fn has_unbounded(&self) -> bool {
+        !self.unbounded.is_empty()
+    }
+
+    /// Whether the matches of the state's pattern have no greatest length.
+    pub(super) fn is_unbounded(&self, state: u32) -> bool {
+        self.unbounded.get(state as usize).copied().unwrap_or(false)
+    }
+
+    /// Bytes on the heap, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.nfa.memory() + self.liveness.memory() + self.unbounded.len() + self.holdings.len()
+    }
+}
