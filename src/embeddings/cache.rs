@@ -154,9 +154,11 @@ impl EmbeddingCache {
                 match tokio::task::spawn_blocking(write).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
-                        tracing::warn!(%error, "the embeddings cache cannot be written")
+                        tracing::warn!(%error, "the embeddings cache cannot be written");
                     }
-                    Err(error) => tracing::warn!(%error, "the embeddings cache was not written"),
+                    Err(error) => {
+                        tracing::warn!(%error, "the embeddings cache was not written");
+                    }
                 }
             }
         }

@@ -39,7 +39,7 @@ pub struct IndexItem {
     pub meta: Map<String, Value>,
 }
 
-/// Anything that finds the texts most like another: the built-in [cosine search](VectorIndex), a vector database.
+/// Anything that finds the texts most like another: the built-in comparison of all vectors, a vector database.
 pub trait SearchIndex: Send + Sync + fmt::Debug {
     /// Adds `items`.
     fn add(&self, items: Vec<IndexItem>) -> BoxFuture<'_, Result<(), ModelError>>;

@@ -122,7 +122,7 @@ mod tests {
         let kb = KnowledgeBase::new(documents, Arc::new(index)).unwrap();
         kb.build().await.unwrap();
         let found = kb
-            .search("how much is a lamp", RELEVANT_CHUNKS)
+            .search("a lamp for nine euros", RELEVANT_CHUNKS)
             .await
             .unwrap();
         assert_eq!(found.len(), 2);

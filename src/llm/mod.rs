@@ -1,5 +1,7 @@
 //! Models: the [`Model`] trait, the providers, prompts and the parsing of answers.
 
+pub(crate) mod cache;
+mod models;
 pub(crate) mod parse_output;
 pub(crate) mod prompt;
 pub(crate) mod provider;
@@ -7,9 +9,12 @@ mod python_json;
 pub(crate) mod reasoning;
 pub(crate) mod template;
 
+pub use models::Models;
 pub use parse_output::{OutputParser, OutputParsers, ParseError, Parsed, Verdict};
 pub use prompt::PromptError;
+pub(crate) use python_json::dumps;
 pub use template::TemplateError;
+pub(crate) use template::{ColangHistory, colang_history, colang_history_with};
 
 use std::fmt;
 

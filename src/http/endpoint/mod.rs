@@ -90,6 +90,7 @@ impl Endpoint {
         }
         let length = endpoint.base_url.trim_end_matches('/').len();
         endpoint.base_url.truncate(length);
+        endpoint.warn_of_plaintext_key();
         Ok(endpoint)
     }
 
@@ -129,6 +130,16 @@ impl Endpoint {
         let endpoint = endpoint.trim_end_matches('/');
         self.base_url = format!("{endpoint}/openai/deployments/{deployment}");
         Ok(())
+    }
+
+    fn warn_of_plaintext_key(&self) {
+        let is_plain = self.base_url.starts_with("http://") && self.bearer.is_some();
+        if is_plain && Request::get(&self.base_url).is_ok_and(|request| !request.is_loopback()) {
+            tracing::warn!(
+                model = self.model,
+                "its key goes unencrypted over the network: use https"
+            );
+        }
     }
 
     fn has_header(&self, name: &str) -> bool {

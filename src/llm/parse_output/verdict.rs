@@ -36,6 +36,39 @@ impl Verdict {
         }
     }
 
+    /// Reads what Llama Guard answers: `safe`, or `unsafe` and the names of the violated categories.
+    pub(crate) fn from_llama_guard(answer: &str) -> Self {
+        let is_separator =
+            |character: char| character.is_whitespace() || matches!(character, ',' | '.' | ':');
+        let mut words = answer.split(is_separator).filter(|word| !word.is_empty());
+        match words.next() {
+            Some(word) if word.eq_ignore_ascii_case("unsafe") => {
+                Self::new(false, words.map(str::to_owned).collect())
+            }
+            Some(word) if word.eq_ignore_ascii_case("safe") => {
+                // A model that goes on to say the opposite is not believed.
+                if words.any(|word| word.eq_ignore_ascii_case("unsafe")) {
+                    Self::Unclear
+                } else {
+                    Self::Safe
+                }
+            }
+            _ => Self::Unclear,
+        }
+    }
+
+    /// Reads what a topic guard answers: `on-topic` or `off-topic`.
+    pub(crate) fn from_topic(answer: &str) -> Self {
+        let answer = answer
+            .trim_matches(|character: char| !character.is_alphanumeric())
+            .to_lowercase();
+        match answer.as_str() {
+            "on-topic" => Self::Safe,
+            "off-topic" => Self::new(false, Vec::new()),
+            _ => Self::Unclear,
+        }
+    }
+
     fn new(safe: bool, categories: Vec<String>) -> Self {
         if safe {
             Self::Safe
@@ -262,6 +295,34 @@ mod tests {
         );
         assert_eq!(is_content_safe("- unsafe").categories(), [""; 0]);
         assert_eq!(is_content_safe("perhaps"), Verdict::Unclear);
+    }
+
+    #[test]
+    fn guards_answers() {
+        for (answer, verdict) in [
+            (" safe\n", Verdict::Safe),
+            ("Safe.", Verdict::Safe),
+            ("safely", Verdict::Unclear),
+            ("safe\nunsafe\nS1", Verdict::Unclear),
+            ("not safe", Verdict::Unclear),
+            ("", Verdict::Unclear),
+            ("unsafe", Verdict::new(false, Vec::new())),
+            (
+                "Unsafe\nS1,S2 S3",
+                Verdict::new(false, ["S1", "S2", "S3"].map(str::to_owned).into()),
+            ),
+        ] {
+            assert_eq!(Verdict::from_llama_guard(answer), verdict, "{answer}");
+        }
+        for (answer, verdict) in [
+            ("on-topic", Verdict::Safe),
+            (" \"On-topic\".", Verdict::Safe),
+            ("off-topic", Verdict::new(false, Vec::new())),
+            ("not on-topic", Verdict::Unclear),
+            ("hm", Verdict::Unclear),
+        ] {
+            assert_eq!(Verdict::from_topic(answer), verdict, "{answer}");
+        }
     }
 
     #[test]

@@ -11,7 +11,8 @@ struct File {
     prompts: Vec<TaskPrompt>,
 }
 
-const FILES: &[&str] = &[include_str!("general.yml")];
+/// The families of prompts, the most general first.
+const FILES: [&str; 2] = [include_str!("general.yml"), include_str!("chat.yml")];
 
 static PROMPTS: LazyLock<Vec<TaskPrompt>> = LazyLock::new(|| {
     let files = FILES.iter().map(|file| {
@@ -20,7 +21,7 @@ static PROMPTS: LazyLock<Vec<TaskPrompt>> = LazyLock::new(|| {
     files.flat_map(|file| file.prompts).collect()
 });
 
-/// The default prompts, the most general first.
+/// The default prompts.
 pub(super) fn prompts() -> &'static [TaskPrompt] {
     &PROMPTS
 }

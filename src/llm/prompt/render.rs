@@ -15,6 +15,9 @@ use crate::{
     message::{Content, Message, Role},
 };
 
+/// How many events a prompt is first tried with.
+const FIRST_EVENTS: usize = 64;
+
 /// What of a configuration prompts need.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PromptSettings {
@@ -105,21 +108,46 @@ impl Prompts {
         events: &[Value],
     ) -> Result<RenderedPrompt, PromptError> {
         let prompt = self.find(task)?;
-        let mut start = 0;
-        loop {
-            let rendered =
-                self.render_once(prompt, variables, events.get(start..).unwrap_or_default())?;
-            let Some(limit) = prompt.max_length.filter(|limit| length(&rendered) > *limit) else {
-                return Ok(rendered);
-            };
-            if start >= events.len() {
-                return Err(PromptError::TooLong {
-                    task: prompt.task.clone(),
-                    limit,
-                });
+        let last = |kept: usize| {
+            let events = events.get(events.len() - kept..).unwrap_or_default();
+            let rendered = self.render_once(prompt, variables, events)?;
+            let fits = prompt
+                .max_length
+                .is_none_or(|limit| length(&rendered) <= limit);
+            Ok::<_, PromptError>(fits.then_some(rendered))
+        };
+        // What of a long history fits is sought from its end, so that the cost depends on the limit rather than on
+        // the history: twice as many events each time, as long as they fit.
+        let mut fitting = None;
+        let mut kept = events.len().min(FIRST_EVENTS);
+        let mut too_many = loop {
+            match last(kept) {
+                Ok(None) => break kept,
+                Ok(Some(rendered)) if kept == events.len() => return Ok(rendered),
+                Ok(Some(rendered)) => fitting = Some((kept, rendered)),
+                Err(error) if kept == events.len() => return Err(error),
+                // A template may need the events that are still left out.
+                Err(_) => {}
             }
-            start += 1;
+            kept = kept.saturating_mul(2).min(events.len());
+        };
+        // Then between what fits and what does not.
+        let too_long = || PromptError::TooLong {
+            task: prompt.task.clone(),
+            limit: prompt.max_length.unwrap_or_default(),
+        };
+        let (mut most, mut rendered) = match fitting {
+            Some(fitting) => fitting,
+            None => (0, last(0)?.filter(|_| too_many > 0).ok_or_else(too_long)?),
+        };
+        while too_many - most > 1 {
+            let middle = most + (too_many - most) / 2;
+            match last(middle)? {
+                Some(fitting) => (most, rendered) = (middle, fitting),
+                None => too_many = middle,
+            }
         }
+        Ok(rendered)
     }
 
     /// What the parser of the prompt of `task` makes of `answer`: the text itself where it names none.

@@ -124,6 +124,42 @@ fn history_is_cut_to_fit() {
 }
 
 #[test]
+fn a_long_history_is_cut_where_single_steps_would_cut_it() {
+    let one_by_one = |prompts: &Prompts, events: &[Value], limit: usize| {
+        let prompt = prompts.find("t").unwrap();
+        let text = |start: usize| {
+            let lookup =
+                |name: &str| (name == "history").then(|| Value::Array(events[start..].to_vec()));
+            prompts
+                .templates()
+                .render(prompt.content.as_ref().unwrap(), &lookup)
+                .unwrap()
+        };
+        (0..=events.len())
+            .map(text)
+            .find(|text| text.chars().count() <= limit)
+    };
+    for count in [0, 1, 63, 64, 65, 200] {
+        let events: Vec<_> = (0..count)
+            .map(|index| json!({"type": if index % 3 == 0 { "UserMessage" } else { "Other" }, "text": "x".repeat(index % 7)}))
+            .collect();
+        for limit in [0, 5, 6, 50, 500, 5000] {
+            let prompts = prompts(
+                json!([{"task": "t", "content": "Turn:{{ history | colang }}", "max_length": limit}]),
+                json!([]),
+            );
+            let expected = one_by_one(&prompts, &events, limit);
+            let rendered = prompts.render("t", &no_variables, &events).ok();
+            assert_eq!(
+                rendered,
+                expected.map(RenderedPrompt::Text),
+                "{count} events, {limit} characters"
+            );
+        }
+    }
+}
+
+#[test]
 fn faulty_prompts_are_errors() {
     let prompts = prompts(
         json!([
@@ -226,4 +262,56 @@ fn a_task_has_the_model_of_its_name() {
     let engine = |task| model_for_task(&models, task).map(|model| model.engine.as_str());
     assert_eq!((engine("t"), engine("u")), (Some("b"), Some("a")));
     assert!(model_for_task(&[], "t").is_none());
+}
+
+#[test]
+fn every_default_prompt_renders() {
+    let history = [
+        json!({"type": "UserMessage", "text": "Hello"}),
+        json!({"type": "UserIntent", "intent": "greet"}),
+        json!({"type": "BotIntent", "intent": "greet back"}),
+    ];
+    let variables = |name: &str| match name {
+        "examples" => Some(json!("user \"Hi\"\n  greet\n\n")),
+        "context" => Some(json!({"relevant_chunks": "A fact."})),
+        "history" => None,
+        _ => Some(json!("some words")),
+    };
+    for model in ["any", "openai/gpt-4o"] {
+        let (engine, model) = model.split_once('/').unwrap_or((model, "x"));
+        let prompts = prompts(
+            json!([]),
+            json!([{"type": "main", "engine": engine, "model": model}]),
+        );
+        for prompt in defaults::prompts() {
+            let rendered = prompts.render(&prompt.task, &variables, &history).unwrap();
+            assert!(!rendered.into_messages().is_empty(), "{}", prompt.task);
+            let context = |name: &str| (name == "context").then(|| json!({}));
+            let empty = prompts.render(&prompt.task, &context, &[]);
+            assert!(empty.is_ok(), "{}: {empty:?}", prompt.task);
+        }
+    }
+}
+
+#[test]
+fn tasks_of_the_dialogue_have_prompts_and_rails_have_none() {
+    let prompts = prompts(json!([]), json!([]));
+    for task in [
+        "general",
+        "generate_user_intent",
+        "generate_next_steps",
+        "generate_bot_message",
+        "generate_intent_steps_message",
+        "generate_value",
+        "generate_user_intent_from_user_action",
+        "generate_user_intent_and_bot_action_from_user_action",
+        "generate_value_from_instruction",
+        "generate_flow_from_instructions",
+        "generate_flow_from_name",
+        "generate_flow_continuation",
+        "generate_flow_continuation_from_flow_nld",
+    ] {
+        assert!(prompts.find(task).is_ok(), "{task}");
+    }
+    assert!(prompts.find("self_check_output").is_err());
 }

@@ -7,7 +7,6 @@ mod body;
 mod chat;
 mod reply;
 mod settings;
-mod sse;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -34,7 +33,6 @@ const PROVIDERS: &[Known<'static>] = &[
         "https://api.openai.com/v1",
         Some("OPENAI_API_KEY"),
     ),
-    provider("vllm", "http://localhost:8000/v1", None),
 ];
 
 const NVIDIA: &str = "https://integrate.api.nvidia.com/v1";

@@ -31,7 +31,11 @@ impl Settings {
         let message =
             message.ok_or_else(|| invalid("the answer's first choice has no `message`"))?;
 
-        let content = message.get("content").map(text_of).unwrap_or_default();
+        let mut content = message.get("content").map(text_of).unwrap_or_default();
+        if content.is_empty() {
+            // What a model says instead of an answer is what it says.
+            content = message.get("refusal").map(text_of).unwrap_or_default();
+        }
         let (reasoning, content) = match reasoning_of(message) {
             Some(given) => (Some(given), content),
             None => match reasoning::split(&content) {

@@ -1,9 +1,6 @@
 //! The streamed answer of a provider, piece by piece.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures_core::Stream;
 use serde_json::Value;
@@ -11,22 +8,26 @@ use serde_json::Value;
 use super::{
     reply::{arguments_of, metadata_of, reasoning_of, text_at, usage_of},
     settings::Settings,
-    sse::SseReader,
 };
-use crate::{error::ModelError, http::Streaming, llm::ModelChunk, message::ToolCall};
+use crate::{
+    error::ModelError, framing::SseReader, http::Streaming, llm::ModelChunk, message::ToolCall,
+};
 
 /// The most bytes of all tool calls of an answer, and the most calls.
 const TOOL_CALLS_LIMIT: usize = 1 << 20;
 const TOOL_CALLS_COUNT: usize = 1024;
+
+/// The most bytes of one event.
+const EVENT_LIMIT: usize = 1 << 20;
 
 /// Reads the events of a streamed answer.
 pub(super) struct ChunkReader {
     settings: Arc<Settings>,
     answer: Streaming,
     events: SseReader,
-    /// Pieces that are read and not yet given away.
-    ready: VecDeque<Result<ModelChunk, ModelError>>,
     calls: CallFragments,
+    /// Whether the answer's bytes have come to their end.
+    is_read: bool,
     ended: bool,
 }
 
@@ -35,9 +36,9 @@ impl ChunkReader {
         Self {
             settings,
             answer,
-            events: SseReader::default(),
-            ready: VecDeque::new(),
+            events: SseReader::new(EVENT_LIMIT),
             calls: CallFragments::default(),
+            is_read: false,
             ended: false,
         }
     }
@@ -46,85 +47,55 @@ impl ChunkReader {
         self,
     ) -> impl Stream<Item = Result<ModelChunk, ModelError>> + Send + 'static {
         futures_util::stream::unfold(self, |mut reader| async move {
-            let piece = reader.next().await?;
+            let piece = reader.next().await.transpose()?;
+            // After an error there is nothing more to be had.
+            reader.ended |= piece.is_err();
             Some((piece, reader))
         })
     }
 
-    async fn next(&mut self) -> Option<Result<ModelChunk, ModelError>> {
-        loop {
-            if let Some(piece) = self.ready.pop_front() {
-                if piece.is_err() {
-                    self.ended = true;
-                    self.ready.clear();
+    async fn next(&mut self) -> Result<Option<ModelChunk>, ModelError> {
+        while !self.ended {
+            let Some(event) = self.events.next() else {
+                if self.is_read {
+                    return Ok(self.end());
                 }
-                return Some(piece);
+                match self.answer.next().await {
+                    Ok(Some(bytes)) => self.events.push(&bytes),
+                    Ok(None) => {
+                        self.is_read = true;
+                        self.events.finish();
+                    }
+                    Err(error) => return Err(self.settings.endpoint.http_error(error)),
+                }
+                continue;
+            };
+            let event = event.map_err(|error| self.settings.invalid_stream(&error.to_string()))?;
+            let data = event.data.as_deref().unwrap_or_default().trim_ascii();
+            if data.starts_with(b"[DONE]") {
+                return Ok(self.end());
             }
-            if self.ended {
-                return None;
-            }
-            match self.answer.next().await {
-                Ok(Some(bytes)) => {
-                    let events = self.events.push(&bytes);
-                    self.take_events(events);
-                }
-                Ok(None) => {
-                    let last = self.events.finish();
-                    self.take_events(last);
-                    self.end();
-                }
-                Err(error) => self
-                    .ready
-                    .push_back(Err(self.settings.endpoint.http_error(error))),
+            if !data.is_empty()
+                && let Some(piece) = self.piece(data)?
+            {
+                return Ok(Some(piece));
             }
         }
-    }
-
-    fn take_events(&mut self, events: Result<Vec<String>, super::sse::TooLong>) {
-        let events = match events {
-            Ok(events) => events,
-            Err(error) => {
-                let error = self.settings.invalid_stream(&error.to_string());
-                self.ready.push_back(Err(error));
-                return;
-            }
-        };
-        for data in events {
-            if self.ended {
-                return;
-            }
-            if data.trim_start().starts_with("[DONE]") {
-                self.end();
-                return;
-            }
-            let piece = self.piece(&data);
-            let failed = piece.is_err();
-            if let Some(piece) = piece.transpose() {
-                self.ready.push_back(piece);
-            }
-            if failed {
-                return;
-            }
-        }
+        Ok(None)
     }
 
     /// The stream's end: tool calls that no event finished are given away now.
-    fn end(&mut self) {
-        if self.ended {
-            return;
-        }
+    fn end(&mut self) -> Option<ModelChunk> {
         self.ended = true;
         let tool_calls = self.calls.take();
-        if !tool_calls.is_empty() {
-            self.ready.push_back(Ok(ModelChunk {
-                tool_calls,
-                ..ModelChunk::default()
-            }));
-        }
+        (!tool_calls.is_empty()).then(|| ModelChunk {
+            tool_calls,
+            ..ModelChunk::default()
+        })
     }
 
-    fn piece(&mut self, data: &str) -> Result<Option<ModelChunk>, ModelError> {
-        let payload: Value = serde_json::from_str(data).map_err(|error| {
+    fn piece(&mut self, data: &[u8]) -> Result<Option<ModelChunk>, ModelError> {
+        let payload: Value = serde_json::from_slice(data).map_err(|error| {
             let message = "an event of the stream is no JSON";
             self.settings.invalid_stream(message).with_source(error)
         })?;
@@ -159,7 +130,8 @@ impl ChunkReader {
         } else {
             Vec::new()
         };
-        let content = delta.get("content").and_then(Value::as_str);
+        let text = |key| delta.get(key).and_then(Value::as_str);
+        let content = text("content").or(text("refusal"));
         Ok(Some(ModelChunk {
             content: content.unwrap_or_default().to_owned(),
             reasoning: delta.as_object().and_then(reasoning_of),

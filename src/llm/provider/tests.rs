@@ -145,6 +145,63 @@ async fn reasoning_and_tool_calls() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_what_is_said() {
+    let refusal = json!({"content": null, "refusal": "I will not."});
+    assert_eq!(
+        complete(reply(refusal)).await.unwrap().content,
+        "I will not."
+    );
+    let chunks = chunks(stream(&[
+        delta(json!({"refusal": "No."}), json!(null)).as_bytes()
+    ]))
+    .await;
+    assert_eq!(chunks[0].as_ref().unwrap().content, "No.");
+}
+
+#[tokio::test]
+async fn usage_in_streams_can_be_left_out() {
+    let server = Server::start(vec![stream(&[b"data: [DONE]\n\n"])]).await;
+    let model = model(&server, json!({"include_usage_in_stream": false}));
+    let stream = model.stream(request()).await.unwrap();
+    assert_eq!(stream.count().await, 0);
+    let body = server.received()[0].json();
+    assert_eq!(
+        (body.get("stream_options"), &body["stream"]),
+        (None, &json!(true))
+    );
+}
+
+#[tokio::test]
+async fn dropping_a_stream_ends_the_call() {
+    let (dropped, mut closed) = tokio::sync::mpsc::channel::<()>(1);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"}") {
+            connection.read_buf(&mut bytes).await.unwrap();
+        }
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+        let event = delta(json!({"content": "Hi"}), json!(null));
+        connection
+            .write_all(format!("{head}{event}").as_bytes())
+            .await
+            .unwrap();
+        let _ = connection.read_to_end(&mut bytes).await;
+        let _ = dropped.send(()).await;
+    });
+    let config =
+        json!({"type": "main", "engine": "x", "model": "m", "parameters": {"base_url": url}});
+    let mut stream = model_of(config).unwrap().stream(request()).await.unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap().content, "Hi");
+    drop(stream);
+    let closed = tokio::time::timeout(std::time::Duration::from_secs(5), closed.recv()).await;
+    assert!(closed.is_ok(), "the connection stays open");
+}
+
+#[tokio::test]
 async fn reasoning_models_get_other_parameters() {
     for (name, reasons) in [
         ("o1", true),

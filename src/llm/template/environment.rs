@@ -1,8 +1,13 @@
 //! The template environment: Python's way of printing, filters, limits.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
 use minijinja::{AutoEscape, Environment, value::Value};
+use regex::Regex;
 
 use super::{TemplateError, filters, python};
 
@@ -85,18 +90,6 @@ impl Templates {
         Ok(())
     }
 
-    /// The names that `source` uses and does not set itself.
-    ///
-    /// # Errors
-    ///
-    /// The parser's error.
-    pub(crate) fn variables_of(&self, source: &str) -> Result<Vec<String>, TemplateError> {
-        let template = self.environment.template_from_str(source)?;
-        let mut names: Vec<_> = template.undeclared_variables(false).into_iter().collect();
-        names.sort_unstable();
-        Ok(names)
-    }
-
     /// The text of `source` with `variables` in it.
     ///
     /// # Errors
@@ -107,16 +100,86 @@ impl Templates {
         source: &str,
         variables: Variables<'_>,
     ) -> Result<String, TemplateError> {
-        let template = self.environment.template_from_str(source)?;
+        // Jinja2 reads every line end as a line feed.
+        let source = source.replace("\r\n", "\n").replace('\r', "\n");
+        let template = self.environment.template_from_str(&source)?;
         let mut context = HashMap::new();
-        for name in template.undeclared_variables(false) {
-            let registered = self.contexts.get(&name).map(|value| value());
-            if let Some(value) = registered.or_else(|| variables(&name)) {
+        for name in names_in(&source) {
+            let registered = self.contexts.get(name).map(|value| value());
+            if let Some(value) = registered.or_else(|| variables(name)) {
                 context.insert(name, to_value(value));
             }
         }
         Ok(template.render(context)?)
     }
+
+    /// The text of a bot message, in which `$name`, `$order.id` and `$seats[0]` are variables, too.
+    ///
+    /// # Errors
+    ///
+    /// As [`render`](Self::render).
+    pub(crate) fn render_message(
+        &self,
+        source: &str,
+        variables: Variables<'_>,
+    ) -> Result<String, TemplateError> {
+        if !source.contains(['$', '{']) {
+            // Most messages are just texts; as a template, one would lose the line feed at its end.
+            return Ok(source.strip_suffix('\n').unwrap_or(source).to_owned());
+        }
+        self.render(&DOLLAR_NAME.replace_all(source, "{{ $1 }}"), variables)
+    }
+}
+
+/// `$name`, with attributes and items; `$5` is money.
+static DOLLAR_NAME: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\$([A-Za-z_]\w*(?:\.\w+|\[[^\]\s]*\])*)")
+        .expect("a constant pattern that the tests compile")
+});
+
+/// Every name between the delimiters of a template: its variables, and words that are none, which do no harm.
+///
+/// The engine's own list of undeclared variables leaves out those in slices.
+fn names_in(source: &str) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    let mut rest = source;
+    while let Some(start) = rest.find("{{").into_iter().chain(rest.find("{%")).min() {
+        rest = &rest[start + 2..];
+        loop {
+            let Some(first) = rest.chars().next() else {
+                return names;
+            };
+            if rest.starts_with("}}") || rest.starts_with("%}") {
+                break;
+            }
+            let is_part = |c: char| c == '_' || c.is_alphanumeric();
+            if is_part(first) {
+                let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+                names.insert(&rest[..end]);
+                rest = &rest[end..];
+            } else if first == '"' || first == '\'' {
+                rest = after_text(&rest[1..], first);
+            } else {
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    names
+}
+
+/// What follows a text that ends in `quote`.
+fn after_text(text: &str, quote: char) -> &str {
+    let mut is_escaped = false;
+    for (index, character) in text.char_indices() {
+        if is_escaped {
+            is_escaped = false;
+        } else if character == '\\' {
+            is_escaped = true;
+        } else if character == quote {
+            return &text[index + 1..];
+        }
+    }
+    ""
 }
 
 /// JSON as a value of templates.

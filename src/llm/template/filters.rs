@@ -2,7 +2,10 @@
 
 use std::sync::LazyLock;
 
-use minijinja::{Environment, Error, value::Value};
+use minijinja::{
+    Environment, Error, State,
+    value::{Kwargs, Value},
+};
 use regex::Regex;
 use serde_json::json;
 
@@ -17,6 +20,17 @@ pub(super) fn add_to(environment: &mut Environment<'static>) {
     environment.add_filter("string", |value: Value| python::to_str(&value));
     environment.add_filter("tojson", tojson);
     environment.add_filter("join", join);
+    // Filters that the engine lacks or has otherwise.
+    environment.add_filter("escape", escape);
+    environment.add_filter("e", escape);
+    environment.add_filter("int", int);
+    environment.add_filter("float", float);
+    environment.add_filter("center", |text: Value, width: Option<usize>| {
+        center(&text_of(&text), width)
+    });
+    environment.add_filter("random", minijinja_contrib::filters::random);
+    environment.add_filter("truncate", truncate);
+    environment.add_filter("wordcount", minijinja_contrib::filters::wordcount);
 
     environment.add_filter("colang", |events: Value| {
         history::colang(&events_of(&events))
@@ -34,29 +48,42 @@ pub(super) fn add_to(environment: &mut Environment<'static>) {
     environment.add_filter("conversation_to_events", |turns: Value| {
         to_value(history::conversation_to_events(&events_of(&turns)))
     });
-    environment.add_filter("remove_text_messages", |text: String| {
-        remove_text_messages(&text)
+    environment.add_filter("remove_text_messages", |history: Value| {
+        remove_text_messages(&text_of(&history))
     });
-    environment.add_filter("verbose_v1", |text: String| verbose_v1(&text));
-    environment.add_filter("first_turns", |text: String, count: i64| {
-        first_turns(&text, count)
+    environment.add_filter("verbose_v1", |history: Value| {
+        verbose_v1(&text_of(&history))
     });
-    environment.add_filter("last_turns", |text: String, count: i64| {
-        last_turns(&text, count)
+    environment.add_filter("first_turns", |history: Value, count: i64| {
+        first_turns(&text_of(&history), count)
     });
-    environment.add_filter("indent", |text: String, spaces: usize| {
-        indent(&text, spaces)
+    environment.add_filter("last_turns", |history: Value, count: i64| {
+        last_turns(&text_of(&history), count)
     });
-    environment.add_filter("to_messages", |text: String| messages(to_messages(&text)));
-    environment.add_filter("to_messages_v2", |text: String| {
-        messages(to_messages_v2(&text))
+    environment.add_filter("indent", |text: Value, spaces: usize| {
+        indent(&text_of(&text), spaces)
     });
-    environment.add_filter("to_intent_messages", |text: String| {
-        messages(to_intent_messages(&text))
+    environment.add_filter("to_messages", |history: Value| {
+        messages(to_messages(&text_of(&history)))
     });
-    environment.add_filter("to_intent_messages_2", |text: String| {
-        messages(to_intent_messages_2(&text))
+    environment.add_filter("to_messages_v2", |history: Value| {
+        messages(to_messages_v2(&text_of(&history)))
     });
+    environment.add_filter("to_intent_messages", |history: Value| {
+        messages(to_intent_messages(&text_of(&history)))
+    });
+    environment.add_filter("to_intent_messages_2", |history: Value| {
+        messages(to_intent_messages_2(&text_of(&history)))
+    });
+}
+
+/// A text as it is; nothing for what is not there, such as a configuration without a sample conversation.
+fn text_of(value: &Value) -> String {
+    if value.is_none() {
+        String::new()
+    } else {
+        python::to_str(value)
+    }
 }
 
 fn events_of(events: &Value) -> Vec<serde_json::Value> {
@@ -84,20 +111,120 @@ fn tojson(value: Value) -> String {
     safe
 }
 
-fn join(
-    items: Value,
-    separator: Option<String>,
-    attribute: Option<String>,
-) -> Result<String, Error> {
+fn join(items: Value, separator: Option<Value>, options: Kwargs) -> Result<String, Error> {
+    let separator = match separator {
+        Some(separator) => Some(separator),
+        None => options.get("d")?,
+    };
+    let attribute: Option<Value> = options.get("attribute")?;
+    options.assert_all_used()?;
     let mut texts = Vec::new();
     for item in items.try_iter()? {
         let item = match &attribute {
-            Some(name) => item.get_attr(name)?,
+            Some(name) => item.get_item(name)?,
             None => item,
         };
         texts.push(python::to_str(&item));
     }
-    Ok(texts.join(&separator.unwrap_or_default()))
+    Ok(texts.join(&python::to_str(&separator.unwrap_or_default())))
+}
+
+/// A text with HTML's special characters spelled out; one that is marked as safe stays.
+fn escape(value: Value) -> Value {
+    if value.is_safe() {
+        return value;
+    }
+    let mut escaped = String::new();
+    for character in python::to_str(&value).chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '\'' => escaped.push_str("&#39;"),
+            '"' => escaped.push_str("&#34;"),
+            other => escaped.push(other),
+        }
+    }
+    Value::from_safe_string(escaped)
+}
+
+/// A whole number; 0, or the given default, for what is none.
+fn int(
+    state: &State<'_, '_>,
+    value: Value,
+    default: Option<Value>,
+    base: Option<u32>,
+    options: Kwargs,
+) -> Result<Value, Error> {
+    let default = given_or(default, &options, Value::from(0))?;
+    let base = base.or(options.get("base")?);
+    options.assert_all_used()?;
+    minijinja::filters::int(
+        state,
+        &value,
+        Some(default),
+        base,
+        Kwargs::from_iter([] as [(&str, Value); 0]),
+    )
+}
+
+/// A number; 0.0, or the given default, for what is none.
+fn float(
+    state: &State<'_, '_>,
+    value: Value,
+    default: Option<Value>,
+    options: Kwargs,
+) -> Result<Value, Error> {
+    let default = given_or(default, &options, Value::from(0.0))?;
+    options.assert_all_used()?;
+    minijinja::filters::float(
+        state,
+        &value,
+        Some(default),
+        Kwargs::from_iter([] as [(&str, Value); 0]),
+    )
+}
+
+fn given_or(default: Option<Value>, options: &Kwargs, nothing: Value) -> Result<Value, Error> {
+    match default {
+        Some(default) => Ok(default),
+        None => Ok(options.get::<Option<Value>>("default")?.unwrap_or(nothing)),
+    }
+}
+
+/// Cuts a text that is more than `leeway` characters longer than `length`, between words unless `killwords`.
+fn truncate(
+    text: Value,
+    length: Option<usize>,
+    killwords: Option<bool>,
+    end: Option<String>,
+    options: Kwargs,
+) -> Result<String, Error> {
+    let length = length.or(options.get("length")?).unwrap_or(255);
+    let killwords = killwords.or(options.get("killwords")?).unwrap_or(false);
+    let end = end
+        .or(options.get("end")?)
+        .unwrap_or_else(|| "...".to_owned());
+    let leeway = options.get::<Option<usize>>("leeway")?.unwrap_or(5);
+    options.assert_all_used()?;
+    let text = text_of(&text);
+    if text.chars().count() <= length.saturating_add(leeway) {
+        return Ok(text);
+    }
+    let kept = length.saturating_sub(end.chars().count());
+    let kept: String = text.chars().take(kept).collect();
+    let kept = match kept.rsplit_once(' ') {
+        Some((words, _)) if !killwords => words,
+        _ => &kept,
+    };
+    Ok(format!("{kept}{end}"))
+}
+
+fn center(text: &str, width: Option<usize>) -> String {
+    let width = width.unwrap_or(80).min(10_000);
+    let missing = width.saturating_sub(text.chars().count());
+    let left = missing / 2;
+    format!("{}{text}{}", " ".repeat(left), " ".repeat(missing - left))
 }
 
 /// Takes the words out by which Colang 2.x tells intents and actions.

@@ -187,9 +187,45 @@ fn escape<'a>(rest: &'a str, text: &mut String) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
-    use super::*;
+    use super::{
+        super::{environment::to_value, python},
+        *,
+    };
+
+    fn json_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>()
+                .prop_filter("finite", |number| number.is_finite())
+                .prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 20, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map(any::<String>(), inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_can_be_read(value in json_value()) {
+            let printed = python::to_str(&to_value(json!([value])));
+            prop_assert_eq!(parse_literal(&printed), Some(json!([value])), "{}", printed);
+        }
+
+        #[test]
+        fn anything_can_be_read(source in "[\\[\\](){}'\"\\\\a-z0-9,:. ux-]*") {
+            let _ = parse_literal(&source);
+        }
+    }
 
     #[test]
     fn literals() {

@@ -9,8 +9,10 @@ mod python;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use environment::{Templates, Variables};
-pub(crate) use history::colang as colang_history;
+pub(crate) use environment::{PromptContext, Templates, Variables};
+pub(crate) use history::{
+    ColangHistory, colang as colang_history, colang_with as colang_history_with,
+};
 pub(crate) use literal::parse_literal;
 
 /// Why a template gave no text.

@@ -39,14 +39,24 @@ fn write_repr(out: &mut dyn Write, value: &Value, depth: usize) -> fmt::Result {
         },
         ValueKind::String => write_quoted(out, value.as_str().unwrap_or_default()),
         ValueKind::Seq | ValueKind::Iterable => {
-            out.write_char('[')?;
+            let (open, close) = if value.is_tuple() {
+                ('(', ')')
+            } else {
+                ('[', ']')
+            };
+            out.write_char(open)?;
+            let mut count = 0;
             if let Ok(items) = value.try_iter() {
-                for (index, item) in items.enumerate() {
-                    out.write_str(if index > 0 { ", " } else { "" })?;
+                for item in items {
+                    out.write_str(if count > 0 { ", " } else { "" })?;
                     write_repr(out, &item, depth + 1)?;
+                    count += 1;
                 }
             }
-            out.write_char(']')
+            if value.is_tuple() && count == 1 {
+                out.write_char(',')?;
+            }
+            out.write_char(close)
         }
         ValueKind::Map => {
             out.write_char('{')?;

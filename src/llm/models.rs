@@ -1,0 +1,179 @@
+//! The models of a configuration, by what they are for.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{Model, cache::AnswerCache, provider};
+use crate::{
+    config::ModelConfig,
+    error::{ConfigError, Fault},
+    http::{Client, Environment},
+};
+
+/// The types of `models:` that no text is asked of.
+const NOT_ASKED: [&str; 2] = ["embeddings", "jailbreak_detection"];
+
+/// Models by their type: `main`, a task's name, or a name that rails refer to by `$model=`. A clone shares them.
+#[derive(Debug, Clone, Default)]
+pub struct Models {
+    models: HashMap<String, Arc<dyn Model>>,
+    caches: HashMap<String, Arc<AnswerCache>>,
+}
+
+impl Models {
+    /// Puts `model` in the place of the one of type `kind`, if there is one.
+    pub fn insert(&mut self, kind: impl Into<String>, model: Arc<dyn Model>) {
+        self.models.insert(kind.into(), model);
+    }
+
+    /// The model of type `kind`.
+    pub fn get(&self, kind: &str) -> Option<Arc<dyn Model>> {
+        self.models.get(kind).cloned()
+    }
+
+    /// The model of type `main`.
+    pub fn main(&self) -> Option<Arc<dyn Model>> {
+        self.get("main")
+    }
+
+    /// The model that serves `task`: the one of the type of that name, else `main`.
+    pub fn for_task(&self, task: &str) -> Option<Arc<dyn Model>> {
+        self.get(task).or_else(|| self.main())
+    }
+
+    /// The types that there are, in the order of the alphabet.
+    pub fn kinds(&self) -> Vec<&str> {
+        let mut kinds: Vec<_> = self.models.keys().map(String::as_str).collect();
+        kinds.sort_unstable();
+        kinds
+    }
+
+    /// The cache of the answers of the model of type `kind`, where the configuration asks for one. `main` has none.
+    pub(crate) fn cache(&self, kind: &str) -> Option<Arc<AnswerCache>> {
+        self.caches.get(kind).cloned()
+    }
+
+    /// Adds the models that `configs` describe, called through `client`. Of two of one type the first counts; what was
+    /// [inserted](Self::insert) before stays.
+    ///
+    /// # Errors
+    ///
+    /// All entries that cannot work.
+    pub(crate) fn add_configured(
+        &mut self,
+        configs: &[ModelConfig],
+        client: &Client,
+        environment: Environment<'_>,
+    ) -> Result<(), ConfigError> {
+        let mut faults = Vec::new();
+        for config in configs
+            .iter()
+            .filter(|config| !NOT_ASKED.contains(&&*config.kind))
+        {
+            let kind = &config.kind;
+            if let Some(cache) = config
+                .cache
+                .as_ref()
+                .filter(|cache| cache.enabled && kind != "main")
+            {
+                if cache.maxsize == 0 {
+                    faults.push(Fault::new(format!(
+                        "models: the cache of `{kind}` has no room: `maxsize` must be above 0"
+                    )));
+                }
+                if let Some(cache) = AnswerCache::new(cache) {
+                    self.caches
+                        .entry(kind.clone())
+                        .or_insert_with(|| Arc::new(cache));
+                }
+            }
+            if self.models.contains_key(kind) {
+                continue;
+            }
+            match provider::from_config(config, client, environment) {
+                Ok(model) if model.name().is_empty() => {
+                    faults.push(Fault::new(format!(
+                        "models: the entry of type `{kind}` names no `model`"
+                    )));
+                }
+                Ok(model) => self.insert(kind.clone(), model),
+                Err(error) => {
+                    faults.push(Fault::new(format!(
+                        "models: the entry of type `{kind}`: {}",
+                        error.message
+                    )));
+                }
+            }
+        }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError { faults })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn add(models: &mut Models, configs: Value) -> Result<(), ConfigError> {
+        let configs: Vec<ModelConfig> = serde_json::from_value(configs).unwrap();
+        models.add_configured(&configs, &Client::default(), &|_| None)
+    }
+
+    #[test]
+    fn models_are_found_by_type() {
+        let mut models = Models::default();
+        add(
+            &mut models,
+            json!([
+                {"type": "main", "engine": "openai", "model": "a"},
+                {"type": "main", "engine": "openai", "model": "b"},
+                {"type": "self_check_input", "engine": "openai", "model": "c", "cache": {"enabled": true}},
+                {"type": "embeddings", "engine": "nothing known"},
+            ]),
+        )
+        .unwrap();
+        let name = |model: Option<Arc<dyn Model>>| model.map(|model| model.name().to_owned());
+        assert_eq!(models.kinds(), ["main", "self_check_input"]);
+        assert_eq!(name(models.main()).as_deref(), Some("a"));
+        assert_eq!(
+            name(models.for_task("self_check_input")).as_deref(),
+            Some("c")
+        );
+        assert_eq!(name(models.for_task("general")).as_deref(), Some("a"));
+        assert!(models.cache("self_check_input").is_some() && models.cache("main").is_none());
+
+        let mut registered = Models::default();
+        registered.insert("main", models.get("self_check_input").unwrap());
+        add(
+            &mut registered,
+            json!([{"type": "main", "engine": "not looked at"}]),
+        )
+        .unwrap();
+        assert_eq!(name(registered.main()).as_deref(), Some("c"));
+    }
+
+    #[test]
+    fn all_faults_are_reported() {
+        let faults = add(
+            &mut Models::default(),
+            json!([
+                {"type": "main", "engine": "nosuch", "model": "a"},
+                {"type": "other", "engine": "openai"},
+                {"type": "guard", "engine": "openai", "model": "g", "cache": {"enabled": true, "maxsize": 0}},
+            ]),
+        );
+        let faults = faults.unwrap_err().faults;
+        let messages: Vec<_> = faults.iter().map(|fault| fault.message.as_str()).collect();
+        assert_eq!(messages.len(), 3, "{messages:?}");
+        assert!(
+            messages[0].contains("`main`") && messages[0].contains("nosuch"),
+            "{messages:?}"
+        );
+        assert!(messages[1].contains("`other`"), "{messages:?}");
+        assert!(messages[2].contains("`guard`"), "{messages:?}");
+    }
+}

@@ -1,0 +1,4 @@
+//! OpenAI Chat Completions, and all that speak it.
+
+#[derive(Debug)]
+pub struct OpenAiChat;

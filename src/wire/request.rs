@@ -1,0 +1,144 @@
+//! What a chat request says, borrowed from its body.
+
+use std::{borrow::Cow, ops::Range};
+
+use crate::message::{Content, Message, Role, ToolCall};
+
+/// A chat request, as far as the rails care.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ChatRequest<'a> {
+    /// The model that is asked for.
+    pub model: Option<Cow<'a, str>>,
+    /// Whether the reply is asked for as a stream.
+    pub stream: bool,
+    /// Whether a stream is to report its usage before it ends.
+    pub include_usage: bool,
+    /// How many choices are asked for.
+    pub choices: Option<u64>,
+    /// The conversation, in order.
+    pub messages: Vec<RequestMessage<'a>>,
+    /// Texts of the request outside its messages, under keys that the format does not document: a server that
+    /// knows such a key may show them to the model. Empty for the usual request.
+    pub other_texts: Vec<Text<'a>>,
+}
+
+impl ChatRequest<'_> {
+    /// What refusals and replies need to know of the request, without its body.
+    pub fn facts(&self) -> RequestFacts {
+        RequestFacts {
+            model: self.model.as_deref().map(str::to_owned),
+            stream: self.stream,
+            include_usage: self.include_usage,
+            choices: self.choices,
+        }
+    }
+}
+
+/// What refusals need to know of a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestFacts {
+    /// The model that was asked for.
+    pub model: Option<String>,
+    /// Whether the reply was asked for as a stream.
+    pub stream: bool,
+    /// Whether a stream is to report its usage.
+    pub include_usage: bool,
+    /// How many choices were asked for.
+    pub choices: Option<u64>,
+}
+
+/// One message of a request.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RequestMessage<'a> {
+    /// Who speaks. The word is taken exactly: `User` is [`Role::Other`].
+    pub role: Role,
+    /// Every text of the message that a model could read, in the order of the body.
+    pub texts: Vec<Text<'a>>,
+    /// The tools that the message says were called. Their names and arguments are among `texts`, too.
+    pub tool_calls: Vec<ToolCall>,
+    /// The call that the message answers.
+    pub tool_call_id: Option<Cow<'a, str>>,
+    /// Where the message lies in the body.
+    pub span: Range<usize>,
+}
+
+impl RequestMessage<'_> {
+    /// The message's own words: its content's texts, joined without a separator, as the model will read them.
+    pub fn content(&self) -> Cow<'_, str> {
+        let mut texts = self
+            .texts
+            .iter()
+            .filter(|text| text.kind == TextKind::Content);
+        let Some(first) = texts.next() else {
+            return Cow::Borrowed("");
+        };
+        let mut content = Cow::Borrowed(first.text.as_ref());
+        for text in texts {
+            content.to_mut().push_str(&text.text);
+        }
+        content
+    }
+
+    /// The message in neutral form: role, content as one text, name, tool calls.
+    pub fn to_message(&self) -> Message {
+        let has_content = self.texts.iter().any(|text| text.kind == TextKind::Content);
+        let content = match has_content {
+            true => Content::Text(self.content().into_owned()),
+            false => Content::None,
+        };
+        let mut message = Message::new(self.role.clone(), content);
+        let of_kind = |kind| {
+            let text = self.texts.iter().find(|text| text.kind == kind);
+            text.map(|text| text.text.clone().into_owned())
+        };
+        message.name = of_kind(TextKind::Name);
+        message.reasoning_content = of_kind(TextKind::Reasoning);
+        message.tool_calls = self.tool_calls.clone();
+        message.tool_call_id = self.tool_call_id.as_deref().map(str::to_owned);
+        message
+    }
+}
+
+/// One text of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text<'a> {
+    /// What the text is.
+    pub kind: TextKind,
+    /// The text, decoded.
+    pub text: Cow<'a, str>,
+    /// The JSON string token that carries it, quotes included.
+    pub span: Range<usize>,
+}
+
+impl Text<'_> {
+    /// Whether the token at `span` is this text, so that another text may be put in its place.
+    pub fn is_patchable(&self) -> bool {
+        !matches!(self.kind, TextKind::File | TextKind::Key)
+    }
+}
+
+/// What a text of a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TextKind {
+    /// The message's content, or a text part of it.
+    Content,
+    /// The speaker's name.
+    Name,
+    /// A refusal that the model gave earlier.
+    Refusal,
+    /// What the model thought earlier.
+    Reasoning,
+    /// The name of a tool that was called.
+    ToolName,
+    /// The arguments of a tool call.
+    ToolArguments,
+    /// Text that was packed in base64: a file, a data URL. The token holds the packed form.
+    File,
+    /// A key that the format does not know.
+    Key,
+    /// Any other string.
+    Other,
+}
