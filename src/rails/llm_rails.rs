@@ -189,13 +189,13 @@ impl LlmRailsBuilder {
     ///
     /// As [`LlmRails::new`].
     pub fn build(self) -> Result<LlmRails> {
-        let models = Models::new(&self.config.models, self.models)?;
-        let engine = Engine::new(
-            Arc::new(self.config),
-            models,
-            self.registered,
-            Client::default(),
-        )?;
+        let client = Client::default();
+        let mut models = Models::default();
+        for (kind, model) in self.models {
+            models.insert(kind, model);
+        }
+        models.add_configured(&self.config.models, &client, &crate::config::environment_variable)?;
+        let engine = Engine::new(Arc::new(self.config), models, self.registered, client)?;
         Ok(LlmRails {
             engine: Arc::new(engine),
         })
