@@ -33,10 +33,12 @@ pub(crate) fn events_of(
                 }
             }
             Role::Assistant if !message.tool_calls.is_empty() => {
-                events.push(
-                    Event::new("BotToolCalls")
-                        .with("tool_calls", tool_calls_value(&message.tool_calls)),
-                );
+                // Calls that the conversation has left behind are nothing to decide on any more.
+                let later = messages.get(index + 1..).unwrap_or_default();
+                if !later.iter().any(|message| matches!(message.role, Role::User | Role::Assistant)) {
+                    let calls = tool_calls_value(&message.tool_calls);
+                    events.push(Event::new("BotToolCalls").with("tool_calls", calls));
+                }
             }
             Role::Assistant => {
                 let text = content_value(&message.content);
@@ -207,6 +209,14 @@ mod tests {
             checked[0].get("tool_messages").unwrap()[0]["content"],
             "sun"
         );
+    }
+
+    #[test]
+    fn a_finished_tool_turn_is_left_behind() {
+        let mut called = Message::assistant(Content::None);
+        called.tool_calls = vec![ToolCall { id: Some("c".into()), name: "f".into(), arguments: json!({}) }];
+        let messages = [Message::user("a"), called, Message::tool("c", "sun"), Message::assistant("Sun."), Message::user("b")];
+        assert!(!kinds(&messages).contains(&"BotToolCalls".to_owned()));
     }
 
     #[test]

@@ -46,6 +46,28 @@ impl GenerationOptions {
     }
 }
 
+impl GenerationOptions {
+    /// The options with the rails that lists name spelled as the configuration spells them, parameters included.
+    pub(crate) fn with_full_names(mut self, configured: &crate::config::Rails) -> Self {
+        let places = [
+            (&mut self.rails.input, &configured.input.flows),
+            (&mut self.rails.output, &configured.output.flows),
+            (&mut self.rails.retrieval, &configured.retrieval.flows),
+            (&mut self.rails.tool_output, &configured.tool_output.flows),
+            (&mut self.rails.tool_input, &configured.tool_input.flows),
+        ];
+        for (switch, flows) in places {
+            if let RailSwitch::Only(names) = switch
+                && !names.is_empty()
+            {
+                let wanted = flows.iter().filter(|flow| names.iter().any(|name| *name == flow.text || *name == flow.name));
+                *switch = RailSwitch::Only(wanted.map(|flow| flow.text.clone()).collect());
+            }
+        }
+        self
+    }
+}
+
 /// `rails`: which rails run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -171,6 +193,14 @@ pub enum RailSwitch {
 }
 
 impl RailSwitch {
+    /// Whether the rail `flow`, spelled as in the configuration, runs.
+    pub(crate) fn includes(&self, flow: &str) -> bool {
+        match self {
+            Self::All(on) => *on,
+            Self::Only(names) => names.iter().any(|name| name == flow),
+        }
+    }
+
     /// Whether at least one rail may run.
     pub fn is_on(&self) -> bool {
         match self {

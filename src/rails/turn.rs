@@ -14,7 +14,7 @@ use super::{
     state::State,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     llm::{Model, colang_history},
     message::{Content, Message, Role},
 };
@@ -65,6 +65,8 @@ async fn answer(
     state: Option<State>,
 ) -> Result<GenerationResponse> {
     let engine = &turn.engine;
+    let options = options.map(|options| options.with_full_names(&engine.config.rails));
+    check_asks_for_something(&messages, options.as_ref())?;
     let messages = with_options(messages, options.as_ref());
     let (mut run, known) = match engine.history.longest(&messages) {
         Some((known, run)) if state.is_none() => ((*run).clone(), known),
@@ -94,10 +96,7 @@ async fn answer(
             .history
             .remember(&messages, &message, Arc::clone(&run));
     }
-    let reasoning_content = new
-        .iter()
-        .find(|event| event.kind() == "BotThinking")
-        .and_then(|event| event.text("content"));
+    let reasoning_content = kept(&new, "BotThinking").and_then(|event| event.text("content"));
     let entries = log.take();
     let history = || history_of(run.events());
     engine.note_last(turn.model_calls(), run.shared_events());
@@ -117,6 +116,23 @@ async fn answer(
             events: run.events().to_vec(),
         }),
     })
+}
+
+/// A check of the assistant's text needs such a text: without one, the user's would come back unchecked.
+///
+/// # Errors
+///
+/// Where there is none.
+fn check_asks_for_something(messages: &[Message], options: Option<&GenerationOptions>) -> Result<()> {
+    let Some(rails) = options.map(|options| &options.rails) else { return Ok(()) };
+    let only_output = rails.output.is_on() && !rails.input.is_on() && !rails.dialog;
+    let last_speaks = messages.iter().rev().find(|message| matches!(message.role, Role::User | Role::Assistant));
+    match last_speaks {
+        Some(message) if only_output && message.role == Role::User => {
+            Err(Error::invalid_input("only output rails are asked for, and there is no assistant message for them"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The conversation in Colang's notation.
@@ -153,11 +169,14 @@ fn answer_of(new: &[Event]) -> Message {
     {
         return Message::new(Role::Exception, Content::Data(exception.fields().clone()));
     }
-    let mut said: Vec<Cow<'_, str>> = Vec::new();
-    for event in new
-        .iter()
-        .filter(|event| event.kind() == "StartUtteranceBotAction")
+    let scripts: Vec<&Event> = new.iter().filter(|event| event.kind() == "StartUtteranceBotAction").collect();
+    if let [only] = scripts.as_slice()
+        && let Some(Value::Array(parts)) = only.get("script")
     {
+        return Message::assistant(Content::Parts(parts.clone()));
+    }
+    let mut said: Vec<Cow<'_, str>> = Vec::new();
+    for event in scripts {
         match event.text("script") {
             Some("(remove last message)") => {
                 said.pop();
@@ -173,18 +192,17 @@ fn answer_of(new: &[Event]) -> Message {
     Message::assistant(said.join("\n"))
 }
 
-/// The tool calls that the rails let pass, else those that the model made.
+/// The tool calls that the rails let pass, else those that the model made where no rail had a say.
 fn tool_calls(new: &[Event]) -> Option<&Value> {
-    let passed = new
-        .iter()
-        .filter(|event| event.kind() == "StartToolCallBotAction");
-    let made = new
-        .iter()
-        .rev()
-        .filter(|event| event.kind() == "BotToolCalls");
-    passed
-        .chain(made)
-        .find_map(|event| event.get("tool_calls").filter(|calls| !calls.is_null()))
+    let passed = new.iter().find(|event| event.kind() == "StartToolCallBotAction");
+    passed.or_else(|| kept(new, "BotToolCalls"))?.get("tool_calls").filter(|calls| !calls.is_null())
+}
+
+/// The last event of type `kind`, unless a rail stopped the turn after it: what is refused is not given away.
+fn kept<'a>(new: &'a [Event], kind: &str) -> Option<&'a Event> {
+    let at = new.iter().rposition(|event| event.kind() == kind)?;
+    let refused = new.iter().skip(at).any(Event::is_stop);
+    new.get(at).filter(|_| !refused)
 }
 
 fn output_data(vars: &OutputVars, run: &Run) -> Option<Map<String, Value>> {

@@ -59,7 +59,12 @@ impl Turn {
             .and_then(Value::as_array)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let flows: Vec<&str> = flows.iter().filter_map(Value::as_str).collect();
+        let switch = self.options.as_ref().map(|options| match beside {
+            Beside::Input => &options.rails.input,
+            Beside::Output => &options.rails.output,
+        });
+        let flows = flows.iter().filter_map(Value::as_str);
+        let flows: Vec<&str> = flows.filter(|flow| switch.is_none_or(|switch| switch.includes(flow))).collect();
         let mut running: FuturesUnordered<_> = flows
             .iter()
             .enumerate()

@@ -42,17 +42,10 @@ pub(super) fn unquoted(text: &str) -> &str {
     }
 }
 
-/// A general answer as it is said: trimmed, and where it starts with a quote, without its first and last characters.
+/// A general answer as it is said: trimmed, and without the quotes around it, where there are two.
 pub(super) fn general_answer(text: &str) -> &str {
     let text = text.trim();
-    match text.strip_prefix('"') {
-        Some(rest) => {
-            let mut characters = rest.chars();
-            characters.next_back();
-            characters.as_str()
-        }
-        None => text,
-    }
+    text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text)
 }
 
 /// `\n` written as two characters is a line break.
@@ -77,10 +70,10 @@ mod tests {
     }
 
     #[test]
-    fn a_general_answer_that_starts_with_a_quote_loses_both_ends() {
+    fn a_general_answer_loses_the_quotes_around_it() {
         assert_eq!(general_answer(" \"Yes\" "), "Yes");
-        assert_eq!(general_answer("\"Yes\", he said."), "Yes\", he said");
-        assert_eq!(general_answer("\""), "");
+        assert_eq!(general_answer("\"Yes\", he said."), "\"Yes\", he said.");
+        assert_eq!(general_answer("\""), "\"");
         assert_eq!(general_answer(" Hi. "), "Hi.");
     }
 
