@@ -61,10 +61,10 @@ pub(crate) async fn judge(
     if place == Place::Output {
         before.push(Event::new("UserMessage").with("text", judged.user_message));
     }
-    // No other flow goes on: the conversation is only there to be looked at.
-    before.push(Event::new("BotIntent").with("intent", "stop"));
     before.push(Event::context_update(context));
     run.extend(&engine.flows, before)?;
+    // No other flow goes on: the conversation is only there to be looked at.
+    run.end_flows(&engine.flows)?;
     let new = turn
         .run_rail_flow(&mut run, flow, &ProcessingLog::default())
         .await?;

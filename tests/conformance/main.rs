@@ -86,9 +86,11 @@ async fn run_all(words: &[String]) -> ExitCode {
                     println!("{name}: passes, though known_failures.txt lists it: {reason}");
                 }
             }
-            Outcome::Failed(_) if is_defect => {
-                println!("{name}: differs (a defect of the reference)")
+            Outcome::Failed(difference) if is_defect => {
+                println!("{name}: differs (a defect of the reference)
+  {difference}");
             }
+
             Outcome::Failed(difference) => {
                 if reason.is_none() {
                     unexpected += 1;

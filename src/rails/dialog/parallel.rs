@@ -111,6 +111,8 @@ impl Turn {
         let log = ProcessingLog::default();
         log.event(&start);
         let mut branch = run.clone();
+        // Without this, a rail that does nothing would let the flow go on that runs the rails: without end.
+        branch.end_flows(&self.engine.flows)?;
         let new = self.run_rail_flow(&mut branch, flow, &log).await?;
         let stopped = new.iter().any(Event::is_stop);
         let mut events = vec![start];

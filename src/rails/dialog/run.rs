@@ -87,6 +87,15 @@ impl Run {
             .try_fold(Decision::default(), |_, event| self.push(flows, event))
     }
 
+    /// Ends all flows, so that the next one runs alone. The conversation itself stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push).
+    pub(crate) fn end_flows(&mut self, flows: &Flows) -> Result<()> {
+        self.flows.feed(flows, &Event::new("BotIntent").with("intent", "stop")).map(|_| ())
+    }
+
     /// All events, oldest first.
     pub(crate) fn events(&self) -> &[Event] {
         &self.events
