@@ -233,7 +233,7 @@ impl Session {
             self.events.extend(events.iter().cloned());
             let new = self.rails.generate_events(&self.events).await?;
             self.events.extend(new.iter().cloned());
-            return Ok(json!({"events": plain_events(&new)}));
+            return Ok(json!({"events": &new}));
         }
         Err(format!("this kind of call is not supported: {call}").into())
     }
@@ -421,7 +421,7 @@ fn log_json(log: &Value) -> Value {
         out.insert("llm_calls".to_owned(), calls.collect());
     }
     if let Some(events) = log["internal_events"].as_array() {
-        let kinds = plain_events(events)
+        let kinds = plain_events(events, true)
             .iter()
             .map(|event| event["type"].clone())
             .collect();

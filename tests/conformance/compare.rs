@@ -58,8 +58,9 @@ pub(crate) fn stable(value: &Value) -> Value {
     }
 }
 
-/// Events as they are compared: without internal steps.
-pub(crate) fn plain_events(events: &[Value]) -> Vec<Value> {
+/// Events as they are compared: without internal steps, the counter of rails, and, unless they are of a `log`,
+/// private variables and verdicts, which the reference's events hold as objects that are no JSON.
+pub(crate) fn plain_events(events: &[Value], log: bool) -> Vec<Value> {
     let mut plain = Vec::new();
     for event in events {
         let kind = event["type"].as_str().unwrap_or_default();
@@ -83,7 +84,7 @@ pub(crate) fn plain_events(events: &[Value]) -> Vec<Value> {
                 .unwrap_or_default();
             let data: Map<String, Value> = data
                 .into_iter()
-                .filter(|(name, value)| !name.starts_with('_') && !is_verdict(value))
+                .filter(|(name, value)| (log || !name.starts_with('_')) && name != "i" && name != "event" && (log || !is_verdict(value)))
                 .collect();
             if data.is_empty() {
                 continue;
@@ -95,7 +96,6 @@ pub(crate) fn plain_events(events: &[Value]) -> Vec<Value> {
     plain
 }
 
-/// The reference's verdicts are no JSON, and not recorded.
 fn is_verdict(value: &Value) -> bool {
     value.get("is_blocked").is_some() && value.get("decision").is_some()
 }
@@ -161,13 +161,8 @@ fn call_difference(case: &Value, expected: &Value, actual: &Value) -> Option<Str
         }
     }
     if let Some(events) = expected.get("events").and_then(Value::as_array) {
-        let actual = plain_events(
-            actual["events"]
-                .as_array()
-                .map(Vec::as_slice)
-                .unwrap_or_default(),
-        );
-        let expected = plain_events(events);
+        let actual = plain_events(actual["events"].as_array().map(Vec::as_slice).unwrap_or_default(), false);
+        let expected = plain_events(events, false);
         if let Some(difference) = difference("events", &expected.into(), &actual.into()) {
             return Some(difference);
         }

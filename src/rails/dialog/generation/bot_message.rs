@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{super::text, Asked, bot_string::with_template_variables};
-use crate::{actions::ActionResult, error::BoxError, rails::event::Event};
+use crate::{actions::ActionResult, error::BoxError,
+    message::{Content, Message, Role}, rails::{event::Event, messages::content_value}};
 
 const TASK: &str = "generate_bot_message";
 
@@ -45,7 +46,9 @@ impl Asked<'_> {
             {
                 return Ok(result);
             }
-            self.generated_message(intent).await?
+            let (message, prompt) = self.generated_message(intent).await?;
+            result = result.with_context("_last_bot_prompt", prompt);
+            message
         };
         let utterance = match utterance.as_str() {
             "" => NOTHING_TO_SAY.to_owned(),
@@ -56,7 +59,8 @@ impl Asked<'_> {
         Ok(result.with_event(Event::new("BotMessage").with("text", utterance).to_value()))
     }
 
-    async fn generated_message(self, intent: &str) -> Result<String, BoxError> {
+    /// The message that a model makes, and what it was asked.
+    async fn generated_message(self, intent: &str) -> Result<(String, Value), BoxError> {
         let engine = &self.turn.engine;
         if engine.config.passthrough {
             let said = self
@@ -70,11 +74,12 @@ impl Asked<'_> {
                 Some(said) => self.raw_prompt(Some(said), true)?,
                 None => self.turn.raw.clone().unwrap_or_default(),
             };
+            let asked = shown(&prompt);
             let reply = self
                 .turn
                 .call_streaming(self.action, TASK, prompt, self.llm_params(), self.log)
                 .await?;
-            return self.parse("general", &reply.content);
+            return Ok((self.parse("general", &reply.content)?, asked));
         }
         let mut examples = String::new();
         if let Some(index) = engine.indexes.bot_messages(engine).await? {
@@ -91,12 +96,24 @@ impl Asked<'_> {
             Some("verbose_v1" | "bot_message") => "Bot message: \"",
             _ => "  \"",
         };
+        let asked = shown(&prompt);
         self.turn.expect_frame(prefix, "\"");
         let reply = self
             .turn
             .call_streaming(self.action, TASK, prompt, self.llm_params(), self.log)
             .await?;
         let message = text::message(&self.parse(TASK, &reply.content)?);
-        Ok(text::unquoted(&message).to_owned())
+        Ok((text::unquoted(&message).to_owned(), asked))
+    }
+}
+
+/// A prompt as the context keeps it: a single text of the user as such, else the messages.
+fn shown(prompt: &[Message]) -> Value {
+    match prompt {
+        [Message { role: Role::User, content: Content::Text(text), .. }] => text.as_str().into(),
+        messages => {
+            let messages = messages.iter();
+            messages.map(|message| json!({"type": message.role.as_str(), "content": content_value(&message.content)})).collect()
+        }
     }
 }

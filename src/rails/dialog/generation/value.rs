@@ -6,7 +6,8 @@ use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::Asked;
-use crate::{actions::ActionResult, error::BoxError};
+use crate::{
+    colang::expr::{Dialect, Expr, NoScope},actions::ActionResult, error::BoxError};
 
 /// A flow that itself asks for a value would teach the model to answer `...`.
 static ASKS_FOR_VALUE: LazyLock<Regex> =
@@ -48,9 +49,31 @@ impl Asked<'_> {
         let answer = self.ask_coolly("generate_value", &context).await?;
         let line = answer.trim().split('\n').next().unwrap_or_default();
         let value = line.strip_suffix(';').unwrap_or(line);
-        match super::super::interpreter::literal(value) {
-            Some(value) => Ok(ActionResult::value(value)),
-            None => Err("the model's answer is no value".into()),
-        }
+        Ok(ActionResult::value(text_of(value)))
+    }
+}
+
+/// The text that a model wrote: without the quotes around it, where it stands in some. A value is always a text.
+fn text_of(value: &str) -> String {
+    let quotes = ['"', '\''];
+    let literal = (value.starts_with(quotes) && value.ends_with(quotes)).then(|| literal(value)).flatten();
+    literal.unwrap_or_else(|| value.to_owned())
+}
+
+fn literal(text: &str) -> Option<String> {
+    let value = Expr::parse(text, Dialect::V1).ok()?.eval(&NoScope).ok()?;
+    value.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text_of;
+
+    #[test]
+    fn values_are_texts() {
+        assert_eq!(text_of("\"Ann\""), "Ann");
+        assert_eq!(text_of("'it\\'s'"), "it's");
+        assert_eq!(text_of("not valid ("), "not valid (");
+        assert_eq!(text_of("5"), "5");
     }
 }
