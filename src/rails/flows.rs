@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     dialog::{Engine, INTERNAL_ERROR, Run, Turn},
-    event::Event,
+    event::{Event, EventExt as _},
     log::ProcessingLog,
 };
 use crate::{

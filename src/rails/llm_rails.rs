@@ -194,7 +194,11 @@ impl LlmRailsBuilder {
         for (kind, model) in self.models {
             models.insert(kind, model);
         }
-        models.add_configured(&self.config.models, &client, &crate::config::environment_variable)?;
+        models.add_configured(
+            &self.config.models,
+            &client,
+            &crate::config::environment_variable,
+        )?;
         let engine = Engine::new(Arc::new(self.config), models, self.registered, client)?;
         Ok(LlmRails {
             engine: Arc::new(engine),

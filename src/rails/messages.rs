@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::event::Event;
+use super::event::{Event, EventExt as _};
 use crate::{
     error::{Error, Result},
     message::{Content, Message, Role, ToolCall},
@@ -35,7 +35,10 @@ pub(crate) fn events_of(
             Role::Assistant if !message.tool_calls.is_empty() => {
                 // Calls that the conversation has left behind are nothing to decide on any more.
                 let later = messages.get(index + 1..).unwrap_or_default();
-                if !later.iter().any(|message| matches!(message.role, Role::User | Role::Assistant)) {
+                if !later
+                    .iter()
+                    .any(|message| matches!(message.role, Role::User | Role::Assistant))
+                {
                     let calls = tool_calls_value(&message.tool_calls);
                     events.push(Event::new("BotToolCalls").with("tool_calls", calls));
                 }
@@ -214,8 +217,18 @@ mod tests {
     #[test]
     fn a_finished_tool_turn_is_left_behind() {
         let mut called = Message::assistant(Content::None);
-        called.tool_calls = vec![ToolCall { id: Some("c".into()), name: "f".into(), arguments: json!({}) }];
-        let messages = [Message::user("a"), called, Message::tool("c", "sun"), Message::assistant("Sun."), Message::user("b")];
+        called.tool_calls = vec![ToolCall {
+            id: Some("c".into()),
+            name: "f".into(),
+            arguments: json!({}),
+        }];
+        let messages = [
+            Message::user("a"),
+            called,
+            Message::tool("c", "sun"),
+            Message::assistant("Sun."),
+            Message::user("b"),
+        ];
         assert!(!kinds(&messages).contains(&"BotToolCalls".to_owned()));
     }
 

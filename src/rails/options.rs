@@ -60,7 +60,11 @@ impl GenerationOptions {
             if let RailSwitch::Only(names) = switch
                 && !names.is_empty()
             {
-                let wanted = flows.iter().filter(|flow| names.iter().any(|name| *name == flow.text || *name == flow.name));
+                let wanted = flows.iter().filter(|flow| {
+                    names
+                        .iter()
+                        .any(|name| *name == flow.text || *name == flow.name)
+                });
                 *switch = RailSwitch::Only(wanted.map(|flow| flow.text.clone()).collect());
             }
         }

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 use serde_json::Value;
 
-use super::event::Event;
+use super::event::{Event, EventExt as _};
 use crate::error::{Error, Result};
 
 /// The state of a conversation between two calls: its events so far. It can be stored as JSON.

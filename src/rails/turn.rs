@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     dialog::{Engine, Run, Sink, Turn},
-    event::Event,
+    event::{Event, EventExt as _},
     log::{GenerationLog, ProcessingLog, generation_log},
     messages::{self, content_value, events_of},
     options::{GenerationOptions, OutputVars},
@@ -123,14 +123,22 @@ async fn answer(
 /// # Errors
 ///
 /// Where there is none.
-fn check_asks_for_something(messages: &[Message], options: Option<&GenerationOptions>) -> Result<()> {
-    let Some(rails) = options.map(|options| &options.rails) else { return Ok(()) };
+fn check_asks_for_something(
+    messages: &[Message],
+    options: Option<&GenerationOptions>,
+) -> Result<()> {
+    let Some(rails) = options.map(|options| &options.rails) else {
+        return Ok(());
+    };
     let only_output = rails.output.is_on() && !rails.input.is_on() && !rails.dialog;
-    let last_speaks = messages.iter().rev().find(|message| matches!(message.role, Role::User | Role::Assistant));
+    let last_speaks = messages
+        .iter()
+        .rev()
+        .find(|message| matches!(message.role, Role::User | Role::Assistant));
     match last_speaks {
-        Some(message) if only_output && message.role == Role::User => {
-            Err(Error::invalid_input("only output rails are asked for, and there is no assistant message for them"))
-        }
+        Some(message) if only_output && message.role == Role::User => Err(Error::invalid_input(
+            "only output rails are asked for, and there is no assistant message for them",
+        )),
         _ => Ok(()),
     }
 }
@@ -169,7 +177,10 @@ fn answer_of(new: &[Event]) -> Message {
     {
         return Message::new(Role::Exception, Content::Data(exception.fields().clone()));
     }
-    let scripts: Vec<&Event> = new.iter().filter(|event| event.kind() == "StartUtteranceBotAction").collect();
+    let scripts: Vec<&Event> = new
+        .iter()
+        .filter(|event| event.kind() == "StartUtteranceBotAction")
+        .collect();
     if let [only] = scripts.as_slice()
         && let Some(Value::Array(parts)) = only.get("script")
     {
@@ -194,8 +205,13 @@ fn answer_of(new: &[Event]) -> Message {
 
 /// The tool calls that the rails let pass, else those that the model made where no rail had a say.
 fn tool_calls(new: &[Event]) -> Option<&Value> {
-    let passed = new.iter().find(|event| event.kind() == "StartToolCallBotAction");
-    passed.or_else(|| kept(new, "BotToolCalls"))?.get("tool_calls").filter(|calls| !calls.is_null())
+    let passed = new
+        .iter()
+        .find(|event| event.kind() == "StartToolCallBotAction");
+    passed
+        .or_else(|| kept(new, "BotToolCalls"))?
+        .get("tool_calls")
+        .filter(|calls| !calls.is_null())
 }
 
 /// The last event of type `kind`, unless a rail stopped the turn after it: what is refused is not given away.

@@ -3,7 +3,10 @@
 use futures_core::future::BoxFuture;
 
 use super::{
-    super::{event::Event, log::ProcessingLog},
+    super::{
+        event::{Event, EventExt as _},
+        log::ProcessingLog,
+    },
     Run, Turn,
     interpreter::Decision,
 };

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{
-        event::Event,
+        event::{Event, EventExt as _},
         log::{Entry, ProcessingLog, now},
     },
     Run, Turn,
@@ -64,7 +64,9 @@ impl Turn {
             Beside::Output => &options.rails.output,
         });
         let flows = flows.iter().filter_map(Value::as_str);
-        let flows: Vec<&str> = flows.filter(|flow| switch.is_none_or(|switch| switch.includes(flow))).collect();
+        let flows: Vec<&str> = flows
+            .filter(|flow| switch.is_none_or(|switch| switch.includes(flow)))
+            .collect();
         let mut running: FuturesUnordered<_> = flows
             .iter()
             .enumerate()

@@ -3,7 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::{event::Event, log::ProcessingLog},
+    super::{
+        event::{Event, EventExt as _},
+        log::ProcessingLog,
+    },
     Turn,
     interpreter::{flow_name, flow_parameters},
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{
-    super::event::Event,
+    super::event::{Event, EventExt as _},
     interpreter::{Decision, FlowState, Flows},
 };
 use crate::error::Result;
@@ -93,7 +93,9 @@ impl Run {
     ///
     /// As [`push`](Self::push).
     pub(crate) fn end_flows(&mut self, flows: &Flows) -> Result<()> {
-        self.flows.feed(flows, &Event::new("BotIntent").with("intent", "stop")).map(|_| ())
+        self.flows
+            .feed(flows, &Event::new("BotIntent").with("intent", "stop"))
+            .map(|_| ())
     }
 
     /// All events, oldest first.

@@ -5,7 +5,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::{
@@ -31,7 +30,7 @@ use crate::{
         template::Templates,
     },
     rails::{
-        event::Event,
+        event::{Event, EventExt as _},
         history::History,
         log::{ExplainInfo, ModelCall},
         turn::history_of,
@@ -69,7 +68,6 @@ pub(crate) struct Engine {
     pub(crate) history: History,
     pub(super) indexes: Indexes,
     config_json: Value,
-    bot_messages: IndexMap<String, Vec<String>>,
     knowledge_base: Option<KnowledgeBase>,
     embedding_models: HashMap<String, Arc<dyn EmbeddingModel>>,
     search_providers: HashMap<String, SearchProvider>,
@@ -112,17 +110,13 @@ impl Engine {
             let message = "`passthrough` and `rails.dialog.single_call` exclude each other: a single call needs a prompt of its own";
             return Err(Fault::new(message).into());
         }
-        let flows = Flows::new(&config)?;
+        let config_json = serde_json::to_value(&*config).unwrap_or_default();
+        let flows = Flows::new(&config, &config_json)?;
         let prompts = Prompts::new(
             prompt_settings(&config),
             templates.unwrap_or_else(Templates::new),
             parsers,
         );
-        let mut bot_messages = config.bot_messages.clone();
-        for (name, texts) in flows.library_messages() {
-            bot_messages.entry(name).or_insert(texts);
-        }
-        let config_json = serde_json::to_value(&*config).unwrap_or_default();
         let actions_server = config
             .actions_server_url
             .as_deref()
@@ -137,7 +131,6 @@ impl Engine {
             history: History::default(),
             indexes: Indexes::default(),
             config_json,
-            bot_messages,
             knowledge_base: None,
             embedding_models,
             search_providers,
@@ -184,27 +177,28 @@ impl Engine {
 
     /// Whether the configuration defines what users may mean.
     pub(super) fn has_user_messages(&self) -> bool {
-        !self.config.user_messages.is_empty()
+        !self.flows.user_messages().is_empty()
     }
 
     /// The user's intents with their examples.
     pub(super) fn user_messages(&self) -> impl Iterator<Item = (&str, &[String])> {
-        self.config
-            .user_messages
+        self.flows
+            .user_messages()
             .iter()
             .map(|(intent, texts)| (intent.as_str(), texts.as_slice()))
     }
 
     /// The bot's intents with their messages.
     pub(super) fn bot_messages(&self) -> impl Iterator<Item = (&str, &[String])> {
-        self.bot_messages
+        self.flows
+            .bot_messages()
             .iter()
             .map(|(intent, texts)| (intent.as_str(), texts.as_slice()))
     }
 
     /// One of the predefined messages of `intent`.
     pub(super) fn bot_message(&self, intent: &str) -> Option<&str> {
-        let texts = self.bot_messages.get(intent)?;
+        let texts = self.flows.bot_messages().get(intent)?;
         let index = match texts.len() {
             0 | 1 => 0,
             count => random() % count,

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::{event::Event, log::ProcessingLog},
+    super::{
+        event::{Event, EventExt as _},
+        log::ProcessingLog,
+    },
     Run, Turn, generation,
     parallel::Beside,
     rail_actions::{self, RailCall},

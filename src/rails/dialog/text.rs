@@ -45,7 +45,9 @@ pub(super) fn unquoted(text: &str) -> &str {
 /// A general answer as it is said: trimmed, and without the quotes around it, where there are two.
 pub(super) fn general_answer(text: &str) -> &str {
     let text = text.trim();
-    text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text)
+    text.strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap_or(text)
 }
 
 /// `\n` written as two characters is a line break.

@@ -5,8 +5,15 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{super::text, Asked, bot_string::with_template_variables};
-use crate::{actions::ActionResult, error::BoxError,
-    message::{Content, Message, Role}, rails::{event::Event, messages::content_value}};
+use crate::{
+    actions::ActionResult,
+    error::BoxError,
+    message::{Content, Message, Role},
+    rails::{
+        event::{Event, EventExt as _},
+        messages::content_value,
+    },
+};
 
 const TASK: &str = "generate_bot_message";
 
@@ -110,7 +117,13 @@ impl Asked<'_> {
 /// A prompt as the context keeps it: a single text of the user as such, else the messages.
 fn shown(prompt: &[Message]) -> Value {
     match prompt {
-        [Message { role: Role::User, content: Content::Text(text), .. }] => text.as_str().into(),
+        [
+            Message {
+                role: Role::User,
+                content: Content::Text(text),
+                ..
+            },
+        ] => text.as_str().into(),
         messages => {
             let messages = messages.iter();
             messages.map(|message| json!({"type": message.role.as_str(), "content": content_value(&message.content)})).collect()

@@ -7,7 +7,10 @@ use crate::{
     actions::ActionResult,
     error::BoxError,
     message::{Message, Role},
-    rails::{event::Event, messages},
+    rails::{
+        event::{Event, EventExt as _},
+        messages,
+    },
 };
 
 const TASK: &str = "general";

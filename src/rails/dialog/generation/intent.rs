@@ -5,7 +5,11 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::{super::text, Asked};
-use crate::{actions::ActionResult, error::BoxError, rails::event::Event};
+use crate::{
+    actions::ActionResult,
+    error::BoxError,
+    rails::event::{Event, EventExt as _},
+};
 
 const UNKNOWN: &str = "unknown message";
 
@@ -29,7 +33,13 @@ impl Asked<'_> {
             let settings = &engine.config.rails.dialog.user_messages;
             if settings.embeddings_only {
                 let found = index
-                    .search(&text, 5, settings.embeddings_only_similarity_threshold)
+                    .search(
+                        &text,
+                        5,
+                        settings
+                            .embeddings_only_similarity_threshold
+                            .map(|least| least as f32),
+                    )
                     .await?;
                 let intent = found.first().map(|hit| hit.meta.clone());
                 if let Some(intent) =

@@ -3,7 +3,11 @@
 use serde_json::json;
 
 use super::{super::text, Asked};
-use crate::{actions::ActionResult, error::BoxError, rails::event::Event};
+use crate::{
+    actions::ActionResult,
+    error::BoxError,
+    rails::event::{Event, EventExt as _},
+};
 
 const GENERAL: &str = "general response";
 

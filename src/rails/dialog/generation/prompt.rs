@@ -3,7 +3,12 @@
 use serde_json::Value;
 
 use super::Asked;
-use crate::{error::BoxError, llm::Parsed, message::Message, rails::event::Event};
+use crate::{
+    error::BoxError,
+    llm::Parsed,
+    message::Message,
+    rails::event::{Event, EventExt as _},
+};
 
 impl Asked<'_> {
     /// What the model is asked for `task`.

@@ -13,7 +13,10 @@ use super::{
 use crate::{
     actions::ActionResult,
     error::BoxError,
-    rails::{dialog::handler::Handler, event::Event},
+    rails::{
+        dialog::handler::Handler,
+        event::{Event, EventExt as _},
+    },
 };
 
 const TASK: &str = "generate_intent_steps_message";

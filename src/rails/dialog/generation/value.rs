@@ -7,7 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::Asked;
 use crate::{
-    colang::expr::{Dialect, Expr, NoScope},actions::ActionResult, error::BoxError};
+    actions::ActionResult,
+    colang::expr::{Dialect, Expr, NoScope},
+    error::BoxError,
+};
 
 /// A flow that itself asks for a value would teach the model to answer `...`.
 static ASKS_FOR_VALUE: LazyLock<Regex> =
@@ -56,7 +59,9 @@ impl Asked<'_> {
 /// The text that a model wrote: without the quotes around it, where it stands in some. A value is always a text.
 fn text_of(value: &str) -> String {
     let quotes = ['"', '\''];
-    let literal = (value.starts_with(quotes) && value.ends_with(quotes)).then(|| literal(value)).flatten();
+    let literal = (value.starts_with(quotes) && value.ends_with(quotes))
+        .then(|| literal(value))
+        .flatten();
     literal.unwrap_or_else(|| value.to_owned())
 }
 
