@@ -106,3 +106,74 @@ fn outcome_of(new: &[Event], before: &str, after: Option<&str>) -> Outcome {
         _ => Outcome::Allow,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LlmRails, RailsConfig, verdict::Outcome};
+
+    const FLOWS: &str = r#"
+define subflow no maps
+  if "map" in $user_message
+    bot refuse maps
+    stop
+
+define bot refuse maps
+  "No maps."
+
+define subflow shorten
+  $bot_message = $bot_message[0:3]
+
+define subflow limit
+  $most = execute number(value=$most)
+  if $most == "2"
+    stop
+
+define subflow broken
+  $x = execute no_such_action
+"#;
+
+    async fn judged(place: Place, flow: &str, text: &str) -> Outcome {
+        let config = RailsConfig::from_content("models: []\n", FLOWS).unwrap();
+        let number = async |crate::actions::Args(call): crate::actions::Args<serde_json::Value>| {
+            Ok::<_, std::convert::Infallible>(call["value"].clone())
+        };
+        let rails = LlmRails::builder(config).action("number", number).build().unwrap();
+        let judged = Judged {
+            text,
+            user_message: if place == Place::Output { "hello" } else { text },
+        };
+        judge(rails.engine(), place, flow, judged, None).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_flow_that_speaks_blocks() {
+        let Outcome::Block(block) = judged(Place::Input, "no maps", "a map").await else {
+            panic!("it passes");
+        };
+        assert_eq!(block.message.as_deref(), Some("No maps."));
+        assert!(!block.failed);
+        assert_eq!(judged(Place::Input, "no maps", "a cup").await, Outcome::Allow);
+    }
+
+    #[tokio::test]
+    async fn a_flow_that_rewrites_transforms() {
+        assert_eq!(judged(Place::Output, "shorten", "abcdef").await, Outcome::Transform("abc".to_owned()));
+        assert_eq!(judged(Place::Output, "shorten", "abc").await, Outcome::Allow);
+    }
+
+    #[tokio::test]
+    async fn a_flow_takes_parameters() {
+        assert!(judged(Place::Input, "limit(most=2)", "x").await.is_block());
+        assert_eq!(judged(Place::Input, "limit $most=3", "x").await, Outcome::Allow);
+    }
+
+    #[tokio::test]
+    async fn an_action_that_fails_is_a_failed_block() {
+        let Outcome::Block(block) = judged(Place::Input, "broken", "x").await else {
+            panic!("it passes");
+        };
+        assert!(block.failed);
+        assert_eq!(block.message.as_deref(), Some("Action 'no_such_action' not found."));
+    }
+}

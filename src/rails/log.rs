@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::event::{Event, EventExt as _};
+use super::event::Event;
 
 /// Seconds since 1970.
 pub(crate) fn now() -> f64 {

@@ -60,7 +60,7 @@ pub(crate) fn events_of(
                 );
             }
             Role::Tool if is_last => {
-                events.extend(tool_event(messages, index, has_tool_input_rails))
+                events.extend(tool_event(messages, index, has_tool_input_rails));
             }
             _ => {}
         }

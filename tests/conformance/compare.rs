@@ -84,7 +84,12 @@ pub(crate) fn plain_events(events: &[Value], log: bool) -> Vec<Value> {
                 .unwrap_or_default();
             let data: Map<String, Value> = data
                 .into_iter()
-                .filter(|(name, value)| (log || !name.starts_with('_')) && name != "i" && name != "event" && (log || !is_verdict(value)))
+                .filter(|(name, value)| {
+                    (log || !name.starts_with('_'))
+                        && name != "i"
+                        && name != "event"
+                        && (log || !is_verdict(value))
+                })
                 .collect();
             if data.is_empty() {
                 continue;
@@ -161,7 +166,13 @@ fn call_difference(case: &Value, expected: &Value, actual: &Value) -> Option<Str
         }
     }
     if let Some(events) = expected.get("events").and_then(Value::as_array) {
-        let actual = plain_events(actual["events"].as_array().map(Vec::as_slice).unwrap_or_default(), false);
+        let actual = plain_events(
+            actual["events"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default(),
+            false,
+        );
         let expected = plain_events(events, false);
         if let Some(difference) = difference("events", &expected.into(), &actual.into()) {
             return Some(difference);

@@ -3,6 +3,12 @@
 //! `cargo test --test conformance -- rails/ dialog::bot` runs the cases whose name holds one of the words. Each case
 //! runs in a process of its own, for its environment variables' sake.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test runner talks to the terminal"
+)]
+
 mod actions;
 mod case;
 mod compare;
@@ -87,8 +93,10 @@ async fn run_all(words: &[String]) -> ExitCode {
                 }
             }
             Outcome::Failed(difference) if is_defect => {
-                println!("{name}: differs (a defect of the reference)
-  {difference}");
+                println!(
+                    "{name}: differs (a defect of the reference)
+  {difference}"
+                );
             }
 
             Outcome::Failed(difference) => {

@@ -139,18 +139,6 @@ impl Flows {
         self.examples.iter().map(String::as_str)
     }
 
-    /// Whether `body` is that of a flow.
-    pub(crate) fn is_flow_body(&self, body: &str) -> bool {
-        let mut text = "define flow generated\n".to_owned();
-        for line in body.split('\n') {
-            text.push_str("  ");
-            text.push_str(line);
-            text.push('\n');
-        }
-        let (parsed, faults) = v1::parse("generated.co", &text);
-        faults.is_empty() && parsed.flows.len() == 1
-    }
-
     /// What the output rail `text` runs on a piece of a stream: the first action that its flow executes.
     ///
     /// # Errors
@@ -226,4 +214,16 @@ pub(super) fn flow_parameters(text: &str) -> Map<String, Value> {
         .into_iter()
         .map(|(name, text)| (name, value(text)))
         .collect()
+}
+
+/// Whether `body` is that of a flow.
+pub(super) fn is_flow_body(body: &str) -> bool {
+    let mut text = "define flow generated\n".to_owned();
+    for line in body.split('\n') {
+        text.push_str("  ");
+        text.push_str(line);
+        text.push('\n');
+    }
+    let (parsed, faults) = v1::parse("generated.co", &text);
+    faults.is_empty() && parsed.flows.len() == 1
 }

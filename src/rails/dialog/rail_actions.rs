@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{
-        event::{Event, EventExt as _},
+        event::Event,
         log::ProcessingLog,
     },
     Turn,

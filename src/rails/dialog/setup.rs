@@ -30,7 +30,7 @@ use crate::{
         template::Templates,
     },
     rails::{
-        event::{Event, EventExt as _},
+        event::Event,
         history::History,
         log::{ExplainInfo, ModelCall},
         turn::history_of,

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use super::{super::text, Asked};
+use super::{
+    super::{interpreter::is_flow_body, text},
+    Asked,
+};
 use crate::{
     actions::ActionResult,
     error::BoxError,
@@ -55,7 +58,7 @@ impl Asked<'_> {
         let mut lines: Vec<&str> = answer.split('\n').collect();
         while !lines.is_empty() {
             let body = lines.join("\n");
-            if self.turn.engine.flows.is_flow_body(&body) {
+            if is_flow_body(&body) {
                 return Event::new("start_flow")
                     .with("flow_id", self.turn.unique_name())
                     .with("flow_body", body);
