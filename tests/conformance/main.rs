@@ -195,8 +195,6 @@ async fn run_case(case: &Case) -> Outcome {
         .arg(&case.folder)
         .arg(server.root())
         .env("OPENAI_API_KEY", "test-key")
-        .env("TURN_CASE", &case.name)
-        .env("TURN_ROOT", server.root())
         .kill_on_drop(true);
     for (name, value) in case
         .definition
