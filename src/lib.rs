@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 // Modules in reading order: top room first. `tests/integration/tidy.rs` keeps the arrows between them.
+pub mod actions;
+pub mod blocking;
 pub mod colang;
 pub mod config;
 #[allow(

@@ -50,7 +50,13 @@ impl GuardrailsLayer {
         for warning in config.warnings() {
             tracing::warn!("{warning}");
         }
-        Ok(Self::new(LlmRails::new(config)?))
+        let rails = LlmRails::new(config)?;
+        let refused = &rails.plan().refused;
+        if !refused.is_empty() {
+            let faults = refused.clone();
+            return Err(ConfigError { faults }.into());
+        }
+        Ok(Self::new(rails))
     }
 
     /// A layer of rails that are already built.

@@ -1,14 +1,19 @@
-//! `LlmRails`: a configuration with its models, ready to check and to answer.
+//! `LlmRails`: a configuration with its models and actions, ready to check and to answer.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use super::plan::Plan;
+use super::{
+    dialog::{Engine, Registered},
+    plan::Plan,
+};
 use crate::{
+    actions::IntoAction,
     config::RailsConfig,
-    error::{ConfigError, Fault, Result},
+    embeddings::{EmbeddingModel, SearchProvider},
+    error::{ConfigError, Result},
     http::Client,
     llm::{
-        Model, Models, OutputParsers,
+        Model, Models, OutputParser,
         prompt::{PromptSettings, Prompts},
         template::Templates,
     },
@@ -16,12 +21,12 @@ use crate::{
 
 /// The rails of a configuration, with their models. Cheap to clone, safe to use from many tasks.
 ///
-/// ```
-/// use tower_guardrails::{LlmRails, RailsConfig};
+/// ```no_run
+/// use tower_guardrails::{LlmRails, Message, RailsConfig};
 ///
-/// # fn main() -> Result<(), tower_guardrails::Error> {
-/// let rails = LlmRails::new(RailsConfig::from_path("examples/rails")?)?;
-/// assert_eq!(rails.config().rails.input.flows.len(), 1);
+/// # async fn f() -> tower_guardrails::Result<()> {
+/// let rails = LlmRails::new(RailsConfig::from_path("rails")?)?;
+/// let answer = rails.generate([Message::user("Hi!")]).await?;
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone)]
@@ -32,7 +37,7 @@ pub struct LlmRails {
 
 #[derive(Debug)]
 struct Inner {
-    config: RailsConfig,
+    engine: Arc<Engine>,
     plan: Plan,
     has_main: bool,
 }
@@ -47,17 +52,27 @@ impl LlmRails {
         Self::builder(config).build()
     }
 
-    /// A builder, to register models of your own.
+    /// A builder, to register models, actions and more of your own.
     pub fn builder(config: RailsConfig) -> LlmRailsBuilder {
         LlmRailsBuilder {
             config,
+            registered: Registered::default(),
             models: Vec::new(),
         }
     }
 
     /// The configuration.
     pub fn config(&self) -> &RailsConfig {
-        &self.inner.config
+        &self.inner.engine.config
+    }
+
+    /// Fills the index of the knowledge base, so that the first call need not. What fails here is tried again then.
+    pub async fn prepare(&self) {
+        self.inner.engine.prepare().await;
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.inner.engine
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -73,10 +88,19 @@ impl LlmRails {
 }
 
 /// Builds [`LlmRails`].
-#[derive(Debug)]
 pub struct LlmRailsBuilder {
     config: RailsConfig,
+    registered: Registered,
     models: Vec<(String, Arc<dyn Model>)>,
+}
+
+impl fmt::Debug for LlmRailsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LlmRailsBuilder")
+            .field("actions", &self.registered.actions)
+            .field("models", &self.models)
+            .finish_non_exhaustive()
+    }
 }
 
 impl LlmRailsBuilder {
@@ -87,58 +111,163 @@ impl LlmRailsBuilder {
         self
     }
 
+    /// Registers an action: `execute NAME(...)` in a flow runs it. It replaces a built-in one of the same name.
+    ///
+    /// ```
+    /// # use tower_guardrails::{LlmRails, RailsConfig, actions::Args};
+    /// #[derive(serde::Deserialize)]
+    /// struct Add {
+    ///     a: i64,
+    ///     b: i64,
+    /// }
+    ///
+    /// async fn add(Args(Add { a, b }): Args<Add>) -> Result<i64, &'static str> {
+    ///     a.checked_add(b).ok_or("too large")
+    /// }
+    ///
+    /// # fn f(config: RailsConfig) -> tower_guardrails::Result<()> {
+    /// let rails = LlmRails::builder(config).action("add", add).build()?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn action<Kind>(mut self, name: impl Into<String>, action: impl IntoAction<Kind>) -> Self {
+        self.registered
+            .actions
+            .insert(name, Arc::new(action.into_action()));
+        self
+    }
+
+    /// Registers a value that actions may ask for by name: [`ActionContext::param`](crate::actions::ActionContext::param).
+    #[must_use]
+    pub fn action_param<T: std::any::Any + Send + Sync>(
+        mut self,
+        name: impl Into<String>,
+        value: T,
+    ) -> Self {
+        self.registered.params.insert(name, value);
+        self
+    }
+
+    /// Registers a filter for prompts: `{{ value | NAME(argument) }}`.
+    #[must_use]
+    pub fn filter(
+        mut self,
+        name: impl Into<String>,
+        filter: impl Fn(serde_json::Value, Vec<serde_json::Value>) -> Result<serde_json::Value, String>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.registered.templates_mut().add_filter(name, filter);
+        self
+    }
+
+    /// Registers a parser of a model's answers, which prompts name as `output_parser`.
+    #[must_use]
+    pub fn output_parser(mut self, name: impl Into<String>, parser: OutputParser) -> Self {
+        self.registered.parsers.register(name, parser);
+        self
+    }
+
+    /// Registers a variable that every prompt sees; `value` is asked anew for each.
+    #[must_use]
+    pub fn prompt_context(
+        mut self,
+        name: impl Into<String>,
+        value: impl Fn() -> serde_json::Value + Send + Sync + 'static,
+    ) -> Self {
+        self.registered
+            .templates_mut()
+            .add_context(name, Arc::new(value));
+        self
+    }
+
+    /// Registers an embedding model under the name of an engine.
+    #[must_use]
+    pub fn embedding_provider(
+        mut self,
+        engine: impl Into<String>,
+        model: impl EmbeddingModel + 'static,
+    ) -> Self {
+        self.registered
+            .embedding_models
+            .insert(engine.into(), Arc::new(model));
+        self
+    }
+
+    /// Registers a maker of indexes, which the configuration names as `embedding_search_provider.name`.
+    #[must_use]
+    pub fn embedding_search_provider(
+        mut self,
+        name: impl Into<String>,
+        provider: SearchProvider,
+    ) -> Self {
+        self.registered
+            .search_providers
+            .insert(name.into(), provider);
+        self
+    }
+
     /// Builds.
     ///
     /// # Errors
     ///
     /// As [`LlmRails::new`].
     pub fn build(self) -> Result<LlmRails> {
+        let Self {
+            config,
+            mut registered,
+            models: given,
+        } = self;
+        let config = Arc::new(config);
+        let client = Client::default();
         let mut models = Models::default();
-        for (kind, model) in self.models {
+        for (kind, model) in given {
             models.insert(kind, model);
         }
         let mut faults = Vec::new();
-        let environment = |name: &str| std::env::var(name).ok();
-        if let Err(error) =
-            models.add_configured(&self.config.models, &Client::default(), &environment)
-        {
+        let environment = &crate::config::environment_variable;
+        if let Err(error) = models.add_configured(&config.models, &client, environment) {
             faults.extend(error.faults);
         }
-        let files = self.config.colang_files.iter();
-        for file in files.filter(|file| holds_statements(&file.text)) {
-            let fault =
-                Fault::new("this version runs library rails only: Colang files are not read yet");
-            faults.push(fault.in_file(&file.path));
-        }
         let prompts = Arc::new(Prompts::new(
-            prompt_settings(&self.config),
-            Templates::new(),
-            OutputParsers::new(),
+            prompt_settings(&config),
+            registered.templates.take().unwrap_or_else(Templates::new),
+            std::mem::take(&mut registered.parsers),
         ));
-        let plan = match Plan::compile(&self.config, &models, &prompts) {
-            Ok(plan) if faults.is_empty() => plan,
-            Ok(_) => return Err(ConfigError { faults }.into()),
+        let has_main = models.get("main").is_some();
+        let engine = Engine::new(
+            Arc::clone(&config),
+            models.clone(),
+            Arc::clone(&prompts),
+            registered,
+            client,
+        );
+        let engine = match engine {
+            Ok(engine) => Some(Arc::new(engine)),
             Err(error) => {
                 faults.extend(error.faults);
-                return Err(ConfigError { faults }.into());
+                None
             }
         };
-        let has_main = models.get("main").is_some();
-        Ok(LlmRails {
-            inner: Arc::new(Inner {
-                config: self.config,
-                plan,
-                has_main,
+        match (
+            Plan::compile(&config, &models, &prompts, engine.as_ref()),
+            engine,
+        ) {
+            (Ok(plan), Some(engine)) if faults.is_empty() => Ok(LlmRails {
+                inner: Arc::new(Inner {
+                    engine,
+                    plan,
+                    has_main,
+                }),
             }),
-        })
+            (Ok(_), _) => Err(ConfigError { faults }.into()),
+            (Err(error), _) => {
+                faults.extend(error.faults);
+                Err(ConfigError { faults }.into())
+            }
+        }
     }
-}
-
-/// Whether a Colang file says anything beside comments.
-fn holds_statements(text: &str) -> bool {
-    text.lines()
-        .map(str::trim)
-        .any(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 fn prompt_settings(config: &RailsConfig) -> PromptSettings {

@@ -2,10 +2,11 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use super::{dialog::Engine, flows::FlowRail};
 use crate::{
     config::{Rails, RailsConfig, StreamingConfig},
     error::{ConfigError, Fault},
-    library::{self, CompileContext, Judge, PatternRail, RAIL_TIMEOUT},
+    library::{self, Ask, CompileContext, Judge, PatternRail, RAIL_TIMEOUT},
     llm::{Models, prompt::Prompts},
     verdict::Place,
 };
@@ -22,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) output: RailSet,
     /// `rails.output.streaming`, where the config has such a section.
     pub(crate) streaming: Option<StreamingConfig>,
+    /// The rails of the config that only [`LlmRails`](super::LlmRails) runs, not a layer.
+    pub(crate) refused: Vec<Fault>,
 }
 
 /// The rails of one place.
@@ -51,7 +54,7 @@ pub(crate) struct CompiledRail {
 }
 
 impl Plan {
-    /// Compiles the rails of `config`.
+    /// Compiles the rails of `config`. Without an `engine` flows that are no library rails are taken to be there.
     ///
     /// # Errors
     ///
@@ -60,26 +63,28 @@ impl Plan {
         config: &RailsConfig,
         models: &Models,
         prompts: &Arc<Prompts>,
+        engine: Option<&Arc<Engine>>,
     ) -> Result<Self, ConfigError> {
         let mut faults = Vec::new();
         let rails = &config.rails;
         let input = RailSet {
-            rails: compile_all(config, models, prompts, Place::Input, &mut faults),
+            rails: compile_all(config, models, prompts, engine, Place::Input, &mut faults),
             parallel: rails.input.parallel,
         };
         let output = RailSet {
-            rails: compile_all(config, models, prompts, Place::Output, &mut faults),
+            rails: compile_all(config, models, prompts, engine, Place::Output, &mut faults),
             parallel: rails.output.parallel,
         };
-        // What would not run is refused rather than left out: nothing slips past for a section that is ignored.
+        // What the layer would not run it refuses rather than leaves out: nothing slips past for a section that is ignored.
+        let mut refused = Vec::new();
         for (place, section) in [
             (Place::Retrieval, &rails.retrieval),
             (Place::ToolInput, &rails.tool_input),
             (Place::ToolOutput, &rails.tool_output),
         ] {
             for flow in &section.flows {
-                let message = format!("{} rails are not run by this version", name_of(place));
-                faults.push(Rails::flow_fault(place, flow, message));
+                let message = format!("{} rails are not run by the layer", name_of(place));
+                refused.push(Rails::flow_fault(place, flow, message));
             }
         }
         if faults.is_empty() {
@@ -88,6 +93,7 @@ impl Plan {
                 input,
                 output,
                 streaming,
+                refused,
             })
         } else {
             Err(ConfigError { faults })
@@ -99,6 +105,7 @@ fn compile_all(
     config: &RailsConfig,
     models: &Models,
     prompts: &Arc<Prompts>,
+    engine: Option<&Arc<Engine>>,
     place: Place,
     faults: &mut Vec<Fault>,
 ) -> Vec<CompiledRail> {
@@ -112,7 +119,28 @@ fn compile_all(
     let mut compiled = Vec::with_capacity(flows.len());
     let mut reported = HashSet::new();
     for flow in flows {
-        let Some((rail, stands)) = library::find(&flow.name) else {
+        let found = library::find(&flow.name);
+        // A flow of the application goes before a library rail of the same name.
+        let by_flow = engine.filter(|engine| {
+            engine.flows.is_own(&flow.name) || (found.is_none() && engine.flows.has(&flow.name))
+        });
+        if let Some(engine) = by_flow {
+            let judge: Arc<dyn Ask> = Arc::new(FlowRail::new(engine, place, &flow.text));
+            compiled.push(CompiledRail {
+                name: Arc::from(flow.text.as_str()),
+                place,
+                fingerprint: judge.fingerprint(),
+                judge: Judge::Ask(judge),
+                refusal: Arc::clone(&refusal),
+                timeout: RAIL_TIMEOUT,
+            });
+            continue;
+        }
+        if found.is_none() && engine.is_none() {
+            // The Colang files have faults: whether they define it shows when those are mended.
+            continue;
+        }
+        let Some((rail, stands)) = found else {
             faults.push(Rails::flow_fault(
                 place,
                 flow,

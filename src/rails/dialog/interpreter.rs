@@ -1,0 +1,245 @@
+//! The flows of a configuration: its own, the pipeline's and the built-in rails', as one program.
+
+use std::{collections::HashSet, sync::Arc};
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use crate::{
+    colang::v1::{self, Flow, Op, Parsed, Program, State, Step},
+    config::{FlowReference, Rails, RailsConfig},
+    error::{ConfigError, Error, Result},
+    rails::event::Event,
+    verdict::Place,
+};
+
+/// The pipeline of a turn.
+const SYSTEM: &str = include_str!("system.co");
+
+/// The built-in rails.
+const LIBRARY: &str = include_str!("../../library/colang1.co");
+
+/// What the flows make of an event.
+#[derive(Debug, Default)]
+pub(crate) struct Decision {
+    /// The flow that decided.
+    pub(crate) flow: Option<String>,
+    /// What happens next.
+    pub(crate) next: Vec<Event>,
+}
+
+/// The flows, ready to run. They serve any number of conversations at once.
+#[derive(Debug)]
+pub(crate) struct Flows {
+    program: Arc<Program>,
+    /// The conversation before any event.
+    start: State,
+    /// The names of the application's own flows.
+    own: HashSet<String>,
+    /// The sources of the application's dialog flows: examples for a model.
+    examples: Vec<String>,
+    user_messages: IndexMap<String, Vec<String>>,
+    bot_messages: IndexMap<String, Vec<String>>,
+}
+
+/// The action that an output rail runs on each piece of a stream.
+#[derive(Debug, Clone)]
+pub(crate) struct OutputRail {
+    pub(crate) action: String,
+    pub(crate) params: Map<String, Value>,
+}
+
+impl Flows {
+    /// The flows of `config`; `shown` is what `$config` stands for in them.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong in Colang files, and rails whose flows are not there.
+    pub(crate) fn new(config: &RailsConfig, shown: &Value) -> Result<Self, ConfigError> {
+        let mut faults = Vec::new();
+        let mut own = Parsed::default();
+        // The file that is read first comes last, and so its messages win.
+        for file in config.colang_files.iter().rev() {
+            let (parsed, wrong) = v1::parse(&file.path.to_string_lossy(), &file.text);
+            faults.extend(wrong);
+            merge(&mut own, parsed);
+        }
+        let mut user_messages = config.user_messages.clone();
+        user_messages.extend(own.user_messages);
+        let mut bot_messages = config.bot_messages.clone();
+        bot_messages.extend(own.bot_messages);
+        let rails = &config.rails;
+        let rail_flows = [
+            &rails.input.flows,
+            &rails.output.flows,
+            &rails.retrieval.flows,
+        ];
+        let is_rail = |flow: &Flow| {
+            rail_flows
+                .iter()
+                .any(|flows| flows.iter().any(|rail| rail.text == flow.id))
+        };
+        let own_names = own.flows.iter().map(|flow| flow.id.clone()).collect();
+        let mut examples = Vec::new();
+        let mut flows = Vec::new();
+        for mut flow in own.flows {
+            if is_rail(&flow) {
+                flow.is_subflow = true;
+            } else if let Some(source) = flow
+                .source_code
+                .as_ref()
+                .filter(|source| !source.trim().is_empty())
+            {
+                examples.push(source.clone());
+            }
+            flows.push(flow);
+        }
+        for (name, text) in [("system.co", SYSTEM), ("library.co", LIBRARY)] {
+            let (parsed, wrong) = v1::parse(name, text);
+            faults.extend(wrong);
+            flows.extend(parsed.flows);
+            for (intent, texts) in parsed.bot_messages {
+                bot_messages.entry(intent).or_insert(texts);
+            }
+        }
+        let program = Arc::new(Program::new(flows));
+        // The plan looks for the flows of the other rails, since it knows rails that are no flows.
+        for rail in &rails.retrieval.flows {
+            if program.flow(&rail.name).is_none() {
+                let message = format!("the retrieval rail `{}` is not defined", rail.text);
+                faults.push(Rails::flow_fault(Place::Retrieval, rail, message));
+            }
+        }
+        if !faults.is_empty() {
+            return Err(ConfigError { faults });
+        }
+        let shown = crate::value::Value::from_json(shown);
+        Ok(Self {
+            start: State::new(Arc::clone(&program), shown),
+            program,
+            own: own_names,
+            examples,
+            user_messages,
+            bot_messages,
+        })
+    }
+
+    /// A conversation that has not begun.
+    pub(crate) fn start(&self) -> FlowState {
+        FlowState(self.start.clone())
+    }
+
+    /// Whether a flow of this name is there.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.program.flow(name).is_some()
+    }
+
+    /// Whether the application itself defines the flow of this name.
+    pub(crate) fn is_own(&self, name: &str) -> bool {
+        self.own.contains(name)
+    }
+
+    /// What users may mean, with examples.
+    pub(crate) fn user_messages(&self) -> &IndexMap<String, Vec<String>> {
+        &self.user_messages
+    }
+
+    /// What the bot says, by intent.
+    pub(crate) fn bot_messages(&self) -> &IndexMap<String, Vec<String>> {
+        &self.bot_messages
+    }
+
+    /// The sources of the application's dialog flows.
+    pub(crate) fn example_flows(&self) -> impl Iterator<Item = &str> {
+        self.examples.iter().map(String::as_str)
+    }
+
+    /// What the output rail `text` runs on a piece of a stream: the first action that its flow executes.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such flow, or none of its steps executes an action.
+    pub(crate) fn output_rail(&self, text: &str) -> Result<OutputRail> {
+        let name = flow_name(text);
+        let flow = self.program.flow(&name);
+        let flow =
+            flow.ok_or_else(|| Error::Colang(format!("the flow `{name}` is not defined")))?;
+        let action = flow.elements.iter().find_map(|element| match &element.op {
+            Op::Action {
+                name, parameters, ..
+            } if name != "utter" && name != "create_event" => Some(OutputRail {
+                action: name.clone(),
+                params: parameters.clone(),
+            }),
+            _ => None,
+        });
+        action.ok_or_else(|| {
+            Error::Colang(format!(
+                "the flow `{name}` executes no action, so it cannot check a stream"
+            ))
+        })
+    }
+}
+
+fn merge(into: &mut Parsed, more: Parsed) {
+    into.flows.extend(more.flows);
+    into.user_messages.extend(more.user_messages);
+    into.bot_messages.extend(more.bot_messages);
+}
+
+/// The state of a conversation's flows.
+#[derive(Debug, Clone)]
+pub(crate) struct FlowState(State);
+
+impl FlowState {
+    /// Takes one event, and says what follows it.
+    ///
+    /// # Errors
+    ///
+    /// Where an expression fails, or a flow is not there.
+    pub(crate) fn feed(&mut self, event: &Event) -> Result<Decision> {
+        let decision = self
+            .0
+            .feed(event.fields())
+            .map_err(|error| Error::Colang(error.to_string()))?;
+        let next = decision.steps.iter().map(Step::to_event);
+        Ok(Decision {
+            flow: decision.flow,
+            next: next.filter_map(Event::from_fields).collect(),
+        })
+    }
+}
+
+/// The name of a flow without the parameters that a reference to it gives.
+pub(super) fn flow_name(text: &str) -> String {
+    FlowReference::parse(text).name
+}
+
+/// The parameters that a reference to a flow gives: `$model=x`, `flow(a=1)`.
+pub(super) fn flow_parameters(text: &str) -> Map<String, Value> {
+    let parameters = FlowReference::parse(text).parameters;
+    // A parameter without a value is set to nothing.
+    let value = |value: String| {
+        if value.is_empty() {
+            Value::Null
+        } else {
+            value.into()
+        }
+    };
+    parameters
+        .into_iter()
+        .map(|(name, text)| (name, value(text)))
+        .collect()
+}
+
+/// Whether `body` is that of a flow.
+pub(super) fn is_flow_body(body: &str) -> bool {
+    let mut text = "define flow generated\n".to_owned();
+    for line in body.split('\n') {
+        text.push_str("  ");
+        text.push_str(line);
+        text.push('\n');
+    }
+    let (parsed, faults) = v1::parse("generated.co", &text);
+    faults.is_empty() && parsed.flows.len() == 1
+}

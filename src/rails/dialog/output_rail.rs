@@ -1,0 +1,79 @@
+//! An output rail on a piece of a stream: only its action runs, on a text instead of a conversation.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::{
+    super::log::ProcessingLog,
+    Turn,
+    interpreter::{OutputRail, flow_parameters},
+    rail_actions::{self, RailCall},
+};
+use crate::{
+    actions::{ActionContext, ActionResult, EventLog},
+    error::BoxError,
+};
+
+impl Turn {
+    /// Runs the action of `rail` on `text`, in answer to `asked`.
+    ///
+    /// # Errors
+    ///
+    /// Where the action fails, with the words that the stream reports.
+    pub(crate) async fn run_output_rail(
+        &self,
+        rail: &OutputRail,
+        flow: &str,
+        mut variables: Map<String, Value>,
+        text: &str,
+        asked: Value,
+    ) -> Result<ActionResult, BoxError> {
+        let parameters = flow_parameters(flow);
+        let arguments = rail.params.iter().map(|(name, value)| {
+            let named = value.as_str().and_then(|text| text.strip_prefix('$'));
+            let resolved = match named {
+                Some("bot_message") => Some(text.into()),
+                Some("user_message") => Some(asked.clone()),
+                Some(other) => parameters.get(other).cloned(),
+                None => None,
+            };
+            (name.clone(), resolved.unwrap_or_else(|| value.clone()))
+        });
+        let arguments: Map<String, Value> = arguments.collect();
+        variables.extend(parameters.clone());
+        let log = ProcessingLog::default();
+        let result = match self.engine.actions.get(&rail.action) {
+            Some(action) => {
+                let context = ActionContext {
+                    variables: Arc::new(variables),
+                    events: EventLog::default(),
+                    config: Arc::clone(&self.engine.config),
+                    llm: self.model(&rail.action),
+                    params: Arc::clone(&self.engine.params),
+                };
+                Some(action.run(arguments, context).await)
+            }
+            None => {
+                let call = RailCall {
+                    turn: self,
+                    variables: &variables,
+                    events: &[],
+                    arguments: &arguments,
+                    log: &log,
+                    action: &rail.action,
+                };
+                rail_actions::run(call).await
+            }
+        };
+        match result {
+            Some(Ok(result)) => Ok(result),
+            other => {
+                if let Some(Err(error)) = other {
+                    tracing::warn!(rail = flow, %error, "an output rail failed");
+                }
+                Err(format!("Action {} failed with status: failed", rail.action).into())
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! One conversation's events, and all that is computed from them step by step.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::{
+    super::event::Event,
+    interpreter::{Decision, FlowState, Flows},
+};
+use crate::error::Result;
+
+/// The events of a conversation so far, with the state of its flows and its variables. Each event costs only itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    /// Shared with who looks at it: copied when the next event comes while someone still does.
+    events: Arc<Vec<Event>>,
+    flows: FlowState,
+    variables: Arc<Map<String, Value>>,
+}
+
+impl Run {
+    /// A conversation without events.
+    pub(crate) fn new(flows: &Flows) -> Self {
+        let variables = [
+            ("last_user_message", Value::Null),
+            ("last_bot_message", Value::Null),
+        ];
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        Self {
+            events: Arc::default(),
+            flows: flows.start(),
+            variables: Arc::new(variables),
+        }
+    }
+
+    /// Adds `event`, and says what the flows make of it.
+    ///
+    /// # Errors
+    ///
+    /// Where an expression of a flow fails.
+    pub(crate) fn push(&mut self, event: Event) -> Result<Decision> {
+        let variables = Arc::make_mut(&mut self.variables);
+        match event.kind() {
+            "ContextUpdate" => {
+                if let Some(data) = event.object("data") {
+                    variables.extend(
+                        data.iter()
+                            .map(|(name, value)| (name.clone(), value.clone())),
+                    );
+                }
+            }
+            "UserMessage" => {
+                variables.insert(
+                    "last_user_message".to_owned(),
+                    event.get("text").cloned().unwrap_or_default(),
+                );
+            }
+            "StartUtteranceBotAction" => {
+                variables.insert(
+                    "last_bot_message".to_owned(),
+                    event.get("script").cloned().unwrap_or_default(),
+                );
+            }
+            _ => {}
+        }
+        let decision = self.flows.feed(&event);
+        Arc::make_mut(&mut self.events).push(event);
+        decision
+    }
+
+    /// Adds several events, of which only the last one's decision counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push).
+    pub(crate) fn extend(&mut self, events: impl IntoIterator<Item = Event>) -> Result<Decision> {
+        events
+            .into_iter()
+            .try_fold(Decision::default(), |_, event| self.push(event))
+    }
+
+    /// Ends all flows, so that the next one runs alone. The conversation itself stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push).
+    pub(crate) fn end_flows(&mut self) -> Result<()> {
+        self.flows
+            .feed(&Event::new("BotIntent").with("intent", "stop"))
+            .map(|_| ())
+    }
+
+    /// All events, oldest first.
+    pub(crate) fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// All events, to be kept.
+    pub(crate) fn shared_events(&self) -> Arc<Vec<Event>> {
+        Arc::clone(&self.events)
+    }
+
+    /// The last event of type `kind`.
+    pub(crate) fn last(&self, kind: &str) -> Option<&Event> {
+        self.events.iter().rev().find(|event| event.kind() == kind)
+    }
+
+    /// The variables, without `event`.
+    pub(crate) fn variables(&self) -> &Arc<Map<String, Value>> {
+        &self.variables
+    }
+
+    /// A variable; `event` is the last event.
+    pub(crate) fn variable(&self, name: &str) -> Option<Value> {
+        match name {
+            "event" => self.events.last().map(Event::to_value),
+            _ => self.variables.get(name).cloned(),
+        }
+    }
+
+    /// All variables, the last event among them.
+    pub(crate) fn all_variables(&self) -> Map<String, Value> {
+        let mut variables = (*self.variables).clone();
+        if let Some(event) = self.events.last() {
+            variables.insert("event".to_owned(), event.to_value());
+        }
+        variables
+    }
+}

@@ -1,0 +1,88 @@
+//! Reading what a model wrote in a dialog: its lines, its message, its quotes.
+
+/// The first line that is not empty, trimmed.
+pub(super) fn first_line(text: &str) -> Option<&str> {
+    text.split('\n')
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+}
+
+/// The first `count` lines that are neither empty nor comments, trimmed.
+pub(super) fn first_lines(text: &str, count: usize) -> Vec<&str> {
+    text.split('\n')
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .take(count)
+        .collect()
+}
+
+/// The message at the start of `text`: its lines up to one that ends with a quote, or to the next turn of the user.
+pub(super) fn message(text: &str) -> String {
+    let text = text.split("\nuser").next().unwrap_or_default();
+    let mut lines = Vec::new();
+    for line in text
+        .split('\n')
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+    {
+        lines.push(line);
+        if line.ends_with('"') {
+            break;
+        }
+    }
+    lines.join("\n")
+}
+
+/// `text` without the quotes around it.
+pub(super) fn unquoted(text: &str) -> &str {
+    match text.strip_prefix('"') {
+        // A single quote is both: nothing is left of it.
+        Some(rest) => rest.strip_suffix('"').unwrap_or(rest),
+        None => text,
+    }
+}
+
+/// A general answer as it is said: trimmed, and without the quotes around it, where there are two.
+pub(super) fn general_answer(text: &str) -> &str {
+    let text = text.trim();
+    text.strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap_or(text)
+}
+
+/// `\n` written as two characters is a line break.
+pub(super) fn with_line_breaks(text: &str) -> String {
+    text.replace("\\n", "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_ends_with_its_quote() {
+        assert_eq!(
+            message("\n  \"At nine\n  and noon.\"\n  \"more\""),
+            "\"At nine\nand noon.\""
+        );
+        assert_eq!(message("Hi.\nuser \"x\""), "Hi.");
+        assert_eq!(unquoted("\"At nine.\""), "At nine.");
+        assert_eq!(unquoted("\"At nine."), "At nine.");
+        assert_eq!(unquoted("\""), "");
+    }
+
+    #[test]
+    fn a_general_answer_loses_the_quotes_around_it() {
+        assert_eq!(general_answer(" \"Yes\" "), "Yes");
+        assert_eq!(general_answer("\"Yes\", he said."), "\"Yes\", he said.");
+        assert_eq!(general_answer("\""), "\"");
+        assert_eq!(general_answer(" Hi. "), "Hi.");
+    }
+
+    #[test]
+    fn comments_are_no_lines() {
+        assert_eq!(first_lines("# note\n\n a\nb\nc", 2), ["a", "b"]);
+        assert_eq!(first_line(" \n x \n"), Some("x"));
+        assert_eq!(first_line(""), None);
+    }
+}

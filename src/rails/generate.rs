@@ -1,0 +1,184 @@
+//! What `LlmRails` answers: the reference's Python API, in Rust's terms.
+
+use serde_json::Value;
+
+use super::{
+    LlmRails,
+    log::ExplainInfo,
+    options::{GenerationOptions, LogOptions, RailsOptions},
+    response::{GenerationRequest, GenerationResponse, RailStatus, RailType, RailsResult},
+    streaming::{ChunkStream, StreamRequest, stream},
+    turn::{self, Attachments},
+};
+use crate::{
+    error::{Error, Result},
+    message::{Content, Message, Role},
+};
+
+impl LlmRails {
+    /// Answers a conversation.
+    ///
+    /// With a message that only rails can give, the answer's role is [`Role::Exception`]. What a reasoning model thought stands
+    /// before the text, in `<think>` tags.
+    ///
+    /// ```no_run
+    /// # async fn f(rails: tower_guardrails::LlmRails) -> tower_guardrails::Result<()> {
+    /// use tower_guardrails::Message;
+    ///
+    /// let answer = rails.generate([Message::user("What is the capital of France?")]).await?;
+    /// println!("{}", answer.content.text());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Where there is nothing to answer, a model fails, or a flow cannot go on. An action that fails is no error: the answer then
+    /// is a fixed sentence.
+    pub async fn generate(&self, request: impl Into<GenerationRequest>) -> Result<Message> {
+        self.generate_with(request).await.map(turn::plain)
+    }
+
+    /// Answers a conversation; options, state and everything beside the answer included.
+    ///
+    /// # Errors
+    ///
+    /// As [`generate`](Self::generate).
+    pub async fn generate_with(
+        &self,
+        request: impl Into<GenerationRequest>,
+    ) -> Result<GenerationResponse> {
+        turn::generate(self.engine(), request.into(), Attachments::default()).await
+    }
+
+    /// Answers a conversation piece by piece, or checks a stream of the caller's.
+    ///
+    /// Output rails read the stream in windows, as `rails.output.streaming` says. A piece that is a JSON object with the key `error`
+    /// ends the stream where a rail blocks or a model fails.
+    pub fn stream(&self, request: impl Into<StreamRequest>) -> ChunkStream {
+        stream(self.engine(), request.into())
+    }
+
+    /// Runs the input rails on what the user says and the output rails on what the assistant says, whichever there are; no
+    /// answer is made.
+    ///
+    /// # Errors
+    ///
+    /// As [`generate`](Self::generate).
+    pub async fn check(&self, messages: impl IntoIterator<Item = Message>) -> Result<RailsResult> {
+        let messages: Vec<Message> = messages.into_iter().collect();
+        let has = |role: Role| messages.iter().any(|message| message.role == role);
+        let rails: &[RailType] = match (has(Role::User), has(Role::Assistant)) {
+            (true, true) => &[RailType::Input, RailType::Output],
+            (true, false) => &[RailType::Input],
+            (false, true) => &[RailType::Output],
+            (false, false) => {
+                tracing::warn!("there is no message of the user or the assistant to check");
+                let content = messages
+                    .last()
+                    .map(|message| message.content.text().into_owned());
+                return Ok(RailsResult {
+                    status: RailStatus::Passed,
+                    content: content.unwrap_or_default(),
+                    rail: None,
+                });
+            }
+        };
+        self.run_check(messages, rails).await
+    }
+
+    /// As [`check`](Self::check), with these rails only.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration has no rails of a type; else as [`generate`](Self::generate).
+    pub async fn check_rails(
+        &self,
+        messages: impl IntoIterator<Item = Message>,
+        rails: &[RailType],
+    ) -> Result<RailsResult> {
+        let configured = &self.engine().config.rails;
+        for rail in rails {
+            let flows = match rail {
+                RailType::Input => &configured.input.flows,
+                RailType::Output => &configured.output.flows,
+            };
+            if flows.is_empty() {
+                return Err(Error::InvalidInput(format!(
+                    "the configuration has no {} rails",
+                    rail.as_str()
+                )));
+            }
+        }
+        self.run_check(messages.into_iter().collect(), rails).await
+    }
+
+    async fn run_check(
+        &self,
+        mut messages: Vec<Message>,
+        rails: &[RailType],
+    ) -> Result<RailsResult> {
+        let checked = if rails.contains(&RailType::Output) {
+            Role::Assistant
+        } else {
+            Role::User
+        };
+        let original = messages
+            .iter()
+            .rev()
+            .find(|message| message.role == checked);
+        let original = original
+            .map(|message| message.content.clone())
+            .unwrap_or_else(|| Content::Text(String::new()));
+        if rails == [RailType::Output] && !messages.iter().any(|message| message.role == Role::User)
+        {
+            messages.insert(0, Message::user(""));
+        }
+        let options = GenerationOptions {
+            rails: RailsOptions::only(rails.iter().map(|rail| rail.as_str())),
+            log: LogOptions {
+                activated_rails: true,
+                ..LogOptions::default()
+            },
+            ..GenerationOptions::default()
+        };
+        let response = self
+            .generate_with(GenerationRequest::new(messages).options(options))
+            .await?;
+        if response.message.role == Role::Exception {
+            return Err(Error::InvalidInput(
+                "a check gives no exceptions: switch `enable_rails_exceptions` off".to_owned(),
+            ));
+        }
+        let log = response.log.unwrap_or_default();
+        let blocking = log
+            .activated_rails
+            .into_iter()
+            .find(|rail| rail.stop)
+            .map(|rail| rail.name);
+        let content = response.message.content.text().into_owned();
+        let status = match &blocking {
+            Some(_) => RailStatus::Blocked,
+            None if content == original.text() => RailStatus::Passed,
+            None => RailStatus::Modified,
+        };
+        Ok(RailsResult {
+            status,
+            content,
+            rail: blocking,
+        })
+    }
+
+    /// Runs the flows on a history of events, and gives the new ones. The history is read anew each time.
+    ///
+    /// # Errors
+    ///
+    /// Where the history is empty or holds what is no event, a model fails, or a flow cannot go on.
+    pub async fn generate_events(&self, history: &[Value]) -> Result<Vec<Value>> {
+        turn::generate_events(self.engine(), history).await
+    }
+
+    /// What the last call did. With several calls at once, the last one to end.
+    pub fn explain(&self) -> ExplainInfo {
+        self.engine().explain()
+    }
+}

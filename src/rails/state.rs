@@ -1,0 +1,66 @@
+//! What one call leaves for the next.
+
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+use serde_json::Value;
+
+use super::event::Event;
+use crate::error::{Error, Result};
+
+/// The state of a conversation between two calls: its events so far. It can be stored as JSON.
+///
+/// ```
+/// use tower_guardrails::rails::State;
+///
+/// let state = State::from_value(&serde_json::json!({"events": []}))?;
+/// assert_eq!(serde_json::to_value(&state).unwrap(), serde_json::json!({"events": []}));
+/// # Ok::<(), tower_guardrails::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    pub(crate) events: Vec<Event>,
+}
+
+impl State {
+    /// Reads a state; an empty object starts a conversation.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not what an earlier call returned.
+    pub fn from_value(value: &Value) -> Result<Self> {
+        let Some(state) = value.as_object() else {
+            return Err(Error::invalid_input("a state is an object"));
+        };
+        if state.is_empty() {
+            return Ok(Self::default());
+        }
+        if state.contains_key("state")
+            || state.get("version").is_some_and(|version| version == "2.x")
+        {
+            return Err(Error::invalid_input(
+                "the state is of Colang 2.x, and this configuration is of Colang 1.0",
+            ));
+        }
+        match state.get("events") {
+            Some(Value::Array(events)) => {
+                let events = events
+                    .iter()
+                    .cloned()
+                    .map(Event::from_value)
+                    .collect::<Result<_>>()?;
+                Ok(Self { events })
+            }
+            Some(_) => Err(Error::invalid_input("`events` of a state is a list")),
+            None => Err(Error::invalid_input(
+                "a state has `events`; an empty object starts a new conversation",
+            )),
+        }
+    }
+}
+
+impl Serialize for State {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut state = serializer.serialize_struct("State", 1)?;
+        state.serialize_field("events", &self.events)?;
+        state.end()
+    }
+}

@@ -1,0 +1,307 @@
+//! One call: messages in, an answer out.
+
+use std::{borrow::Cow, sync::Arc};
+
+use serde_json::{Map, Value};
+
+use super::{
+    dialog::{Engine, Run, Sink, Turn},
+    event::Event,
+    log::{GenerationLog, ProcessingLog, generation_log},
+    messages::{self, content_value, events_of},
+    options::{GenerationOptions, OutputVars},
+    response::{GenerationRequest, GenerationResponse},
+    state::State,
+};
+use crate::{
+    error::{Error, Result},
+    llm::{Model, colang_history},
+    message::{Content, Message, Role},
+};
+
+/// A call's own model in the place of the main one, and where its answer streams.
+#[derive(Debug, Default)]
+pub(crate) struct Attachments {
+    pub(crate) main: Option<Arc<dyn Model>>,
+    pub(crate) sink: Option<Sink>,
+}
+
+/// Answers `request`.
+///
+/// # Errors
+///
+/// Where the request makes no sense, a model fails, or a flow cannot go on.
+pub(crate) async fn generate(
+    engine: &Arc<Engine>,
+    request: GenerationRequest,
+    attachments: Attachments,
+) -> Result<GenerationResponse> {
+    let GenerationRequest {
+        messages,
+        options,
+        state,
+    } = request;
+    // With a state, what is returned beside the answer is always of interest.
+    let options = options.or_else(|| state.as_ref().map(|_| GenerationOptions::default()));
+    let turn = Turn::new(
+        Arc::clone(engine),
+        options.clone(),
+        Some(messages.clone()),
+        attachments.main,
+        attachments.sink,
+    );
+    let answered = answer(&turn, messages, options, state).await;
+    match &answered {
+        Ok(_) => turn.close_stream().await,
+        Err(error) => turn.fail_stream(super::streaming::error_chunk(error)).await,
+    }
+    answered
+}
+
+async fn answer(
+    turn: &Turn,
+    messages: Vec<Message>,
+    options: Option<GenerationOptions>,
+    state: Option<State>,
+) -> Result<GenerationResponse> {
+    let engine = &turn.engine;
+    let options = options.map(|options| options.with_full_names(&engine.config.rails));
+    check_asks_for_something(&messages, options.as_ref())?;
+    let messages = with_options(messages, options.as_ref());
+    let (mut run, known) = match engine.history.longest(&messages) {
+        Some((known, run)) if state.is_none() => ((*run).clone(), known),
+        _ => (Run::new(&engine.flows), 0),
+    };
+    let new_messages = events_of(
+        &messages,
+        known,
+        !engine.config.rails.tool_input.flows.is_empty(),
+    )?;
+    let log = ProcessingLog::default();
+    let given = state
+        .as_ref()
+        .map(|state| state.events.clone())
+        .unwrap_or_default();
+    let new = turn
+        .run(
+            &mut run,
+            given.into_iter().chain(new_messages).collect(),
+            &log,
+        )
+        .await?;
+    let message = answer_of(&new);
+    let run = Arc::new(run);
+    if state.is_none() {
+        engine
+            .history
+            .remember(&messages, &message, Arc::clone(&run));
+    }
+    let reasoning_content = kept(&new, "BotThinking").and_then(|event| event.text("content"));
+    let entries = log.take();
+    let history = || history_of(run.events());
+    engine.note_last(turn.model_calls(), run.shared_events());
+    let options = options.unwrap_or_default();
+    Ok(GenerationResponse {
+        message,
+        tool_calls: tool_calls(&new)
+            .map(messages::tool_calls_of)
+            .unwrap_or_default(),
+        reasoning_content: reasoning_content.map(str::to_owned),
+        output_data: options
+            .output_vars
+            .as_ref()
+            .and_then(|vars| output_data(vars, &run)),
+        log: log_of(&options, &entries, &new, history),
+        state: state.map(|_| State {
+            events: run.events().to_vec(),
+        }),
+    })
+}
+
+/// A check of the assistant's text needs such a text: without one, the user's would come back unchecked.
+///
+/// # Errors
+///
+/// Where there is none.
+fn check_asks_for_something(
+    messages: &[Message],
+    options: Option<&GenerationOptions>,
+) -> Result<()> {
+    let Some(rails) = options.map(|options| &options.rails) else {
+        return Ok(());
+    };
+    let only_output = rails.output.is_on() && !rails.input.is_on() && !rails.dialog;
+    let last_speaks = messages
+        .iter()
+        .rev()
+        .find(|message| matches!(message.role, Role::User | Role::Assistant));
+    match last_speaks {
+        Some(message) if only_output && message.role == Role::User => Err(Error::invalid_input(
+            "only output rails are asked for, and there is no assistant message for them",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The conversation in Colang's notation.
+pub(crate) fn history_of(events: &[Event]) -> String {
+    colang_history(&events.iter().map(Event::to_value).collect::<Vec<_>>())
+}
+
+/// The messages with the options as a first message of context; an assistant's message to check becomes `$bot_message`.
+fn with_options(mut messages: Vec<Message>, options: Option<&GenerationOptions>) -> Vec<Message> {
+    let Some(options) = options else {
+        return messages;
+    };
+    let mut context = Map::new();
+    context.insert(
+        "generation_options".to_owned(),
+        serde_json::to_value(options).unwrap_or_default(),
+    );
+    let is_checked = |message: &mut Message| {
+        message.role == Role::Assistant && message.tool_calls.is_empty() && !options.rails.dialog
+    };
+    if let Some(checked) = messages.pop_if(is_checked) {
+        context.insert("bot_message".to_owned(), content_value(&checked.content));
+    }
+    messages.insert(0, Message::context(context));
+    messages
+}
+
+/// What was said, or what a rail reports instead.
+fn answer_of(new: &[Event]) -> Message {
+    if let Some(exception) = new
+        .iter()
+        .rev()
+        .find(|event| event.kind().ends_with("Exception"))
+    {
+        return Message::new(Role::Exception, Content::Data(exception.fields().clone()));
+    }
+    let scripts: Vec<&Event> = new
+        .iter()
+        .filter(|event| event.kind() == "StartUtteranceBotAction")
+        .collect();
+    if let [only] = scripts.as_slice()
+        && let Some(Value::Array(parts)) = only.get("script")
+    {
+        return Message::assistant(Content::Parts(parts.clone()));
+    }
+    let mut said: Vec<Cow<'_, str>> = Vec::new();
+    for event in scripts {
+        match event.text("script") {
+            Some("(remove last message)") => {
+                said.pop();
+            }
+            Some(text) => said.push(text.into()),
+            None => said.push(
+                crate::value::Value::from_json(event.get("script").unwrap_or(&Value::Null))
+                    .to_string()
+                    .into(),
+            ),
+        }
+    }
+    Message::assistant(said.join("\n"))
+}
+
+/// The tool calls that the rails let pass, else those that the model made where no rail had a say.
+fn tool_calls(new: &[Event]) -> Option<&Value> {
+    let passed = new
+        .iter()
+        .find(|event| event.kind() == "StartToolCallBotAction");
+    passed
+        .or_else(|| kept(new, "BotToolCalls"))?
+        .get("tool_calls")
+        .filter(|calls| !calls.is_null())
+}
+
+/// The last event of type `kind`, unless a rail stopped the turn after it: what is refused is not given away.
+fn kept<'a>(new: &'a [Event], kind: &str) -> Option<&'a Event> {
+    let at = new.iter().rposition(|event| event.kind() == kind)?;
+    let refused = new.iter().skip(at).any(Event::is_stop);
+    new.get(at).filter(|_| !refused)
+}
+
+fn output_data(vars: &OutputVars, run: &Run) -> Option<Map<String, Value>> {
+    match vars {
+        OutputVars::All(false) => None,
+        OutputVars::All(true) => Some(run.all_variables()),
+        OutputVars::Only(names) if names.is_empty() => None,
+        OutputVars::Only(names) => {
+            let data = names
+                .iter()
+                .map(|name| (name.clone(), run.variable(name).unwrap_or_default()));
+            Some(data.collect())
+        }
+    }
+}
+
+fn log_of(
+    options: &GenerationOptions,
+    entries: &[super::log::Entry],
+    new: &[Event],
+    history: impl FnOnce() -> String,
+) -> Option<GenerationLog> {
+    let asked = options.log;
+    if !(asked.activated_rails || asked.llm_calls || asked.internal_events || asked.colang_history)
+    {
+        return None;
+    }
+    let mut log = GenerationLog::default();
+    if asked.activated_rails || asked.llm_calls {
+        let full = generation_log(entries);
+        log.stats = full.stats;
+        if asked.llm_calls {
+            let actions = full
+                .activated_rails
+                .iter()
+                .flat_map(|rail| &rail.executed_actions);
+            log.llm_calls = Some(
+                actions
+                    .flat_map(|action| action.llm_calls.iter().cloned())
+                    .collect(),
+            );
+        }
+        if asked.activated_rails {
+            log.activated_rails = full.activated_rails;
+        }
+    }
+    log.internal_events = asked
+        .internal_events
+        .then(|| new.iter().map(Event::to_value).collect());
+    log.colang_history = asked.colang_history.then(history);
+    Some(log)
+}
+
+/// An answer as it is given without options: with the tool calls, and what the model thought before the text.
+pub(crate) fn plain(response: GenerationResponse) -> Message {
+    let GenerationResponse {
+        mut message,
+        tool_calls,
+        reasoning_content,
+        ..
+    } = response;
+    if let (Some(reasoning), Content::Text(text)) = (reasoning_content, &mut message.content) {
+        *text = format!("<think>{reasoning}</think>\n{text}");
+    }
+    message.tool_calls = tool_calls;
+    message
+}
+
+/// Runs the flows on a history of events, and gives the new ones.
+///
+/// # Errors
+///
+/// Where the last event makes no sense, a model fails, or a flow cannot go on.
+pub(crate) async fn generate_events(engine: &Arc<Engine>, history: &[Value]) -> Result<Vec<Value>> {
+    let events = history
+        .iter()
+        .cloned()
+        .map(Event::from_value)
+        .collect::<Result<Vec<_>>>()?;
+    let turn = Turn::new(Arc::clone(engine), None, None, None, None);
+    let mut run = Run::new(&engine.flows);
+    let new = turn
+        .run(&mut run, events, &ProcessingLog::default())
+        .await?;
+    Ok(new.iter().map(Event::to_value).collect())
+}
