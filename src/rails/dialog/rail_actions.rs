@@ -54,9 +54,6 @@ enum Side {
     Output,
 }
 
-/// The temperature of checks where the configuration unsets its own.
-const LOWEST_TEMPERATURE: f64 = 0.001;
-
 impl Side {
     fn name(self) -> &'static str {
         match self {
@@ -98,12 +95,7 @@ impl RailCall<'_> {
             ("bot_thinking", self.value("bot_thinking")),
         ];
         let kinds = [variant.as_deref().unwrap_or(&default), &default];
-        let temperature = self
-            .turn
-            .engine
-            .config
-            .lowest_temperature
-            .unwrap_or(LOWEST_TEMPERATURE);
+        let temperature = self.turn.engine.config.lowest_temperature;
         let verdict = self.ask(&task, &kinds, temperature, &context).await?;
         Ok(ActionResult::verdict(if verdict.safe {
             Outcome::Allow
@@ -178,12 +170,7 @@ impl RailCall<'_> {
             ("evidence", evidence),
             ("response", self.value("bot_message")),
         ];
-        let temperature = self
-            .turn
-            .engine
-            .config
-            .lowest_temperature
-            .unwrap_or(LOWEST_TEMPERATURE);
+        let temperature = self.turn.engine.config.lowest_temperature;
         let verdict = self
             .ask(
                 "self_check_facts",
@@ -228,7 +215,7 @@ impl RailCall<'_> {
                 json!(reasoning == Some(Value::Bool(true))),
             ),
         ];
-        let verdict = self.ask(&task, &[&model], 1e-20, &context).await?;
+        let verdict = self.ask(&task, &[&model], Some(1e-20), &context).await?;
         let mut metadata = Map::new();
         metadata.insert("policy_violations".to_owned(), json!(verdict.violations));
         let outcome = if verdict.safe {
@@ -244,7 +231,7 @@ impl RailCall<'_> {
         &self,
         task: &str,
         kinds: &[&str],
-        temperature: f64,
+        temperature: Option<f64>,
         context: &[(&str, Value)],
     ) -> Result<Answer, BoxError> {
         let engine = &self.turn.engine;
@@ -254,11 +241,15 @@ impl RailCall<'_> {
             .copied()
             .unwrap_or("main");
         let prompt = engine.prompts.find(task)?;
-        let lookup = |name: &str| {
-            context
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| value.clone())
+        // Such a prompt sees no conversation, and what is not there as an empty text.
+        let lookup = |name: &str| match name {
+            "history" => Some(Value::Null),
+            _ => {
+                let given = context.iter().find(|(known, _)| *known == name);
+                given
+                    .map(|(_, value)| value.clone())
+                    .filter(|value| !value.is_null())
+            }
         };
         let messages = engine.prompts.render(task, &lookup, &[])?.into_messages();
         let mut params = Map::new();

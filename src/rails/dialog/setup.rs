@@ -106,7 +106,13 @@ impl Engine {
             let message = "`passthrough` and `rails.dialog.single_call` exclude each other: a single call needs a prompt of its own";
             return Err(Fault::new(message).into());
         }
-        let config_json = serde_json::to_value(&*config).unwrap_or_default();
+        let has_2 = !config.colang_files.is_empty() && config.colang_version.starts_with('2');
+        if has_2 {
+            let message =
+                "`colang_version` is 2.x: the flows of Colang 1.0 are run, not those of 2.x";
+            return Err(Fault::new(message).into());
+        }
+        let config_json = shown_config(&config);
         let flows = Flows::new(&config, &config_json)?;
         let actions_server = config
             .actions_server_url
@@ -400,6 +406,26 @@ impl Engine {
     pub(crate) fn note_last(&self, calls: Vec<ModelCall>, events: Arc<Vec<Event>>) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = (calls, events);
     }
+}
+
+/// What `$config` stands for in flows: the configuration, with what the built-in flows read of it filled in.
+fn shown_config(config: &RailsConfig) -> Value {
+    let mut shown = serde_json::to_value(config).unwrap_or_default();
+    let path = ["rails", "config", "content_safety", "multilingual"];
+    let mut section = shown.as_object_mut();
+    for key in path {
+        section = section.and_then(|section| {
+            let inner = section.entry(key).or_insert(Value::Null);
+            if inner.is_null() {
+                *inner = Value::Object(Map::new());
+            }
+            inner.as_object_mut()
+        });
+    }
+    if let Some(section) = section {
+        section.entry("enabled").or_insert(Value::Bool(false));
+    }
+    shown
 }
 
 /// A number that is no secret: which of several messages is said.
