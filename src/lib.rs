@@ -5,32 +5,21 @@ pub mod actions;
 pub mod blocking;
 pub mod colang;
 pub mod config;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the dialogue engine, which searches by them, is not in yet"
-)]
 pub mod embeddings;
 pub mod error;
 pub mod framing;
 #[allow(
     dead_code,
-    unused_imports,
-    reason = "embedding providers use the rest of it"
+    reason = "more of it is used by services that are not in yet"
 )]
 mod http;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the dialogue engine, which searches it, is not in yet"
-)]
 pub mod kb;
 pub mod layer;
 pub mod library;
 #[allow(
     dead_code,
     unused_imports,
-    reason = "the dialogue engine, which uses all of it, is not in yet"
+    reason = "the cache of answers and some guards' parsers are not in use yet"
 )]
 pub mod llm;
 pub mod message;

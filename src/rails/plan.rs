@@ -2,17 +2,38 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use futures_core::future::BoxFuture;
+
 use super::{dialog::Engine, flows::FlowRail};
 use crate::{
     config::{Rails, RailsConfig, StreamingConfig},
-    error::{ConfigError, Fault},
-    library::{self, Ask, CompileContext, Judge, PatternRail, RAIL_TIMEOUT},
+    error::{ConfigError, Error, Fault},
+    library::{self, Ask, AskContext, CompileContext, Judge, PatternRail, RAIL_TIMEOUT, Subject},
     llm::{Models, prompt::Prompts},
-    verdict::Place,
+    verdict::{Block, Outcome, Place},
 };
 
 /// What a client is told where a rail says nothing else.
 pub(crate) const REFUSAL: &str = "I'm sorry, I can't respond to that.";
+
+/// Stands for a rail that a layer does not run: nothing passes it, so that nothing passes unchecked.
+#[derive(Debug)]
+struct NotRun(String);
+
+impl Ask for NotRun {
+    fn ask<'a>(
+        &'a self,
+        _: Subject<'a>,
+        _: &'a AskContext,
+    ) -> BoxFuture<'a, Result<Outcome, Error>> {
+        let block = Block {
+            reason: Some(self.0.clone()),
+            message: None,
+            failed: true,
+        };
+        Box::pin(std::future::ready(Ok(Outcome::Block(block))))
+    }
+}
 
 /// Every rail of a config.
 #[derive(Debug)]
@@ -67,7 +88,7 @@ impl Plan {
     ) -> Result<Self, ConfigError> {
         let mut faults = Vec::new();
         let rails = &config.rails;
-        let input = RailSet {
+        let mut input = RailSet {
             rails: compile_all(config, models, prompts, engine, Place::Input, &mut faults),
             parallel: rails.input.parallel,
         };
@@ -84,6 +105,15 @@ impl Plan {
         ] {
             for flow in &section.flows {
                 let message = format!("{} rails are not run by the layer", name_of(place));
+                let judge: Arc<dyn Ask> = Arc::new(NotRun(message.clone()));
+                input.rails.push(CompiledRail {
+                    name: Arc::from(flow.text.as_str()),
+                    place: Place::Input,
+                    fingerprint: judge.fingerprint(),
+                    judge: Judge::Ask(judge),
+                    refusal: Arc::from(REFUSAL),
+                    timeout: RAIL_TIMEOUT,
+                });
                 refused.push(Rails::flow_fault(place, flow, message));
             }
         }
