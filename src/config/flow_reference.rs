@@ -1,56 +1,108 @@
-//! A line of `rails.*.flows`: a flow's name with its parameters.
+//! The lines of `rails.*.flows`: a flow's name with its parameters.
 
 use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
 
-use super::yaml::Place;
+use super::{
+    read::{Read, Report},
+    yaml::{Mark, Node},
+};
 
-/// A flow that `rails.*.flows` names, such as `content safety check input $model=guard`.
+/// A flow as `rails.*.flows` names it: `content safety check input $model=guard`, `check(list='a b', strict)`.
 ///
 /// ```
-/// use tower_guardrails::config::FlowReference;
-///
+/// # use tower_guardrails::config::FlowReference;
 /// let flow = FlowReference::parse("content safety check input $model=guard");
 /// assert_eq!(flow.name, "content safety check input");
-/// assert_eq!(flow.parameters["model"], "guard");
+/// assert_eq!(flow.parameter("model"), Some("guard"));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct FlowReference {
-    /// The flow's name.
+    /// The name, without parameters.
     pub name: String,
-    /// Its parameters, without quotes.
+    /// The parameters in their order; empty where a parameter has no value.
     pub parameters: IndexMap<String, String>,
-    /// As configured.
+    /// The line as configured.
     pub text: String,
-    pub(crate) place: Place,
+    pub(crate) at: Mark,
 }
 
 impl FlowReference {
-    /// Reads `name $a=x` and `name(a=x, b='y z')`.
+    /// Reads a line. Whatever it says, it names a flow: what cannot be read as a parameter is left out.
     pub fn parse(text: &str) -> Self {
-        let text = text.trim();
-        let (name, list) = match (text.split_once('('), text.split_once('$')) {
-            (Some((name, list)), _) if text.ends_with(')') && !name.contains('$') => {
-                (name, list.strip_suffix(')').unwrap_or(list))
-            }
-            (_, Some((name, list))) => (name, list),
-            _ => (text, ""),
+        let line = text.trim();
+        let (name, arguments, form) = match (line.split_once('('), line.split_once('$')) {
+            (Some((name, rest)), _) => (name, rest.split(')').next().unwrap_or(rest), ','),
+            (None, Some((name, rest))) => (name, rest, '$'),
+            (None, None) => (line, "", ','),
         };
-        let mut parameters = IndexMap::new();
-        for item in split_outside_quotes(list) {
-            let (key, value) = item.split_once('=').unwrap_or((item, ""));
-            let key = key.trim().trim_start_matches('$');
-            if !key.is_empty() {
-                parameters.insert(key.to_owned(), unquote(value.trim()).to_owned());
-            }
-        }
+        let parameters = split_outside_quotes(arguments, form)
+            .into_iter()
+            .map(str::trim)
+            .filter(|argument| !argument.is_empty())
+            .map(|argument| match argument.split_once('=') {
+                Some((key, value)) => (name_of(key), unquoted(value.trim()).to_owned()),
+                None => (name_of(argument), String::new()),
+            })
+            .collect();
         Self {
             name: name.trim().to_owned(),
             parameters,
             text: text.to_owned(),
-            place: Place::default(),
+            at: Mark::default(),
         }
+    }
+
+    /// The value of a parameter.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
+    }
+}
+
+fn name_of(key: &str) -> String {
+    key.trim().trim_start_matches('$').to_owned()
+}
+
+/// Splits at commas, and at `$` with a space before it where parameters are written so.
+fn split_outside_quotes(text: &str, form: char) -> Vec<&str> {
+    let (mut parts, mut start, mut quote, mut before) = (Vec::new(), 0, None, ' ');
+    for (position, character) in text.char_indices() {
+        match quote {
+            Some(open) if character == open => quote = None,
+            Some(_) => {}
+            None if matches!(character, '\'' | '"') && before == '=' => quote = Some(character),
+            None if character == ',' || (form == '$' && character == '$' && before == ' ') => {
+                parts.push(&text[start..position]);
+                start = position + character.len_utf8();
+            }
+            None => {}
+        }
+        before = character;
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+fn unquoted(value: &str) -> &str {
+    for quote in ['\'', '"'] {
+        let inner = value.strip_prefix(quote);
+        if let Some(inner) = inner.and_then(|value| value.strip_suffix(quote)) {
+            return inner;
+        }
+    }
+    value
+}
+
+impl From<&str> for FlowReference {
+    fn from(text: &str) -> Self {
+        Self::parse(text)
+    }
+}
+
+impl PartialEq for FlowReference {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
     }
 }
 
@@ -60,29 +112,16 @@ impl Serialize for FlowReference {
     }
 }
 
-fn split_outside_quotes(list: &str) -> Vec<&str> {
-    let (mut quote, mut start, mut items) = (None, 0, Vec::new());
-    for (index, character) in list.char_indices() {
-        match (quote, character) {
-            (None, '\'' | '"') => quote = Some(character),
-            (Some(open), _) if open == character => quote = None,
-            (None, ',') => {
-                items.push(&list[start..index]);
-                start = index + 1;
-            }
-            _ => {}
+impl Read for FlowReference {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut flow = Self::parse(&String::read(node, path, report)?);
+        if flow.name.is_empty() {
+            report.fault(&node.at, format!("`{path}` names no flow"));
+            return None;
         }
+        flow.at = node.at.clone();
+        Some(flow)
     }
-    items.push(&list[start..]);
-    items
-}
-
-fn unquote(text: &str) -> &str {
-    let quoted = |quote: char| {
-        text.strip_prefix(quote)
-            .and_then(|rest| rest.strip_suffix(quote))
-    };
-    quoted('"').or_else(|| quoted('\'')).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -90,25 +129,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_spellings_of_parameters_are_read() {
-        let flow = FlowReference::parse("check(a=x, b='y, z')");
-        assert_eq!(flow.name, "check");
-        assert_eq!(
-            flow.parameters
-                .iter()
-                .map(|(k, v)| format!("{k}={v}"))
-                .collect::<Vec<_>>(),
-            ["a=x", "b=y, z"]
-        );
-        let flow = FlowReference::parse("self check input $variant=\"strict\"");
-        assert_eq!(
-            (flow.name.as_str(), flow.parameters["variant"].as_str()),
-            ("self check input", "strict")
-        );
-        assert!(
-            FlowReference::parse("regex check input")
+    fn parameters_are_read_in_both_forms() {
+        let read = |text: &str| {
+            let flow = FlowReference::parse(text);
+            let parameters: Vec<String> = flow
                 .parameters
-                .is_empty()
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            (flow.name, parameters.join(";"))
+        };
+        let is = |name: &str, parameters: &str| (name.to_owned(), parameters.to_owned());
+        assert_eq!(read(" self check input "), is("self check input", ""));
+        assert_eq!(read("check $model=x"), is("check", "model=x"));
+        assert_eq!(
+            read("check $model=x $classifier='a b'"),
+            is("check", "model=x;classifier=a b")
         );
+        assert_eq!(read("flow(a=x,b='y z')"), is("flow", "a=x;b=y z"));
+        assert_eq!(
+            read("flow(a=\"x, y\", strict)"),
+            is("flow", "a=x, y;strict=")
+        );
+        assert_eq!(read("flow($a=1)"), is("flow", "a=1"));
+        assert_eq!(read("flow("), is("flow", ""));
+        assert_eq!(read("check $a=it's, $b=2"), is("check", "a=it's;b=2"));
     }
 }

@@ -1,241 +1,177 @@
-//! Files to documents: which are read, and how several are one.
+//! From a path or texts to a configuration.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
+use std::path::Path;
+
+use super::{
+    files::{self, Loaded},
+    merge,
+    rails_config::{ColangFile, RailsConfig},
+    read::Report,
+    validate,
+    yaml::{self, Node},
 };
+use crate::error::{ConfigError, Fault};
 
-use super::yaml::{Key, Map, Node, NodeKind, parse};
-use crate::error::Fault;
-
-/// The largest file that is read, in bytes.
-const FILE_LIMIT: u64 = 16 << 20;
-/// How many files a rails directory may have.
-const FILES: usize = 10_000;
-
-/// What was found.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    /// The merged YAML.
-    pub(super) document: Map,
-    /// The Colang files: name and text.
-    pub(super) colang: Vec<(String, String)>,
-    /// Files that Python would run.
-    pub(super) python: Vec<String>,
-    pub(super) faults: Vec<Fault>,
-    pub(super) warnings: Vec<Fault>,
+/// Loads configurations with settings of one's own.
+///
+/// ```
+/// # use tower_guardrails::RailsConfig;
+/// let error = RailsConfig::loader().strict(true).from_content("models: []\nmodel: []\n", "").unwrap_err();
+/// assert!(error.to_string().contains("did you mean `models`?"));
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct RailsConfigLoader {
+    strict: bool,
 }
 
-/// Reads a rails directory, or a single YAML file.
-pub(super) fn from_path(path: &Path) -> Found {
-    let mut found = Found::default();
-    if path.is_file() {
-        let name = path.file_name().map_or_else(
-            || path.display().to_string(),
-            |name| name.to_string_lossy().into_owned(),
-        );
-        if matches!(extension(path).as_deref(), Some("yml" | "yaml")) {
-            read_yaml(&mut found, path, &name);
+impl RailsConfigLoader {
+    /// Whether an unknown key is an error. Default: it is a warning.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
+    /// Loads a rails directory, or a single YAML file.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, with files and lines.
+    pub fn from_path(&self, path: impl AsRef<Path>) -> Result<RailsConfig, ConfigError> {
+        let path = path.as_ref();
+        let name = path.to_string_lossy();
+        if name.contains(',') || name.trim() != name {
+            let message = format!("the path `{name}` has a comma, or white space at an end");
+            return Err(Fault::new(message).into());
+        }
+        let mut report = Report::default();
+        let loaded = if path.is_dir() {
+            let mut loaded = Loaded::default();
+            files::load_directory(path, Path::new(""), &mut loaded, &mut report);
+            files::load_imports(&mut loaded, &mut report);
+            check_colang(&loaded, &mut report);
+            loaded
+        } else if path.is_file() && files::is_yaml(path) {
+            let shown = path.file_name().map_or(path, Path::new);
+            let root = files::read_yaml(path, shown, &mut report);
+            Loaded {
+                root: root.unwrap_or_else(Node::empty_mapping),
+                ..Loaded::default()
+            }
         } else {
-            found
-                .faults
-                .push(Fault::new("a rails file has to end in .yml or .yaml").in_file(path));
-        }
-        return found;
+            let message = format!("`{name}` is no directory and no YAML file");
+            return Err(Fault::new(message).into());
+        };
+        let mut config = self.finish(loaded, report)?;
+        config.config_path = Some(name.into_owned());
+        Ok(config)
     }
-    if !path.is_dir() {
-        found
-            .faults
-            .push(Fault::new("there is no such file or directory").in_file(path));
-        return found;
-    }
-    let mut files = Vec::new();
-    if let Err(fault) = walk(path, &mut files, 0) {
-        found.faults.push(fault);
-        return found;
-    }
-    files.sort();
-    let mut has_yaml = false;
-    for file in files {
-        let relative = file
-            .strip_prefix(path)
-            .unwrap_or(&file)
-            .to_string_lossy()
-            .replace('\\', "/");
-        if relative.starts_with("kb") {
-            continue;
-        }
-        match extension(&file).as_deref() {
-            Some("yml" | "yaml") => {
-                has_yaml = true;
-                read_yaml(&mut found, &file, &relative);
-            }
-            Some("co") => {
-                if let Some(text) = read_text(&mut found, &file, &relative) {
-                    found.colang.push((relative, text));
-                }
-            }
-            Some("py")
-                if relative == "config.py"
-                    || relative == "actions.py"
-                    || relative.starts_with("actions/") =>
-            {
-                found.python.push(relative);
-            }
-            _ => {}
-        }
-    }
-    if !has_yaml && found.faults.is_empty() {
-        found
-            .faults
-            .push(Fault::new("the rails directory has no .yml or .yaml file").in_file(path));
-    }
-    found
-}
 
-/// Reads texts.
-pub(super) fn from_content(yaml: &str, colang: &str) -> Found {
-    let mut found = Found::default();
-    take_yaml(&mut found, "", yaml);
-    if !colang.trim().is_empty() {
-        found.colang.push((String::new(), colang.to_owned()));
-    }
-    found
-}
-
-fn extension(path: &Path) -> Option<String> {
-    path.extension()
-        .map(|extension| extension.to_string_lossy().to_lowercase())
-}
-
-fn walk(folder: &Path, files: &mut Vec<PathBuf>, depth: usize) -> Result<(), Fault> {
-    let fault = |error: std::io::Error| {
-        Fault::new(format!("the folder cannot be read: {error}")).in_file(folder)
-    };
-    if depth > 32 || files.len() > FILES {
-        return Err(
-            Fault::new("the rails directory is too deep or has too many files").in_file(folder),
-        );
-    }
-    for entry in fs::read_dir(folder).map_err(fault)? {
-        let path = entry.map_err(fault)?.path();
-        if path.is_dir() {
-            walk(&path, files, depth + 1)?;
-        } else {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn read_text(found: &mut Found, path: &Path, name: &str) -> Option<String> {
-    let text = match fs::metadata(path) {
-        Ok(about) if about.len() > FILE_LIMIT => {
-            found.faults.push(
-                Fault::new(format!("the file is larger than {FILE_LIMIT} bytes")).in_file(name),
-            );
-            return None;
-        }
-        _ => fs::read_to_string(path),
-    };
-    match text {
-        Ok(text) => Some(text),
-        Err(error) => {
-            found
-                .faults
-                .push(Fault::new(format!("the file cannot be read: {error}")).in_file(name));
-            None
-        }
-    }
-}
-
-fn read_yaml(found: &mut Found, path: &Path, name: &str) {
-    if let Some(text) = read_text(found, path, name) {
-        take_yaml(found, name, &text);
-    }
-}
-
-fn take_yaml(found: &mut Found, name: &str, text: &str) {
-    let parsed = match parse(name, text) {
-        Ok(parsed) => parsed,
-        Err(fault) => return found.faults.push(fault),
-    };
-    found.warnings.extend(parsed.warnings);
-    match parsed.root {
-        Some(Node {
-            kind: NodeKind::Map(map),
-            ..
-        }) => {
-            for (key, node) in map.entries {
-                merge(&mut found.document, key, node);
+    /// Reads a configuration from texts, either of which may be empty.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, with lines.
+    pub fn from_content(&self, yaml: &str, colang: &str) -> Result<RailsConfig, ConfigError> {
+        let mut report = Report::default();
+        let mut loaded = Loaded {
+            files: usize::from(!yaml.is_empty()) + usize::from(!colang.is_empty()),
+            ..Loaded::default()
+        };
+        if !yaml.is_empty() {
+            match yaml::parse(yaml, None, &mut report.warnings) {
+                Ok(root) => merge::join(&mut loaded.root, root, &mut report),
+                Err(fault) => report.faults.push(fault),
             }
         }
-        Some(node) => found.faults.push(
-            node.place
-                .fault(format!("a mapping is expected, not {}", node.kind_name())),
-        ),
-        None => {
-            let fault = Fault::new("the file holds no configuration");
-            found.faults.push(if name.is_empty() {
-                fault
-            } else {
-                fault.in_file(name)
+        if !colang.is_empty() {
+            loaded.colang_files.push(ColangFile {
+                path: "main.co".into(),
+                text: colang.to_owned(),
             });
         }
+        files::load_imports(&mut loaded, &mut report);
+        check_colang(&loaded, &mut report);
+        self.finish(loaded, report)
+    }
+
+    fn finish(&self, mut loaded: Loaded, mut report: Report) -> Result<RailsConfig, ConfigError> {
+        if loaded.files > 0 && loaded.root.get("models").is_none() {
+            merge::join(&mut loaded.root, merge::no_models(), &mut report);
+        }
+        // A file that could not be read would make its keys look missing.
+        let unread = !report.faults.is_empty();
+        let missing = unread && loaded.root.get("models").is_none();
+        let config = RailsConfig::read(&loaded.root, &mut report);
+        if missing {
+            report
+                .faults
+                .retain(|fault| fault.message != "`models` is missing");
+        }
+        if let Some(config) = &config {
+            validate::validate(config, &loaded.root, &mut report);
+        }
+        if self.strict {
+            let unknown = report.unknown.drain(..).map(|(_, fault)| fault);
+            report.faults.extend(unknown);
+        }
+        match config {
+            Some(mut config) if report.faults.is_empty() => {
+                config.colang_files = loaded.colang_files;
+                config.imported_paths = loaded.imported_paths;
+                config.warnings = report.warnings;
+                config.unknown = report.unknown;
+                Ok(config)
+            }
+            _ => {
+                let mut faults = report.faults;
+                let place = |fault: &Fault| (fault.file.clone(), fault.line, fault.column);
+                faults.sort_by_cached_key(place);
+                Err(ConfigError { faults })
+            }
+        }
     }
 }
 
-/// Takes a key of the next file in: lists are joined, message tables merged by name, all else is replaced whole.
-fn merge(document: &mut Map, key: Key, node: Node) {
-    const JOINED: [&str; 6] = [
-        "models",
-        "prompts",
-        "instructions",
-        "flows",
-        "docs",
-        "import_paths",
-    ];
-    const MERGED: [&str; 2] = ["user_messages", "bot_messages"];
-    const FIRST: [&str; 2] = ["actions_server_url", "embedding_search_provider"];
-    let name = key.name.as_str();
-    let old = document
-        .entries
-        .iter_mut()
-        .find(|(other, _)| other.name == name);
-    match (old, node) {
-        (
-            Some((
-                _,
-                Node {
-                    kind: NodeKind::List(old),
-                    ..
-                },
-            )),
-            Node {
-                kind: NodeKind::List(new),
-                ..
-            },
-        ) if JOINED.contains(&name) => {
-            old.extend(new);
+/// Whether a key's path leads under `rails`, or is a mistyped `rails`.
+pub(super) fn is_under_rails(path: &str) -> bool {
+    let top = path.split('.').next().unwrap_or(path);
+    top == "rails" || (path == top && super::is_similar(top, "rails"))
+}
+
+/// What Colang asks of the configuration before anything of it is parsed.
+fn check_colang(loaded: &Loaded, report: &mut Report) {
+    let root = &loaded.root;
+    let version = root.get("colang_version").and_then(Node::as_str);
+    let version = version.unwrap_or("1.0");
+    if !matches!(version, "1.0" | "2.x") {
+        let mark = root.place_of("colang_version");
+        let message = format!("`colang_version` must be \"1.0\" or \"2.x\", not `{version}`");
+        if loaded.colang_files.is_empty() {
+            report.warn(mark, message);
+        } else {
+            report.fault(mark, message);
         }
-        (
-            Some((
-                _,
-                Node {
-                    kind: NodeKind::Map(old),
-                    ..
-                },
-            )),
-            Node {
-                kind: NodeKind::Map(new),
-                ..
-            },
-        ) if MERGED.contains(&name) => {
-            for (key, node) in new.entries {
-                old.set(key, node);
-            }
+    }
+    let Some(rails) = root.get("rails").filter(|_| version == "2.x") else {
+        return;
+    };
+    let flows = |place: &str| {
+        let flows = rails
+            .get(place)
+            .and_then(|section| section.get("flows")?.items());
+        flows.is_some_and(|flows| !flows.is_empty())
+    };
+    if !flows("input") && !flows("output") {
+        return;
+    }
+    for entry in rails.entries().unwrap_or_default() {
+        let place = entry.key.key_text();
+        if place != "input" && place != "output" && entry.value.get("flows").is_some() {
+            let message = format!(
+                "`rails.{place}.flows` cannot stand beside input or output rails in Colang 2: write a flow instead"
+            );
+            report.fault(&entry.key.at, message);
         }
-        (Some(_), _) if FIRST.contains(&name) => {}
-        (_, node) => document.set(key, node),
     }
 }

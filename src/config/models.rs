@@ -3,6 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::{
+    read::{Fields, Read, Report},
+    yaml::Node,
+};
+
 /// One entry of `models:`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -72,4 +77,106 @@ pub struct CacheStats {
     pub enabled: bool,
     /// How often the counts are logged, in seconds.
     pub log_interval: Option<f64>,
+}
+
+impl Read for ModelConfig {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let kind = fields.required("type");
+        let engine = fields.required("engine");
+        let model = fields.or_default::<Option<String>>("model");
+        let api_key_env_var = fields.or_default("api_key_env_var");
+        let parameters = fields.or_default("parameters");
+        let mode = fields.or_default("mode");
+        let cache = fields.or_default("cache");
+        fields.close();
+        let mut config = Self {
+            kind: kind?,
+            engine: engine?,
+            model: model.filter(|model| !model.is_empty()),
+            api_key_env_var,
+            parameters,
+            mode,
+            cache,
+        };
+        config.settle_name(node, path, report);
+        Some(config)
+    }
+}
+
+impl ModelConfig {
+    /// The name may stand in `parameters`, but only once in all.
+    fn settle_name(&mut self, node: &Node, path: &str, report: &mut Report) {
+        let names = ["model_name", "model"];
+        let inner = names.into_iter().find_map(|key| {
+            let name = self.parameters.get(key)?.as_str()?;
+            (!name.is_empty()).then(|| (key, name.to_owned()))
+        });
+        match (&self.model, inner) {
+            (Some(_), Some((key, _))) => {
+                let message = format!(
+                    "the model's name stands in `{path}.model` and in `{path}.parameters.{key}`; drop one"
+                );
+                report.fault(node.place_of("model"), message);
+            }
+            (None, Some((key, name))) => {
+                self.parameters.shift_remove(key);
+                self.model = Some(name);
+            }
+            (_, None) => {}
+        }
+        let named = self
+            .model
+            .as_ref()
+            .is_some_and(|model| !model.trim().is_empty());
+        // A wrong name is a fault already.
+        if !named
+            && node
+                .get("model")
+                .is_none_or(|name| name.is_null() || name.as_str().is_some())
+        {
+            report.fault(
+                &node.at,
+                format!("`{path}.model` is missing: every model needs a name"),
+            );
+        }
+    }
+}
+
+impl Read for ModelMode {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        match node.as_str() {
+            Some("chat") => Some(Self::Chat),
+            Some("text") => Some(Self::Text),
+            _ => {
+                report.fault(&node.at, format!("`{path}` must be `chat` or `text`"));
+                None
+            }
+        }
+    }
+}
+
+impl Read for ModelCache {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let cache = Self {
+            enabled: fields.or("enabled", false),
+            maxsize: fields.or("maxsize", 50_000),
+            stats: fields.or_default("stats"),
+        };
+        fields.close();
+        Some(cache)
+    }
+}
+
+impl Read for CacheStats {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let stats = Self {
+            enabled: fields.or("enabled", false),
+            log_interval: fields.or_default("log_interval"),
+        };
+        fields.close();
+        Some(stats)
+    }
 }

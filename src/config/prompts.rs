@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{
+    read::{Fields, Read, Report},
+    yaml::{Kind, Node},
+};
+
 /// One entry of `prompts:`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -69,4 +74,81 @@ fn default_max_length() -> Option<u64> {
 )]
 fn default_mode() -> Option<String> {
     Some("standard".to_owned())
+}
+
+impl Read for TaskPrompt {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let task = fields.required("task");
+        let content = fields.or_default::<Option<String>>("content");
+        let messages = fields.or_default::<Option<Vec<PromptMessage>>>("messages");
+        let models = fields.or_default("models");
+        let output_parser = fields.or_default("output_parser");
+        let max_length = fields.or("max_length", Some(16_000));
+        let mode = fields.or("mode", default_mode());
+        let stop = fields.or_default("stop");
+        let max_tokens = fields.or_default("max_tokens");
+        fields.close();
+        let filled = |key: &str| {
+            node.get(key).is_some_and(|value| match &value.kind {
+                Kind::Null => false,
+                Kind::String(text) => !text.is_empty(),
+                Kind::Sequence(items) => !items.is_empty(),
+                _ => true,
+            })
+        };
+        match (filled("content"), filled("messages")) {
+            (false, false) => {
+                report.fault(&node.at, format!("`{path}` needs `content` or `messages`"));
+            }
+            (true, true) => {
+                let message = format!("`{path}` has both `content` and `messages`; drop one");
+                report.fault(node.place_of("messages"), message);
+            }
+            _ => {}
+        }
+        Some(Self {
+            task: task?,
+            content,
+            messages,
+            models,
+            output_parser,
+            max_length: positive(max_length, node, path, "max_length", report),
+            mode,
+            stop,
+            max_tokens: positive(max_tokens, node, path, "max_tokens", report),
+        })
+    }
+}
+
+fn positive(
+    value: Option<i64>,
+    node: &Node,
+    path: &str,
+    key: &str,
+    report: &mut Report,
+) -> Option<u64> {
+    let value = value?;
+    let positive = u64::try_from(value).ok().filter(|value| *value > 0);
+    if positive.is_none() {
+        let message = format!("`{path}.{key}` must be 1 or more, not {value}");
+        report.fault(node.place_of(key), message);
+    }
+    positive
+}
+
+impl Read for PromptMessage {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        if let Kind::String(text) = &node.kind {
+            return Some(Self::Expanding(text.clone()));
+        }
+        let mut fields = Fields::open(node, path, report)?;
+        let kind = fields.required("type");
+        let content = fields.required("content");
+        fields.close();
+        Some(Self::Typed(MessageTemplate {
+            kind: kind?,
+            content: content?,
+        }))
+    }
 }

@@ -1,138 +1,303 @@
-//! Nodes to typed values, collecting every fault on the way.
+//! Reading typed values off the tree: every fault is noted and reading goes on.
 
-use super::yaml::{Map, Node, NodeKind};
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use super::{
+    suggest::nearest,
+    yaml::{Entry, Kind, Mark, Node},
+};
 use crate::error::Fault;
 
-/// Reads values and keeps what is wrong with them.
+/// What was found while reading.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub(super) struct Report {
     pub(super) faults: Vec<Fault>,
     pub(super) warnings: Vec<Fault>,
-    /// Unknown keys under `rails`, where one switches a rail off.
-    pub(super) unknown_rails_keys: Vec<Fault>,
+    /// Keys that nobody reads, with their path.
+    pub(super) unknown: Vec<(String, Fault)>,
 }
 
-impl Reader {
-    fn wrong<T>(&mut self, node: &Node, path: &str, wanted: &str) -> Option<T> {
-        self.faults.push(node.place.fault(format!(
-            "{path}: {wanted} is expected, not {}",
-            node.kind_name()
-        )));
+impl Report {
+    pub(super) fn fault(&mut self, mark: &Mark, message: impl Into<String>) {
+        self.faults.push(mark.fault(message));
+    }
+
+    pub(super) fn warn(&mut self, mark: &Mark, message: impl Into<String>) {
+        self.warnings.push(mark.fault(message));
+    }
+
+    fn wrong(&mut self, node: &Node, path: &str, expected: &str) {
+        let message = format!("`{path}` must be {expected}, not {}", node.kind_name());
+        self.fault(&node.at, message);
+    }
+}
+
+/// A type that can be read; faults are noted, with `path` naming the key.
+pub(super) trait Read: Sized {
+    /// Whether null is one of its values.
+    const NULLABLE: bool = false;
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self>;
+}
+
+/// A boolean as pydantic accepts it.
+pub(super) fn lenient_bool(node: &Node) -> Option<bool> {
+    match &node.kind {
+        Kind::Bool(value) => Some(*value),
+        Kind::Integer(0) => Some(false),
+        Kind::Integer(1) => Some(true),
+        Kind::Float(value) if *value == 0.0 => Some(false),
+        Kind::Float(value) if *value == 1.0 => Some(true),
+        Kind::String(text) => match text.to_ascii_lowercase().as_str() {
+            "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
+            "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// An integer as pydantic accepts it.
+pub(super) fn lenient_integer(node: &Node) -> Option<i64> {
+    match &node.kind {
+        Kind::Integer(value) => Some(*value),
+        Kind::Bool(value) => Some(i64::from(*value)),
+        Kind::Float(value) => whole(*value),
+        Kind::String(text) => {
+            let text = text.trim();
+            let plain = match text.split_once('.') {
+                Some((whole, zeros)) if zeros.bytes().all(|byte| byte == b'0') => whole,
+                _ => text,
+            };
+            if plain.starts_with('_') || plain.ends_with('_') || plain.contains("__") {
+                return None;
+            }
+            plain.replace('_', "").parse().ok()
+        }
+        _ => None,
+    }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the range is checked before"
+)]
+fn whole(value: f64) -> Option<i64> {
+    (value.fract() == 0.0 && value.abs() < 9.0e15).then_some(value as i64)
+}
+
+/// A number as pydantic accepts it.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a float is asked for, as Python's float() does"
+)]
+pub(super) fn lenient_float(node: &Node) -> Option<f64> {
+    match &node.kind {
+        Kind::Float(value) => Some(*value),
+        Kind::Integer(value) => Some(*value as f64),
+        Kind::Bool(value) => Some(f64::from(u8::from(*value))),
+        Kind::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+impl Read for String {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        if let Kind::String(text) = &node.kind {
+            return Some(text.clone());
+        }
+        let hint = match node.kind {
+            Kind::Null | Kind::Sequence(_) | Kind::Mapping(_) => "a text",
+            _ => "a text (put it in quotes)",
+        };
+        report.wrong(node, path, hint);
         None
     }
+}
 
-    /// A mapping.
-    pub(super) fn map<'n>(&mut self, node: &'n Node, path: &str) -> Option<&'n Map> {
-        match node.as_map() {
-            Some(map) => Some(map),
-            None => self.wrong(node, path, "a mapping"),
+impl Read for bool {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let value = lenient_bool(node);
+        if value.is_none() {
+            report.wrong(node, path, "true or false");
         }
+        value
     }
+}
 
-    /// A list.
-    pub(super) fn list<'n>(&mut self, node: &'n Node, path: &str) -> Option<&'n [Node]> {
-        match node.as_list() {
-            Some(list) => Some(list),
-            None => self.wrong(node, path, "a list"),
+impl Read for i64 {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let value = lenient_integer(node);
+        if value.is_none() {
+            report.wrong(node, path, "a whole number");
         }
+        value
     }
+}
 
-    /// A text. A number is none: `colang_version: 1.0` has to be quoted.
-    pub(super) fn text(&mut self, node: &Node, path: &str) -> Option<String> {
-        match &node.kind {
-            NodeKind::Text(text) => Some(text.clone()),
-            _ => self.wrong(node, path, "a text"),
+impl Read for usize {
+    /// Negative numbers, which the reference takes for zero wherever it counts with them, are zero.
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        i64::read(node, path, report).map(|value| Self::try_from(value).unwrap_or(0))
+    }
+}
+
+impl Read for f64 {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let value = lenient_float(node);
+        if value.is_none() {
+            report.wrong(node, path, "a number");
         }
+        value
     }
+}
 
-    /// A text, or nothing.
-    pub(super) fn optional_text(&mut self, node: &Node, path: &str) -> Option<String> {
-        match node.kind {
-            NodeKind::Null => None,
-            _ => self.text(node, path),
+impl<T: Read> Read for Option<T> {
+    const NULLABLE: bool = true;
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        if node.is_null() {
+            return Some(None);
         }
+        T::read(node, path, report).map(Some)
     }
+}
 
-    /// A boolean, also written as a word or as 0 and 1.
-    pub(super) fn boolean(&mut self, node: &Node, path: &str) -> Option<bool> {
-        match &node.kind {
-            NodeKind::Bool(value) => Some(*value),
-            NodeKind::Int(0) => Some(false),
-            NodeKind::Int(1) => Some(true),
-            NodeKind::Text(text) => match text.to_lowercase().as_str() {
-                "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
-                "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
-                _ => self.wrong(node, path, "a boolean"),
-            },
-            _ => self.wrong(node, path, "a boolean"),
-        }
-    }
-
-    /// A whole number of at least `least`, also written as a text.
-    pub(super) fn integer(&mut self, node: &Node, path: &str, least: i64) -> Option<i64> {
-        let value = match &node.kind {
-            NodeKind::Int(value) => Some(*value),
-            NodeKind::Float(value) if value.fract() == 0.0 && value.abs() < 1e15 => {
-                format!("{value:.0}").parse().ok()
-            }
-            NodeKind::Text(text) => text.trim().parse().ok(),
-            _ => None,
+impl<T: Read> Read for Vec<T> {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let Some(items) = node.items() else {
+            report.wrong(node, path, "a list");
+            return None;
         };
-        match value {
-            None => self.wrong(node, path, "a whole number"),
-            Some(value) if value < least => {
-                self.faults.push(
-                    node.place
-                        .fault(format!("{path}: {value} is less than {least}")),
-                );
+        let read =
+            |(index, item): (usize, &Node)| T::read(item, &format!("{path}[{index}]"), report);
+        Some(items.iter().enumerate().filter_map(read).collect())
+    }
+}
+
+impl<T: Read> Read for IndexMap<String, T> {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let Some(entries) = node.entries() else {
+            report.wrong(node, path, "a mapping");
+            return None;
+        };
+        let mut map = Self::with_capacity(entries.len());
+        for entry in entries {
+            let path = format!("{path}.{}", entry.key.key_text());
+            let key = String::read(&entry.key, &path, report);
+            let value = T::read(&entry.value, &path, report);
+            if let (Some(key), Some(value)) = (key, value) {
+                map.insert(key, value);
+            }
+        }
+        Some(map)
+    }
+}
+
+impl Read for Value {
+    fn read(node: &Node, _path: &str, _report: &mut Report) -> Option<Self> {
+        Some(node.to_json())
+    }
+}
+
+impl Read for Map<String, Value> {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        match node.to_json() {
+            Value::Object(map) => Some(map),
+            _ => {
+                report.wrong(node, path, "a mapping");
                 None
             }
-            value => value,
+        }
+    }
+}
+
+/// The keys of a mapping, each read once; what is left over at the end is unknown.
+pub(super) struct Fields<'a> {
+    pub(super) node: &'a Node,
+    entries: &'a [Entry],
+    path: &'a str,
+    known: Vec<&'static str>,
+    pub(super) report: &'a mut Report,
+}
+
+impl<'a> Fields<'a> {
+    /// Opens a mapping.
+    pub(super) fn open(node: &'a Node, path: &'a str, report: &'a mut Report) -> Option<Self> {
+        let Some(entries) = node.entries() else {
+            let of = if path.is_empty() { "the file" } else { path };
+            report.wrong(node, of, "a mapping");
+            return None;
+        };
+        Some(Self {
+            node,
+            entries,
+            path,
+            known: Vec::new(),
+            report,
+        })
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
         }
     }
 
-    /// A number, also written as a text.
-    pub(super) fn number(&mut self, node: &Node, path: &str) -> Option<f64> {
-        match &node.kind {
-            NodeKind::Float(value) => Some(*value),
-            NodeKind::Int(value) => value.to_string().parse().ok(),
-            NodeKind::Text(text) if text.trim().parse::<f64>().is_ok() => text.trim().parse().ok(),
-            _ => self.wrong(node, path, "a number"),
+    /// The value of a key, if it is there and right.
+    pub(super) fn optional<T: Read>(&mut self, key: &'static str) -> Option<T> {
+        self.known.push(key);
+        let mut entries = self.entries.iter();
+        let entry = entries.find(|entry| entry.key.as_str() == Some(key))?;
+        let path = self.path_of(key);
+        if entry.value.is_null() && !T::NULLABLE {
+            // Null has no place of its own that a reader would look at: the key's is shown.
+            let message = format!("`{path}` is left empty; fill it in or drop the key");
+            self.report.fault(&entry.key.at, message);
+            return None;
         }
+        T::read(&entry.value, &path, self.report)
     }
 
-    /// A list of texts.
-    pub(super) fn texts(&mut self, node: &Node, path: &str) -> Option<Vec<String>> {
-        let list = self.list(node, path)?;
-        Some(
-            list.iter()
-                .filter_map(|item| self.text(item, path))
-                .collect(),
-        )
+    /// The value of a key, or what it is without it.
+    pub(super) fn or<T: Read>(&mut self, key: &'static str, default: T) -> T {
+        self.optional(key).unwrap_or(default)
     }
 
-    /// Warns of keys that are not known. Those under `rails` are kept apart, too.
-    pub(super) fn known_keys(&mut self, map: &Map, path: &str, known: &[&str]) {
-        for (key, _) in &map.entries {
-            if known.contains(&key.name.as_str()) {
+    /// The value of a key, or the type's default.
+    pub(super) fn or_default<T: Read + Default>(&mut self, key: &'static str) -> T {
+        self.optional(key).unwrap_or_default()
+    }
+
+    /// The value of a key that must be there.
+    pub(super) fn required<T: Read>(&mut self, key: &'static str) -> Option<T> {
+        if self.node.get(key).is_none() {
+            let message = format!("`{}` is missing", self.path_of(key));
+            self.report.fault(&self.node.at, message);
+            self.known.push(key);
+            return None;
+        }
+        self.optional(key)
+    }
+
+    /// Marks a key as known without reading it.
+    pub(super) fn knows(&mut self, key: &'static str) {
+        self.known.push(key);
+    }
+
+    /// Notes the keys that nobody read.
+    pub(super) fn close(self) {
+        for entry in self.entries {
+            let key = entry.key.key_text();
+            if self.known.contains(&key.as_str()) {
                 continue;
             }
-            let full = if path.is_empty() {
-                key.name.clone()
-            } else {
-                format!("{path}.{}", key.name)
-            };
-            let hint = match super::suggest(&key.name, known.iter().copied()) {
-                Some(close) => format!("; did you mean `{close}`?"),
-                None => String::new(),
-            };
-            let fault = key
-                .place
-                .fault(format!("the key `{full}` is not known{hint}"));
-            if path == "rails" || path.starts_with("rails.") {
-                self.unknown_rails_keys.push(fault.clone());
-            }
-            self.warnings.push(fault);
+            let path = self.path_of(&key);
+            let meant = nearest(&key, self.known.iter().copied());
+            let hint = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+            let fault = entry.key.at.fault(format!("unknown key `{path}`{hint}"));
+            self.report.unknown.push((path, fault));
         }
     }
 }

@@ -1,296 +1,251 @@
-//! A merged document to a [`RailsConfig`].
+//! The smaller sections: instructions, documents, embedding search, tracing.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{
-    FlowReference, Instruction, ModelConfig, PromptMessage, RailsConfig, StreamingConfig,
-    TaskPrompt, keys,
-    prompts::MessageTemplate,
-    rails::{InputRails, OutputRails, Rails},
-    read::Reader,
-    yaml::{Map, Node, NodeKind},
+    read::{Fields, Read, Report},
+    yaml::Node,
 };
 
-/// Reads the sections of a document.
-pub(super) fn read(document: &Map, reader: &mut Reader) -> RailsConfig {
-    reader.known_keys(document, "", keys::TOP);
-    let mut config = RailsConfig::default();
-    if document.get("models").is_none() {
-        reader.faults.push(crate::error::Fault::new(
-            "the key `models` is missing; `models: []` where none is needed",
-        ));
-    }
-    for (key, node) in &document.entries {
-        let path = key.name.as_str();
-        match path {
-            "models" => config.models = each(reader, node, path, model),
-            "prompts" if !matches!(node.kind, NodeKind::Null) => {
-                config.prompts = each(reader, node, path, prompt)
-            }
-            "instructions" if !matches!(node.kind, NodeKind::Null) => {
-                config.instructions = each(reader, node, path, instruction);
-            }
-            "rails" => {
-                if let Some(map) = reader.map(node, path) {
-                    config.rails = rails(map, reader);
-                }
-            }
-            "sample_conversation" => config.sample_conversation = reader.optional_text(node, path),
-            "actions_server_url" => config.actions_server_url = reader.optional_text(node, path),
-            "prompting_mode" => {
-                if let Some(mode) = reader.optional_text(node, path) {
-                    config.prompting_mode = mode;
-                }
-            }
-            "colang_version" => {
-                if let Some(version) = reader.text(node, path) {
-                    config.colang_version = version;
-                }
-            }
-            "lowest_temperature" if !matches!(node.kind, NodeKind::Null) => {
-                if let Some(temperature) = reader.number(node, path) {
-                    config.lowest_temperature = temperature;
-                }
-            }
-            "passthrough" if !matches!(node.kind, NodeKind::Null) => {
-                config.passthrough = reader.boolean(node, path)
-            }
-            "enable_rails_exceptions" => {
-                config.enable_rails_exceptions = reader.boolean(node, path).unwrap_or_default();
-            }
-            "enable_multi_step_generation" if !matches!(node.kind, NodeKind::Null) => {
-                config.enable_multi_step_generation =
-                    reader.boolean(node, path).unwrap_or_default();
-            }
-            "bot_messages" => config.bot_messages = messages(reader, node, path),
-            "user_messages" => config.user_messages = messages(reader, node, path),
-            "import_paths" if !matches!(node.kind, NodeKind::Null) => {
-                config.import_paths = reader.texts(node, path).unwrap_or_default();
-            }
-            _ => {
-                config.other.insert(key.name.clone(), node.to_json());
-            }
-        }
-    }
-    config
+/// One entry of `instructions`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Instruction {
+    /// `general`, or a name of its own.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The text.
+    pub content: String,
 }
 
-fn each<T>(
-    reader: &mut Reader,
-    node: &Node,
-    path: &str,
-    read: fn(&mut Reader, &Node, &str) -> Option<T>,
-) -> Vec<T> {
-    let Some(list) = reader.list(node, path) else {
-        return Vec::new();
-    };
-    let list = list.iter().enumerate();
-    list.filter_map(|(index, item)| read(reader, item, &format!("{path}[{index}]")))
-        .collect()
-}
-
-fn model(reader: &mut Reader, node: &Node, path: &str) -> Option<ModelConfig> {
-    let map = reader.map(node, path)?;
-    reader.known_keys(map, path, keys::MODEL);
-    typed(reader, node, path)
-}
-
-fn prompt(reader: &mut Reader, node: &Node, path: &str) -> Option<TaskPrompt> {
-    let map = reader.map(node, path)?;
-    reader.known_keys(map, path, keys::PROMPT);
-    let prompt: TaskPrompt = typed(reader, node, path)?;
-    match (&prompt.content, &prompt.messages) {
-        (None, None) => {
-            reader.faults.push(node.place.fault(format!(
-                "{path}: the prompt has neither `content` nor `messages`"
-            )));
-        }
-        (Some(content), Some(_)) if !content.is_empty() => {
-            reader.faults.push(node.place.fault(format!(
-                "{path}: the prompt has both `content` and `messages`"
-            )));
-        }
-        _ => {}
-    }
-    for message in prompt.messages.iter().flatten() {
-        if let PromptMessage::Typed(MessageTemplate { kind, .. }) = message
-            && ![
-                "system",
-                "user",
-                "assistant",
-                "bot",
-                "human",
-                "developer",
-                "tool",
-            ]
-            .contains(&kind.as_str())
-        {
-            reader.faults.push(
-                node.place
-                    .fault(format!("{path}: a message has the unknown type `{kind}`")),
-            );
-        }
-    }
-    Some(prompt)
-}
-
-fn instruction(reader: &mut Reader, node: &Node, path: &str) -> Option<Instruction> {
-    typed(reader, node, path)
-}
-
-fn typed<T: serde::de::DeserializeOwned>(
-    reader: &mut Reader,
-    node: &Node,
-    path: &str,
-) -> Option<T> {
-    match serde_yaml::from_value(node.to_yaml()) {
-        Ok(value) => Some(value),
-        Err(error) => {
-            reader
-                .faults
-                .push(node.place.fault(format!("{path}: {error}")));
-            None
-        }
-    }
-}
-
-fn messages(
-    reader: &mut Reader,
-    node: &Node,
-    path: &str,
-) -> indexmap::IndexMap<String, Vec<String>> {
-    let Some(map) = reader.map(node, path) else {
-        return indexmap::IndexMap::new();
-    };
-    let mut found = indexmap::IndexMap::new();
-    for (key, node) in &map.entries {
-        if let Some(texts) = reader.texts(node, &format!("{path}.{}", key.name)) {
-            found.insert(key.name.clone(), texts);
-        }
-    }
-    found
-}
-
-fn rails(map: &Map, reader: &mut Reader) -> Rails {
-    reader.known_keys(map, "rails", keys::RAILS);
-    let mut rails = Rails::default();
-    for (key, node) in &map.entries {
-        let path = format!("rails.{}", key.name);
-        if key.name == "config" {
-            if let Some(sections) = reader.map(node, &path) {
-                reader.known_keys(sections, &path, keys::RAIL_SECTIONS);
-                regex_keys(sections, reader);
-                rails.config = Some(node.clone());
-            }
-            continue;
-        }
-        let Some(section) = reader.map(node, &path) else {
-            continue;
-        };
-        let known = keys::of_section(&key.name);
-        if !known.is_empty() {
-            reader.known_keys(section, &path, known);
-        }
-        let flows = section
-            .get("flows")
-            .map(|node| flows(reader, node, &format!("{path}.flows")))
-            .unwrap_or_default();
-        let parallel = switch(reader, section, &path, "parallel");
-        match key.name.as_str() {
-            "input" => {
-                let speculative_generation =
-                    switch(reader, section, &path, "speculative_generation");
-                rails.input = InputRails {
-                    flows,
-                    parallel,
-                    speculative_generation,
-                };
-            }
-            "output" => {
-                let streaming = section
-                    .get("streaming")
-                    .and_then(|node| streaming(reader, node));
-                rails.output = OutputRails {
-                    flows,
-                    parallel,
-                    streaming,
-                };
-            }
-            "retrieval" => rails.retrieval = flows,
-            "tool_input" => rails.tool_input = flows,
-            "tool_output" => rails.tool_output = flows,
-            _ => {}
-        }
-    }
-    rails
-}
-
-fn switch(reader: &mut Reader, section: &Map, path: &str, key: &str) -> bool {
-    match section.get(key) {
-        None
-        | Some(Node {
-            kind: NodeKind::Null,
-            ..
-        }) => false,
-        Some(node) => reader
-            .boolean(node, &format!("{path}.{key}"))
-            .unwrap_or_default(),
-    }
-}
-
-fn flows(reader: &mut Reader, node: &Node, path: &str) -> Vec<FlowReference> {
-    let Some(list) = reader.list(node, path) else {
-        return Vec::new();
-    };
-    let read = |item: &Node| {
-        let text = reader.text(item, path)?;
-        Some(FlowReference {
-            place: item.place.clone(),
-            ..FlowReference::parse(&text)
+impl Read for Instruction {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let (kind, content) = (fields.required("type"), fields.required("content"));
+        fields.close();
+        Some(Self {
+            kind: kind?,
+            content: content?,
         })
-    };
-    list.iter().filter_map(read).collect()
+    }
 }
 
-fn streaming(reader: &mut Reader, node: &Node) -> Option<StreamingConfig> {
-    let path = "rails.output.streaming";
-    let map = reader.map(node, path)?;
-    reader.known_keys(map, path, keys::STREAMING);
-    let mut streaming = StreamingConfig::default();
-    for (key, node) in &map.entries {
-        let path = format!("{path}.{}", key.name);
-        let size = |value: Option<i64>| value.and_then(|value| usize::try_from(value).ok());
-        match key.name.as_str() {
-            "enabled" => streaming.enabled = reader.boolean(node, &path).unwrap_or_default(),
-            "chunk_size" => {
-                if let Some(size) = size(reader.integer(node, &path, 1)) {
-                    streaming.chunk_size = size;
-                }
-            }
-            "context_size" => {
-                if let Some(size) = size(reader.integer(node, &path, 0)) {
-                    streaming.context_size = size;
-                }
-            }
-            "stream_first" => streaming.stream_first = reader.boolean(node, &path),
-            _ => {}
+/// A document of the knowledge base.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Document {
+    /// `md`.
+    pub format: String,
+    /// The text.
+    pub content: String,
+}
+
+impl Read for Document {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let (format, content) = (fields.required("format"), fields.required("content"));
+        fields.close();
+        Some(Self {
+            format: format?,
+            content: content?,
+        })
+    }
+}
+
+/// `embedding_search_provider`: who finds what is similar.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct EmbeddingSearchProvider {
+    /// The provider.
+    pub name: String,
+    /// Its settings.
+    pub parameters: Map<String, Value>,
+    /// Where embeddings are remembered.
+    pub cache: EmbeddingsCacheConfig,
+}
+
+impl Default for EmbeddingSearchProvider {
+    fn default() -> Self {
+        Self {
+            name: "default".to_owned(),
+            parameters: Map::new(),
+            cache: EmbeddingsCacheConfig::default(),
         }
     }
-    Some(streaming)
 }
 
-/// The keys of `regex_detection`, where a mistyped one would leave a rail without patterns.
-fn regex_keys(sections: &Map, reader: &mut Reader) {
-    let Some(section) = sections.get("regex_detection").and_then(Node::as_map) else {
-        return;
-    };
-    let path = "rails.config.regex_detection";
-    reader.known_keys(section, path, &["input", "output", "retrieval"]);
-    for (key, node) in &section.entries {
-        if let Some(options) = node.as_map() {
-            reader.known_keys(
-                options,
-                &format!("{path}.{}", key.name),
-                &["patterns", "case_insensitive"],
-            );
+impl Read for EmbeddingSearchProvider {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let default = Self::default();
+        let section = Self {
+            name: fields.or("name", default.name),
+            parameters: fields.or("parameters", default.parameters),
+            cache: fields.or("cache", default.cache),
+        };
+        fields.close();
+        Some(section)
+    }
+}
+
+/// `embedding_search_provider.cache`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct EmbeddingsCacheConfig {
+    /// Whether embeddings are remembered.
+    pub enabled: bool,
+    /// How a text becomes a key.
+    pub key_generator: String,
+    /// Where they are kept.
+    pub store: String,
+    /// The settings of the store.
+    pub store_config: Map<String, Value>,
+}
+
+impl Default for EmbeddingsCacheConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            key_generator: "sha256".to_owned(),
+            store: "filesystem".to_owned(),
+            store_config: Map::new(),
         }
+    }
+}
+
+impl Read for EmbeddingsCacheConfig {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let default = Self::default();
+        let section = Self {
+            enabled: fields.or("enabled", default.enabled),
+            key_generator: fields.or("key_generator", default.key_generator),
+            store: fields.or("store", default.store),
+            store_config: fields.or("store_config", default.store_config),
+        };
+        fields.close();
+        Some(section)
+    }
+}
+
+/// `knowledge_base`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct KnowledgeBaseConfig {
+    /// The folder of the documents.
+    pub folder: String,
+    /// Who finds what is similar.
+    pub embedding_search_provider: EmbeddingSearchProvider,
+}
+
+impl Default for KnowledgeBaseConfig {
+    fn default() -> Self {
+        Self {
+            folder: "kb".to_owned(),
+            embedding_search_provider: EmbeddingSearchProvider::default(),
+        }
+    }
+}
+
+impl Read for KnowledgeBaseConfig {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let default = Self::default();
+        let section = Self {
+            folder: fields.or("folder", default.folder),
+            embedding_search_provider: fields.or(
+                "embedding_search_provider",
+                default.embedding_search_provider,
+            ),
+        };
+        fields.close();
+        Some(section)
+    }
+}
+
+/// `core`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+#[derive(Default)]
+pub struct CoreConfig {
+    /// Who finds similar user messages and flows.
+    pub embedding_search_provider: EmbeddingSearchProvider,
+}
+
+impl Read for CoreConfig {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let default = Self::default();
+        let section = Self {
+            embedding_search_provider: fields.or(
+                "embedding_search_provider",
+                default.embedding_search_provider,
+            ),
+        };
+        fields.close();
+        Some(section)
+    }
+}
+
+/// `tracing`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TracingConfig {
+    /// Whether turns are traced.
+    pub enabled: bool,
+    /// Where traces go: `name`, and settings of its own.
+    pub adapters: Vec<Value>,
+    /// How spans are written.
+    pub span_format: String,
+    /// Whether texts are part of a trace.
+    pub enable_content_capture: bool,
+}
+
+impl Default for TracingConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            adapters: vec![serde_json::json!({"name": "FileSystem"})],
+            span_format: "opentelemetry".to_owned(),
+            enable_content_capture: false,
+        }
+    }
+}
+
+impl Read for TracingConfig {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let default = Self::default();
+        let section = Self {
+            enabled: fields.or("enabled", default.enabled),
+            adapters: fields.or("adapters", default.adapters),
+            span_format: fields.or("span_format", default.span_format),
+            enable_content_capture: fields
+                .or("enable_content_capture", default.enable_content_capture),
+        };
+        fields.close();
+        Some(section)
+    }
+}
+
+/// `metrics`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+#[derive(Default)]
+pub struct MetricsConfig {
+    /// Whether metrics are emitted.
+    pub enabled: bool,
+}
+
+impl Read for MetricsConfig {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        let mut fields = Fields::open(node, path, report)?;
+        let default = Self::default();
+        let section = Self {
+            enabled: fields.or("enabled", default.enabled),
+        };
+        fields.close();
+        Some(section)
     }
 }

@@ -1,44 +1,42 @@
-//! "Did you mean": the known name that is closest to one that is not.
+//! Names that are meant: "did you mean".
 
-/// Whether two names differ by a slip or two: letters left out, added, changed or swapped.
+/// Whether one name may be a mistyping of the other.
 pub(crate) fn is_similar(one: &str, other: &str) -> bool {
-    let allowed = (one.chars().count().max(other.chars().count()) / 4).clamp(1, 3);
-    distance(one, other, allowed) <= allowed
+    let longer = one.chars().count().max(other.chars().count());
+    distance(one, other) <= (longer / 4).max(2).min(longer.saturating_sub(1))
 }
 
-/// The closest of `known` to `name`, where one is close.
-pub(crate) fn suggest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let close = known.into_iter().filter(|known| is_similar(known, name));
-    close.min_by_key(|known| distance(known, name, 3))
+/// The nearest of `known` that is similar to `name`.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .filter(|known| is_similar(known, name))
+        .min_by_key(|known| distance(known, name))
 }
 
-/// The Damerau-Levenshtein distance (swaps of neighbours count one), or more than `limit`.
-fn distance(one: &str, other: &str, limit: usize) -> usize {
-    let one: Vec<char> = one.chars().flat_map(char::to_lowercase).take(128).collect();
-    let other: Vec<char> = other
-        .chars()
-        .flat_map(char::to_lowercase)
-        .take(128)
-        .collect();
-    if one.len().abs_diff(other.len()) > limit {
-        return limit + 1;
+/// How many letters must be added, dropped, changed or swapped. Names longer than 100 letters count as unlike.
+fn distance(one: &str, other: &str) -> usize {
+    let one: Vec<char> = one.to_lowercase().chars().collect();
+    let other: Vec<char> = other.to_lowercase().chars().collect();
+    if one.len().max(other.len()) > 100 {
+        return usize::MAX;
     }
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=other.len()).collect();
-    for (row, a) in one.iter().enumerate() {
-        let mut current = vec![row + 1];
-        for (column, b) in other.iter().enumerate() {
-            let change = last[column] + usize::from(a != b);
-            let mut best = change.min(last[column + 1] + 1).min(current[column] + 1);
-            let is_swap = row > 0 && column > 0 && *a == other[column - 1] && one[row - 1] == *b;
-            if is_swap {
-                best = best.min(before[column - 1] + 1);
+    let width = other.len() + 1;
+    let mut rows = vec![(0..width).collect::<Vec<usize>>()];
+    for (i, &left) in one.iter().enumerate() {
+        let mut row = Vec::with_capacity(width);
+        row.push(i + 1);
+        for (j, &right) in other.iter().enumerate() {
+            let mut best = (rows[i][j] + usize::from(left != right))
+                .min(rows[i][j + 1] + 1)
+                .min(row[j] + 1);
+            if i > 0 && j > 0 && left == other[j - 1] && one[i - 1] == right {
+                best = best.min(rows[i - 1][j - 1] + 1);
             }
-            current.push(best);
+            row.push(best);
         }
-        before = std::mem::replace(&mut last, current);
+        rows.push(row);
     }
-    last.last().copied().unwrap_or(limit + 1)
+    rows[one.len()][other.len()]
 }
 
 #[cfg(test)]
@@ -46,11 +44,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_are_seen() {
+    fn mistyped_names_find_what_was_meant() {
         let known = ["input", "output", "retrieval", "dialog"];
-        assert_eq!(suggest("inptu", known), Some("input"));
-        assert_eq!(suggest("ouput", known), Some("output"));
-        assert_eq!(suggest("streaming", known), None);
-        assert_eq!(suggest("flow", ["flows", "parallel"]), Some("flows"));
+        assert_eq!(nearest("inptu", known.into_iter()), Some("input"));
+        assert_eq!(nearest("outputs", known.into_iter()), Some("output"));
+        assert_eq!(nearest("whatever", known.into_iter()), None);
+        assert!(is_similar("flow", "flows"));
+        assert!(!is_similar("a", "b"));
     }
 }

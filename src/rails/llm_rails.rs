@@ -104,20 +104,11 @@ impl LlmRailsBuilder {
         {
             faults.extend(error.faults);
         }
-        for (file, text) in self
-            .config
-            .colang
-            .iter()
-            .filter(|(_, text)| holds_statements(text))
-        {
-            let _ = text;
+        let files = self.config.colang_files.iter();
+        for file in files.filter(|file| holds_statements(&file.text)) {
             let fault =
                 Fault::new("this version runs library rails only: Colang files are not read yet");
-            faults.push(if file.is_empty() {
-                fault
-            } else {
-                fault.in_file(file)
-            });
+            faults.push(fault.in_file(&file.path));
         }
         let prompts = Arc::new(Prompts::new(
             prompt_settings(&self.config),
@@ -158,7 +149,7 @@ fn prompt_settings(config: &RailsConfig) -> PromptSettings {
     PromptSettings {
         prompts: config.prompts.clone(),
         models: config.models.clone(),
-        prompting_mode: Some(config.prompting_mode.clone()),
+        prompting_mode: config.prompting_mode.clone(),
         general_instructions: general
             .map(|instruction| instruction.content.clone())
             .unwrap_or_default(),

@@ -167,10 +167,16 @@ fn text() -> impl Strategy<Value = String> {
 
 /// Pieces of a text, cut between characters.
 fn cut<'a>(text: &'a str, cuts: &[Index]) -> Vec<&'a str> {
-    let boundaries: Vec<usize> = (0..=text.len())
-        .filter(|at| text.is_char_boundary(*at))
+    let mut at: Vec<usize> = cuts
+        .iter()
+        .map(|cut| {
+            let mut at = cut.index(text.len() + 1);
+            while !text.is_char_boundary(at) {
+                at -= 1;
+            }
+            at
+        })
         .collect();
-    let mut at: Vec<usize> = cuts.iter().map(|cut| *cut.get(&boundaries)).collect();
     at.extend([0, text.len()]);
     at.sort_unstable();
     at.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect()

@@ -1,8 +1,11 @@
-//! YAML as the reference's loader reads it, with the place of every key and value.
+//! YAML as rails directories are written: PyYAML's reading of YAML 1.1, with the place of each key and value.
 
+mod deserialize;
 mod node;
 mod parse;
 mod scalar;
 
-pub(crate) use node::{Key, Map, Node, NodeKind, Place};
-pub(crate) use parse::parse;
+pub(super) use deserialize::from_node;
+pub(crate) use node::Mark;
+pub(super) use node::{Entry, Kind, Node};
+pub(super) use parse::parse;

@@ -1,183 +1,198 @@
-//! The tree of a document.
+//! The tree: values with their places.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use crate::error::Fault;
 
-/// Where something stands.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Place {
-    /// The file, relative to the rails directory; empty for a text.
-    pub(crate) file: Arc<str>,
-    /// From 1.
+/// Where a key or a value stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) file: Option<Arc<Path>>,
+    /// From 1; 0 where the value was not read from a text.
     pub(crate) line: usize,
-    /// From 1, in characters.
+    /// From 1.
     pub(crate) column: usize,
 }
 
-impl Place {
-    /// A fault here.
+impl Mark {
+    /// A fault at this place.
     pub(crate) fn fault(&self, message: impl Into<String>) -> Fault {
-        let fault = Fault::new(message);
-        let fault = if self.file.is_empty() {
-            fault
-        } else {
-            fault.in_file(&*self.file)
-        };
-        if self.line == 0 {
-            fault
-        } else {
-            fault.at(self.line, self.column)
+        let mut fault = Fault::new(message);
+        if let Some(file) = &self.file {
+            fault = fault.in_file(file.as_ref());
         }
+        if self.line > 0 {
+            fault = fault.at(self.line, self.column);
+        }
+        fault
     }
 }
 
 /// A value with its place.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
-    pub(crate) kind: NodeKind,
-    pub(crate) place: Place,
+    pub(crate) kind: Kind,
+    pub(crate) at: Mark,
 }
 
-/// A value.
-#[derive(Debug, Clone)]
-pub(crate) enum NodeKind {
+/// What a value is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Kind {
     Null,
     Bool(bool),
-    Int(i64),
+    Integer(i64),
     Float(f64),
-    Text(String),
-    List(Vec<Node>),
-    Map(Map),
+    String(String),
+    /// A date or a time: Python makes an object of it, which is no text.
+    Timestamp(String),
+    Sequence(Vec<Node>),
+    Mapping(Vec<Entry>),
 }
 
-/// A mapping's key with its place.
-#[derive(Debug, Clone)]
-pub(crate) struct Key {
-    pub(crate) name: String,
-    pub(crate) place: Place,
+/// A key and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) key: Node,
+    pub(crate) value: Node,
 }
 
-/// A mapping, in the order of the file; no key twice.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Map {
-    pub(crate) entries: Vec<(Key, Node)>,
-}
-
-impl Map {
-    /// The value of `name`.
-    pub(crate) fn get(&self, name: &str) -> Option<&Node> {
-        self.entries
-            .iter()
-            .find(|(key, _)| key.name == name)
-            .map(|(_, node)| node)
-    }
-
-    /// Sets a key; the one that is there is replaced in its place.
-    pub(crate) fn set(&mut self, key: Key, node: Node) {
-        match self
-            .entries
-            .iter_mut()
-            .find(|(other, _)| other.name == key.name)
-        {
-            Some(entry) => *entry = (key, node),
-            None => self.entries.push((key, node)),
-        }
+impl PartialEq for Node {
+    /// Places do not count.
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind
     }
 }
 
 impl Node {
-    /// The mapping, where it is one.
-    pub(crate) fn as_map(&self) -> Option<&Map> {
+    /// An empty mapping that stands nowhere.
+    pub(crate) fn empty_mapping() -> Self {
+        Self {
+            kind: Kind::Mapping(Vec::new()),
+            at: Mark::default(),
+        }
+    }
+
+    /// The entries, if this is a mapping.
+    pub(crate) fn entries(&self) -> Option<&[Entry]> {
         match &self.kind {
-            NodeKind::Map(map) => Some(map),
+            Kind::Mapping(entries) => Some(entries),
             _ => None,
         }
     }
 
-    /// The list, where it is one.
-    pub(crate) fn as_list(&self) -> Option<&[Node]> {
+    /// The items, if this is a sequence.
+    pub(crate) fn items(&self) -> Option<&[Node]> {
         match &self.kind {
-            NodeKind::List(list) => Some(list),
+            Kind::Sequence(items) => Some(items),
             _ => None,
         }
     }
 
-    /// The value at a path such as `regex_detection.input.patterns[2]`, or the last one on the way to it.
-    pub(crate) fn nearest(&self, path: &str) -> &Self {
-        let mut node = self;
-        for step in path
-            .split(['.', '['])
-            .map(|step| step.trim_end_matches(']'))
-        {
-            let next = match &node.kind {
-                NodeKind::Map(map) => map.get(step),
-                NodeKind::List(list) => {
-                    step.parse::<usize>().ok().and_then(|index| list.get(index))
-                }
-                _ => None,
-            };
-            match next {
-                Some(next) => node = next,
-                None => return node,
+    /// The text, if this is one.
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether this is null.
+    pub(crate) fn is_null(&self) -> bool {
+        self.kind == Kind::Null
+    }
+
+    /// The entry under a text key, if this is a mapping that has it.
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
+        let entries = self.entries()?;
+        entries.iter().find(|entry| entry.key.as_str() == Some(key))
+    }
+
+    /// The value under a text key.
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// The place of the key or item at a path such as `input.patterns[2]`, or of as much of the path as there is.
+    pub(crate) fn place_of(&self, path: &str) -> &Mark {
+        let (mut node, mut mark) = (self, &self.at);
+        for step in path.split('.') {
+            let (key, indices) = step.split_once('[').unwrap_or((step, ""));
+            if !key.is_empty() {
+                let Some(entry) = node.entry(key) else {
+                    return mark;
+                };
+                (node, mark) = (&entry.value, &entry.key.at);
+            }
+            for index in indices.split('[').filter(|index| !index.is_empty()) {
+                let index = index.trim_end_matches(']').parse::<usize>().ok();
+                let item = index.and_then(|index| node.items()?.get(index));
+                let Some(item) = item else {
+                    return mark;
+                };
+                (node, mark) = (item, &item.at);
             }
         }
-        node
+        mark
     }
 
-    /// What kind of value it is, in words.
+    /// What kind of value this is, in words for a message.
     pub(crate) fn kind_name(&self) -> &'static str {
-        match &self.kind {
-            NodeKind::Null => "nothing",
-            NodeKind::Bool(_) => "a boolean",
-            NodeKind::Int(_) | NodeKind::Float(_) => "a number",
-            NodeKind::Text(_) => "a text",
-            NodeKind::List(_) => "a list",
-            NodeKind::Map(_) => "a mapping",
+        match self.kind {
+            Kind::Null => "nothing",
+            Kind::Bool(_) => "a boolean",
+            Kind::Integer(_) | Kind::Float(_) => "a number",
+            Kind::String(_) => "a text",
+            Kind::Timestamp(_) => "a date",
+            Kind::Sequence(_) => "a list",
+            Kind::Mapping(_) => "a mapping",
         }
     }
 
-    /// The value without its places.
-    pub(crate) fn to_yaml(&self) -> serde_yaml::Value {
-        use serde_yaml::Value;
+    /// The value as a key of JSON, as Python writes it.
+    pub(crate) fn key_text(&self) -> String {
         match &self.kind {
-            NodeKind::Null => Value::Null,
-            NodeKind::Bool(value) => Value::Bool(*value),
-            NodeKind::Int(value) => Value::Number((*value).into()),
-            NodeKind::Float(value) => Value::Number((*value).into()),
-            NodeKind::Text(text) => Value::String(text.clone()),
-            NodeKind::List(list) => Value::Sequence(list.iter().map(Self::to_yaml).collect()),
-            NodeKind::Map(map) => {
-                let entries = map.entries.iter();
-                Value::Mapping(
-                    entries
-                        .map(|(key, node)| (key.name.clone().into(), node.to_yaml()))
-                        .collect(),
-                )
-            }
+            Kind::String(text) | Kind::Timestamp(text) => text.clone(),
+            Kind::Null => "null".to_owned(),
+            Kind::Bool(value) => value.to_string(),
+            Kind::Integer(value) => value.to_string(),
+            Kind::Float(value) => value.to_string(),
+            Kind::Sequence(_) | Kind::Mapping(_) => String::new(),
         }
     }
 
-    /// The value as JSON; numbers that JSON lacks become null.
+    /// The value as JSON. Infinite numbers become null.
     pub(crate) fn to_json(&self) -> serde_json::Value {
         use serde_json::Value;
         match &self.kind {
-            NodeKind::Null => Value::Null,
-            NodeKind::Bool(value) => Value::Bool(*value),
-            NodeKind::Int(value) => Value::Number((*value).into()),
-            NodeKind::Float(value) => {
-                serde_json::Number::from_f64(*value).map_or(Value::Null, Value::Number)
-            }
-            NodeKind::Text(text) => Value::String(text.clone()),
-            NodeKind::List(list) => Value::Array(list.iter().map(Self::to_json).collect()),
-            NodeKind::Map(map) => {
-                let entries = map.entries.iter();
-                Value::Object(
-                    entries
-                        .map(|(key, node)| (key.name.clone(), node.to_json()))
-                        .collect(),
-                )
-            }
+            Kind::Null => Value::Null,
+            Kind::Bool(value) => Value::from(*value),
+            Kind::Integer(value) => Value::from(*value),
+            Kind::Float(value) => Value::from(*value),
+            Kind::String(text) | Kind::Timestamp(text) => Value::from(text.as_str()),
+            Kind::Sequence(items) => items.iter().map(Self::to_json).collect(),
+            Kind::Mapping(entries) => entries
+                .iter()
+                .map(|entry| (entry.key.key_text(), entry.value.to_json()))
+                .collect(),
+        }
+    }
+
+    /// The value as `serde_yaml`'s, as resolved here.
+    pub(crate) fn to_yaml(&self) -> serde_yaml::Value {
+        use serde_yaml::Value;
+        match &self.kind {
+            Kind::Null => Value::Null,
+            Kind::Bool(value) => Value::from(*value),
+            Kind::Integer(value) => Value::from(*value),
+            Kind::Float(value) => Value::from(*value),
+            Kind::String(text) | Kind::Timestamp(text) => Value::from(text.as_str()),
+            Kind::Sequence(items) => Value::Sequence(items.iter().map(Self::to_yaml).collect()),
+            Kind::Mapping(entries) => Value::Mapping(
+                entries
+                    .iter()
+                    .map(|entry| (entry.key.to_yaml(), entry.value.to_yaml()))
+                    .collect(),
+            ),
         }
     }
 }

@@ -1,258 +1,335 @@
-//! Text to tree.
+//! From a text to the tree.
+//!
+//! Aliases are copied, so what they may come to is limited: a file of a kilobyte must not become a gigabyte of nodes.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
-use super::{Key, Map, Node, NodeKind, Place, scalar};
+use super::{
+    node::{Entry, Kind, Mark, Node},
+    scalar,
+};
 use crate::error::Fault;
 
-/// How deep values may nest.
-const DEPTH: usize = 64;
-/// How many values a document may have once its aliases are resolved.
-const NODES: usize = 1_000_000;
+/// How deep values may be nested.
+const MAX_DEPTH: usize = 96;
+/// How many values a file may come to, aliases followed.
+const MAX_NODES: usize = 500_000;
 
-/// A document, and what is odd about it.
-pub(crate) struct Parsed {
-    /// The document; none where the file holds nothing.
-    pub(crate) root: Option<Node>,
-    /// Keys that stand twice in a mapping: the last counts.
-    pub(crate) warnings: Vec<Fault>,
-}
-
-/// Parses the only document of `text`.
-///
-/// # Errors
-///
-/// What is no YAML, with its place.
-pub(crate) fn parse(file: &str, text: &str) -> Result<Parsed, Fault> {
+/// Reads the only document of `text`; what is odd but accepted is added to `warnings`. An empty text is null.
+pub(crate) fn parse(
+    text: &str,
+    file: Option<&Arc<Path>>,
+    warnings: &mut Vec<Fault>,
+) -> Result<Node, Fault> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder = Builder {
-        parser: Parser::new_from_str(text),
-        file: file.into(),
+        file,
+        open: Vec::new(),
+        root: None,
         anchors: HashMap::new(),
         nodes: 0,
-        warnings: Vec::new(),
+        documents: 0,
+        warnings,
     };
-    let root = builder.document()?;
-    Ok(Parsed {
-        root,
-        warnings: builder.warnings,
-    })
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| {
+            let marker = error.marker();
+            let mark = builder.mark(marker.line(), marker.col());
+            let message = format!("the YAML cannot be read: {}", error.info());
+            drawn(mark.fault(message), text, &mark)
+        })?;
+        builder.take(event, span)?;
+    }
+    Ok(builder.root.unwrap_or_else(|| Node {
+        kind: Kind::Null,
+        at: Mark {
+            file: file.cloned(),
+            line: 1,
+            column: 1,
+        },
+    }))
+}
+
+fn drawn(fault: Fault, text: &str, mark: &Mark) -> Fault {
+    let line = mark
+        .line
+        .checked_sub(1)
+        .and_then(|line| text.lines().nth(line));
+    match line {
+        Some(line) if line.chars().count() <= 200 => {
+            let space = " ".repeat(mark.column.saturating_sub(1));
+            fault.with_excerpt(format!("{line}\n{space}^"))
+        }
+        _ => fault,
+    }
 }
 
 struct Builder<'a> {
-    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
-    file: Arc<str>,
-    anchors: HashMap<usize, (Node, usize)>,
+    file: Option<&'a Arc<Path>>,
+    open: Vec<Open>,
+    root: Option<Node>,
+    anchors: HashMap<usize, Anchored>,
     nodes: usize,
-    warnings: Vec<Fault>,
+    documents: usize,
+    warnings: &'a mut Vec<Fault>,
 }
 
-impl<'a> Builder<'a> {
-    fn document(&mut self) -> Result<Option<Node>, Fault> {
-        let mut root = None;
-        loop {
-            let Some((event, place)) = self.next()? else {
-                return Ok(root);
-            };
-            match event {
-                Event::StreamEnd => return Ok(root),
-                Event::DocumentStart(_) if root.is_some() => {
-                    return Err(place.fault("a second document begins here; only one is read"));
+struct Open {
+    mark: Mark,
+    anchor: usize,
+    nodes_before: usize,
+    /// The deepest nesting below, this one counted.
+    height: usize,
+    content: Content,
+}
+
+enum Content {
+    Sequence(Vec<Node>),
+    Mapping {
+        entries: Vec<Entry>,
+        key: Option<Node>,
+    },
+}
+
+struct Anchored {
+    node: Node,
+    size: usize,
+    height: usize,
+}
+
+impl Builder<'_> {
+    fn mark(&self, line: usize, column: usize) -> Mark {
+        Mark {
+            file: self.file.cloned(),
+            line,
+            column: column + 1,
+        }
+    }
+
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Fault> {
+        let mark = self.mark(span.start.line(), span.start.col());
+        match event {
+            Event::DocumentStart(_) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    return Err(mark.fault("a second document starts here; a file holds one"));
                 }
-                Event::Nothing
-                | Event::StreamStart
-                | Event::DocumentStart(_)
-                | Event::DocumentEnd => {}
-                event => root = Some(self.node(event, place, 0)?),
             }
-        }
-    }
-
-    fn next(&mut self) -> Result<Option<(Event<'a>, Place)>, Fault> {
-        match self.parser.next_event() {
-            None => Ok(None),
-            Some(Ok((event, span))) => Ok(Some((event, self.place(&span.start)))),
-            Some(Err(error)) => {
-                let place = self.place(error.marker());
-                Err(place.fault(format!("this is no YAML: {}", error.info())))
-            }
-        }
-    }
-
-    fn place(&self, marker: &Marker) -> Place {
-        Place {
-            file: Arc::clone(&self.file),
-            line: marker.line(),
-            column: marker.col() + 1,
-        }
-    }
-
-    fn node(&mut self, event: Event<'a>, place: Place, depth: usize) -> Result<Node, Fault> {
-        self.nodes += 1;
-        if depth > DEPTH {
-            return Err(place.fault("values nest too deep here"));
-        }
-        if self.nodes > NODES {
-            return Err(place.fault("the document has too many values"));
-        }
-        let before = self.nodes;
-        let (kind, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
-                (scalar_kind(&text, style, tag.as_deref(), &place)?, anchor)
+                let kind = scalar_kind(&text, style, tag.as_deref())
+                    .map_err(|message| mark.fault(message))?;
+                self.count(1, &mark)?;
+                let node = Node { kind, at: mark };
+                if anchor > 0 {
+                    self.keep(anchor, &node, 1, 0);
+                }
+                self.place(node, 0)?;
             }
-            Event::SequenceStart(anchor, _) => (self.list(depth)?, anchor),
-            Event::MappingStart(anchor, _) => (self.map(depth)?, anchor),
             Event::Alias(anchor) => {
-                let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
-                    return Err(place.fault("this alias names no anchor"));
+                let Some(anchored) = self.anchors.get(&anchor) else {
+                    return Err(mark.fault("the alias refers to a value that contains it"));
                 };
+                let (size, height) = (anchored.size, anchored.height);
+                if self.open.len() + height > MAX_DEPTH {
+                    return Err(too_deep_at(&mark));
+                }
+                if self.nodes + size > MAX_NODES {
+                    return Err(too_many_at(&mark));
+                }
                 self.nodes += size;
-                (node.kind, 0)
+                let node = anchored.node.clone();
+                self.place(node, height)?;
             }
-            _ => return Err(place.fault("this is no YAML value")),
+            Event::SequenceStart(anchor, tag) => {
+                check_tag(tag.as_deref(), "seq").map_err(|message| mark.fault(message))?;
+                self.open(mark, anchor, Content::Sequence(Vec::new()))?;
+            }
+            Event::MappingStart(anchor, tag) => {
+                check_tag(tag.as_deref(), "map").map_err(|message| mark.fault(message))?;
+                let content = Content::Mapping {
+                    entries: Vec::new(),
+                    key: None,
+                };
+                self.open(mark, anchor, content)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close()?,
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, mark: Mark, anchor: usize, content: Content) -> Result<(), Fault> {
+        self.count(1, &mark)?;
+        if self.open.len() >= MAX_DEPTH {
+            return Err(too_deep_at(&mark));
+        }
+        self.open.push(Open {
+            mark,
+            anchor,
+            nodes_before: self.nodes - 1,
+            height: 1,
+            content,
+        });
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Fault> {
+        let Some(open) = self.open.pop() else {
+            return Ok(());
         };
-        let node = Node { kind, place };
-        if anchor != 0 {
-            self.anchors
-                .insert(anchor, (node.clone(), self.nodes - before + 1));
+        let kind = match open.content {
+            Content::Sequence(items) => Kind::Sequence(items),
+            Content::Mapping { entries, .. } => Kind::Mapping(self.finished(entries)?),
+        };
+        let node = Node {
+            kind,
+            at: open.mark,
+        };
+        if open.anchor > 0 {
+            let size = self.nodes - open.nodes_before;
+            self.keep(open.anchor, &node, size, open.height);
         }
-        Ok(node)
+        self.place(node, open.height)
     }
 
-    fn list(&mut self, depth: usize) -> Result<NodeKind, Fault> {
-        let mut list = Vec::new();
-        loop {
-            match self.next()? {
-                None | Some((Event::SequenceEnd, _)) => return Ok(NodeKind::List(list)),
-                Some((event, place)) => list.push(self.node(event, place, depth + 1)?),
-            }
-        }
+    fn keep(&mut self, anchor: usize, node: &Node, size: usize, height: usize) {
+        let node = node.clone();
+        self.anchors.insert(anchor, Anchored { node, size, height });
     }
 
-    fn map(&mut self, depth: usize) -> Result<NodeKind, Fault> {
-        let mut map = Map::default();
-        let mut merged: Vec<Node> = Vec::new();
-        loop {
-            let (event, place) = match self.next()? {
-                None | Some((Event::MappingEnd, _)) => break,
-                Some(found) => found,
-            };
-            let is_merge =
-                matches!(&event, Event::Scalar(text, ScalarStyle::Plain, ..) if text == "<<");
-            let name = key_name(&event, &place)?;
-            let key = Key { name, place };
-            let Some((event, place)) = self.next()? else {
-                break;
-            };
-            let value = self.node(event, place, depth + 1)?;
-            if is_merge {
-                merged.push(value);
-                continue;
-            }
-            if map.get(&key.name).is_some() {
-                let message = format!(
-                    "the key `{}` stands twice in this mapping; the last counts",
-                    key.name
-                );
-                self.warnings.push(key.place.fault(message));
-            }
-            map.set(key, value);
+    fn count(&mut self, nodes: usize, mark: &Mark) -> Result<(), Fault> {
+        self.nodes += nodes;
+        if self.nodes > MAX_NODES {
+            return Err(too_many_at(mark));
         }
-        for node in merged {
-            merge(&mut map, node)?;
+        Ok(())
+    }
+
+    fn place(&mut self, node: Node, height: usize) -> Result<(), Fault> {
+        let Some(parent) = self.open.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        parent.height = parent.height.max(height + 1);
+        match &mut parent.content {
+            Content::Sequence(items) => items.push(node),
+            Content::Mapping { entries, key } => match key.take() {
+                Some(key) => entries.push(Entry { key, value: node }),
+                None if matches!(node.kind, Kind::Sequence(_) | Kind::Mapping(_)) => {
+                    return Err(node.at.fault("a key cannot be a list or a mapping"));
+                }
+                None => *key = Some(node),
+            },
         }
-        Ok(NodeKind::Map(map))
+        Ok(())
+    }
+
+    /// The entries of a mapping: merge keys followed, of equal keys the last value.
+    fn finished(&mut self, entries: Vec<Entry>) -> Result<Vec<Entry>, Fault> {
+        let mut own = Vec::with_capacity(entries.len());
+        let mut merged = Vec::new();
+        for entry in entries {
+            // A quoted `<<` is not told from a plain one: nobody names a key so.
+            if entry.key.as_str() == Some("<<") {
+                merge(entry.value, &mut merged)?;
+            } else {
+                own.push(entry);
+            }
+        }
+        let mut seen = HashSet::new();
+        for entry in &own {
+            let key = entry.key.key_text();
+            if !seen.insert(key.clone()) {
+                let message = format!("the key `{key}` stands twice; the last one counts");
+                self.warnings.push(entry.key.at.fault(message));
+            }
+        }
+        if merged.is_empty() && seen.len() == own.len() {
+            return Ok(own);
+        }
+        let mut index: HashMap<String, usize> = HashMap::new();
+        let mut result: Vec<Entry> = Vec::new();
+        for entry in merged.into_iter().chain(own) {
+            let next = result.len();
+            let position = *index.entry(entry.key.key_text()).or_insert(next);
+            match result.get_mut(position) {
+                Some(earlier) => *earlier = entry,
+                None => result.push(entry),
+            }
+        }
+        Ok(result)
     }
 }
 
-/// Takes in the keys of `<<` that the mapping does not have itself.
-fn merge(map: &mut Map, from: Node) -> Result<(), Fault> {
-    match from.kind {
-        NodeKind::Map(other) => {
-            for (key, node) in other.entries {
-                if map.get(&key.name).is_none() {
-                    map.set(key, node);
+fn merge(value: Node, merged: &mut Vec<Entry>) -> Result<(), Fault> {
+    match value.kind {
+        Kind::Mapping(entries) => merged.extend(entries),
+        Kind::Sequence(items) => {
+            // The first mapping of the list wins, so it comes last.
+            for item in items.into_iter().rev() {
+                match item.kind {
+                    Kind::Mapping(entries) => merged.extend(entries),
+                    _ => return Err(item.at.fault("`<<` merges mappings only")),
                 }
             }
-            Ok(())
         }
-        NodeKind::List(list) => list.into_iter().try_for_each(|node| merge(map, node)),
-        _ => Err(from.place.fault("`<<` takes a mapping or a list of them")),
+        _ => return Err(value.at.fault("`<<` merges mappings only")),
+    }
+    Ok(())
+}
+
+fn too_many_at(mark: &Mark) -> Fault {
+    mark.fault(format!("the file comes to more than {MAX_NODES} values"))
+}
+
+fn too_deep_at(mark: &Mark) -> Fault {
+    mark.fault(format!("values are nested deeper than {MAX_DEPTH}"))
+}
+
+fn core_tag(tag: &Tag) -> Option<&str> {
+    if tag.is_yaml_core_schema() {
+        Some(tag.suffix.as_str())
+    } else {
+        None
     }
 }
 
-fn key_name(event: &Event<'_>, place: &Place) -> Result<String, Fault> {
-    match event {
-        Event::Scalar(text, ..) => Ok(text.to_string()),
-        _ => Err(place.fault("a key has to be a text")),
-    }
-}
-
-fn scalar_kind(
-    text: &str,
-    style: ScalarStyle,
-    tag: Option<&Tag>,
-    place: &Place,
-) -> Result<NodeKind, Fault> {
-    let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
-    match tag.as_deref() {
-        None if style == ScalarStyle::Plain => Ok(scalar::resolve(text)),
-        None | Some("!" | "tag:yaml.org,2002:str" | "!!str") => Ok(NodeKind::Text(text.to_owned())),
-        Some(
-            "tag:yaml.org,2002:int"
-            | "!!int"
-            | "tag:yaml.org,2002:float"
-            | "!!float"
-            | "tag:yaml.org,2002:bool"
-            | "!!bool"
-            | "tag:yaml.org,2002:null"
-            | "!!null",
-        ) => Ok(scalar::resolve(text)),
-        Some(other) => Err(place.fault(format!("the tag `{other}` is not read"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_and_merges() {
-        let text = "a: &base\n  x: 1\nb:\n  <<: *base\n  y: [yes, 'yes']\n";
-        let root = parse("config.yml", text).unwrap().root.unwrap();
-        assert_eq!(
-            root.to_json(),
-            serde_json::json!({"a": {"x": 1}, "b": {"y": [true, "yes"], "x": 1}})
-        );
-        let y = root.nearest("b.y[1]");
-        assert_eq!((y.place.line, y.place.column), (5, 12));
-    }
-
-    #[test]
-    fn the_last_of_two_equal_keys_counts_and_is_reported() {
-        let parsed = parse("config.yml", "a: 1\na: 2\n").unwrap();
-        assert_eq!(parsed.root.unwrap().to_json(), serde_json::json!({"a": 2}));
-        assert!(
-            parsed.warnings[0]
-                .to_string()
-                .starts_with("config.yml:2:1: the key `a` stands twice")
-        );
-    }
-
-    #[test]
-    fn a_bomb_of_aliases_is_refused() {
-        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-        for level in 1..10 {
-            let list = vec![format!("*a{}", level - 1); 10].join(", ");
-            text.push_str(&format!("a{level}: &a{level} [{list}]\n"));
+fn check_tag(tag: Option<&Tag>, expected: &str) -> Result<(), String> {
+    match tag {
+        Some(tag) if core_tag(tag) != Some(expected) && tag.to_string() != "!" => {
+            Err(format!("the tag `{tag}` is not known"))
         }
-        assert!(parse("", &text).is_err());
+        _ => Ok(()),
     }
+}
 
-    #[test]
-    fn what_is_no_yaml_says_where() {
-        let fault = parse("config.yml", "a: [1\nb: 2\n").err().unwrap();
-        assert!(fault.to_string().starts_with("config.yml:"), "{fault}");
+fn scalar_kind(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Kind, String> {
+    let Some(tag) = tag else {
+        return Ok(match style {
+            ScalarStyle::Plain => scalar::resolve(text),
+            _ => Kind::String(text.to_owned()),
+        });
+    };
+    let wrong = || format!("`{text}` is no value of the tag `{tag}`");
+    match core_tag(tag) {
+        Some("str") => Ok(Kind::String(text.to_owned())),
+        Some("null") => Ok(Kind::Null),
+        Some("int") => match scalar::integer(text) {
+            Kind::String(_) => Err(wrong()),
+            number => Ok(number),
+        },
+        Some("float") => scalar::float(text).map(Kind::Float).ok_or_else(wrong),
+        Some("bool") => match scalar::resolve(text) {
+            Kind::Bool(value) => Ok(Kind::Bool(value)),
+            _ => Err(wrong()),
+        },
+        _ if tag.to_string() == "!" => Ok(Kind::String(text.to_owned())),
+        _ => Err(format!("the tag `{tag}` is not known")),
     }
 }

@@ -60,6 +60,11 @@ impl TrackPlan {
         }
     }
 
+    /// Whether text is held to the end of the stream.
+    pub(crate) fn is_to_end(&self) -> bool {
+        self.to_end
+    }
+
     /// The same, for texts that are whole: nothing is cleared before the end.
     pub(crate) fn whole(rails: &RailSet) -> Self {
         Self {
@@ -108,8 +113,8 @@ pub(crate) struct Track {
     asked_to: u64,
     passed_to: u64,
     finished: bool,
-    /// A pattern caught the whole text: none of it is cleared.
-    caught: bool,
+    /// A rail stopped it: of a text that is held to its end, nothing is cleared.
+    stopped: bool,
 }
 
 impl Track {
@@ -135,7 +140,7 @@ impl Track {
             asked_to: 0,
             passed_to: 0,
             finished: false,
-            caught: false,
+            stopped: false,
         }
     }
 
@@ -179,21 +184,32 @@ impl Track {
             hold.finish();
             stop_of(hold, *rail)?;
         }
-        if self.plan.to_end {
-            self.caught = true;
-            for (rail, patterns) in &self.plan.patterns {
-                match patterns.patterns.find(&self.kept) {
-                    Ok(None) => {}
-                    Ok(Some(found)) => {
-                        return Err(Stop::Match {
-                            rail: *rail,
-                            pattern: found.pattern,
-                        });
-                    }
-                    Err(error) => return Err(Stop::Failed { rail: *rail, error }),
+        if self.plan.to_end
+            && let Err(stop) = self.search_whole()
+        {
+            self.stopped = true;
+            return Err(stop);
+        }
+        Ok(())
+    }
+
+    /// Notes that the rest of the text was lost: windows are asked about what came, and what patterns hold stays held.
+    pub(crate) fn cut_off(&mut self) {
+        self.finished = true;
+    }
+
+    fn search_whole(&self) -> Result<(), Stop> {
+        for (rail, patterns) in &self.plan.patterns {
+            match patterns.patterns.find(&self.kept) {
+                Ok(None) => {}
+                Ok(Some(found)) => {
+                    return Err(Stop::Match {
+                        rail: *rail,
+                        pattern: found.pattern,
+                    });
                 }
+                Err(error) => return Err(Stop::Failed { rail: *rail, error }),
             }
-            self.caught = false;
         }
         Ok(())
     }
@@ -252,7 +268,7 @@ impl Track {
     /// The offset before which all text is cleared.
     pub(crate) fn cleared(&self) -> u64 {
         let mut cleared = self.total;
-        if self.plan.to_end && (!self.finished || self.caught) {
+        if self.plan.to_end && (self.stopped || !self.finished) {
             return 0;
         }
         for hold in &self.holds {

@@ -1,0 +1,71 @@
+//! `rails.config`: kept as written, since each section belongs to a rail.
+
+use serde::{Serialize, Serializer, de::DeserializeOwned};
+
+use super::{
+    read::{Fields, Read, Report},
+    yaml::{self, Node},
+};
+use crate::error::Fault;
+
+/// The settings of the library rails, a section a rail, with the place of each key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RailSections {
+    pub(super) node: Node,
+}
+
+impl Default for RailSections {
+    fn default() -> Self {
+        Self {
+            node: Node::empty_mapping(),
+        }
+    }
+}
+
+impl RailSections {
+    /// The names of the sections, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let entries = self.node.entries().unwrap_or_default();
+        entries.iter().filter_map(|entry| entry.key.as_str())
+    }
+
+    /// A section as written, if it is there.
+    pub fn get(&self, name: &str) -> Option<serde_yaml::Value> {
+        self.node.get(name).map(Node::to_yaml)
+    }
+
+    /// A section read as `T`; the default of `T` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// What does not fit, with its place.
+    pub fn read<T: DeserializeOwned + Default>(&self, name: &str) -> Result<T, Fault> {
+        match self.node.get(name) {
+            Some(section) if !section.is_null() => {
+                yaml::from_node(section).map_err(|mut fault: Fault| {
+                    fault.message = format!("`rails.config.{name}`: {}", fault.message);
+                    fault
+                })
+            }
+            _ => Ok(T::default()),
+        }
+    }
+
+    /// A fault at the place of `path`, such as `regex_detection.input.patterns[2]`, or as near to it as there is a key.
+    pub fn fault(&self, path: &str, message: impl Into<String>) -> Fault {
+        self.node.place_of(path).fault(message)
+    }
+}
+
+impl Serialize for RailSections {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.node.to_json().serialize(serializer)
+    }
+}
+
+impl Read for RailSections {
+    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
+        Fields::open(node, path, report)?;
+        Some(Self { node: node.clone() })
+    }
+}
