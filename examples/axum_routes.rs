@@ -5,6 +5,8 @@
 //! cargo run --example axum_routes -- --once  # sends itself three requests, and ends
 //! ```
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use axum::{
     Json, Router,
     body::Body,
@@ -75,9 +77,9 @@ async fn ask_itself(app: Router, text: &str) -> Result<(), BoxError> {
         .header("content-type", "application/json")
         .body(Body::from(body.to_string()))?;
     let response = app.oneshot(request).await?;
-    eprintln!("> {text}\n< {:?}", response.headers().get("x-guardrails"));
+    println!("> {text}\n< {:?}", response.headers().get("x-guardrails"));
     let answer = response.into_body().collect().await?.to_bytes();
-    eprintln!("< {}\n", String::from_utf8_lossy(&answer));
+    println!("< {}\n", String::from_utf8_lossy(&answer));
     Ok(())
 }
 
@@ -91,7 +93,7 @@ async fn main() -> Result<(), BoxError> {
         return Ok(());
     }
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 8081)).await?;
-    eprintln!("http://{} until Ctrl-C", listener.local_addr()?);
+    println!("http://{} until Ctrl-C", listener.local_addr()?);
     let ctrl_c = async {
         let _ = tokio::signal::ctrl_c().await;
     };

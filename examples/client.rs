@@ -4,6 +4,8 @@
 //! cargo run --example client
 //! ```
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 mod support;
 
 use std::net::SocketAddr;
@@ -51,10 +53,10 @@ async fn ask(client: &mut GuardedClient, model: SocketAddr, text: &str) -> Resul
     let verdict = response.extensions().get::<GuardrailsVerdict>().cloned();
     let reply = response.into_body().collect().await?.to_bytes();
     let reply: Value = serde_json::from_slice(&reply)?;
-    eprintln!("> {text}\n< {}", reply["choices"][0]["message"]["content"]);
+    println!("> {text}\n< {}", reply["choices"][0]["message"]["content"]);
     match verdict.and_then(|verdict| verdict.blocked_by()) {
-        Some(rail) => eprintln!("  blocked by {rail}\n"),
-        None => eprintln!("  allowed\n"),
+        Some(rail) => println!("  blocked by {rail}\n"),
+        None => println!("  allowed\n"),
     }
     Ok(())
 }

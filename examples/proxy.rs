@@ -189,7 +189,7 @@ where
                     (None, Some(why)) => info!(%method, path, status, why, "refused"),
                     (None, None) if verdict.is_final() => info!(%method, path, status, "allowed"),
                     (None, None) => {
-                        info!(%method, path, status, "allowed in, checked as it streams")
+                        info!(%method, path, status, "allowed in, checked as it streams");
                     }
                 },
             }

@@ -1,6 +1,14 @@
 //! What must hold for any input. The fuzz targets and the replay of their seeds share it.
 
+use std::{collections::BTreeMap, convert::Infallible, sync::LazyLock};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_guardrails::{
+    GuardrailsLayer, GuardrailsVerdict, LlmRails, RailsConfig,
     framing::SseReader,
     wire::{
         OpenAiChat, WireFormat,
@@ -78,4 +86,100 @@ pub(crate) fn sse(input: &[u8]) {
         false => assert_eq!(raw, input),
         true => assert!(input.starts_with(&raw)),
     }
+}
+
+/// The guard of a stream: the same at any cut; what passes is what came; what the pattern matches never leaves, neither in
+/// the bytes nor in the text that a client joins. The first byte says how to cut, the second how the layer is set.
+pub(crate) fn stream_guard(input: &[u8]) {
+    let [step, settings, reply @ ..] = input else {
+        return;
+    };
+    let whole = guarded(*settings, reply, reply.len().max(1));
+    let cut = guarded(*settings, reply, usize::from(*step).max(1));
+    assert_eq!(
+        String::from_utf8_lossy(&cut.0),
+        String::from_utf8_lossy(&whole.0)
+    );
+    assert_eq!(cut.1.is_blocked(), whole.1.is_blocked());
+    let (body, verdict) = whole;
+    assert!(!contains(&body, b"SECRET"));
+    for text in joined_contents(&body) {
+        assert!(!text.contains("SECRET"));
+    }
+    if !verdict.is_blocked() && verdict.refused().is_none() && !contains(&body, b"removed") {
+        assert!(reply.starts_with(&body));
+    }
+}
+
+/// What a client gets of `reply`, sent by a service in frames of `step` bytes.
+fn guarded(settings: u8, reply: &[u8], step: usize) -> (Bytes, GuardrailsVerdict) {
+    static LAYERS: LazyLock<[GuardrailsLayer; 2]> = LazyLock::new(|| {
+        ["true", "false"].map(|enabled| {
+            let yaml = format!(
+                "
+models: []
+rails:
+  config: {{regex_detection: {{output: {{patterns: [SECRET]}}}}}}
+  output: {{flows: [regex check output], streaming: {{enabled: {enabled}}}}}
+"
+            );
+            let config = RailsConfig::from_content(&yaml, "").expect("a good configuration");
+            GuardrailsLayer::new(LlmRails::new(config).expect("good rails"))
+        })
+    });
+    thread_local! {
+        static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime");
+    }
+    let frames: Vec<_> = reply.chunks(step).map(Bytes::copy_from_slice).collect();
+    let inner = service_fn(move |_| {
+        let frames = frames.clone().into_iter();
+        let frames = frames.map(|frame| Ok::<_, Infallible>(Frame::data(frame)));
+        let body = StreamBody::new(futures_util::stream::iter(frames));
+        let response = Response::builder()
+            .header("content-type", "text/event-stream")
+            .body(body)
+            .expect("a good response");
+        std::future::ready(Ok::<_, Infallible>(response))
+    });
+    let choices = 1 + (settings >> 1) % 3;
+    let request = format!(r#"{{"stream":true,"n":{choices},"messages":[]}}"#);
+    let request = Request::post("/v1/chat/completions")
+        .body(Full::<Bytes>::from(request))
+        .expect("a good request");
+    let layer = &LAYERS[usize::from(settings & 1)];
+    RUNTIME.with(|runtime| {
+        runtime.block_on(async {
+            let Ok(response) = layer.layer(inner).oneshot(request).await;
+            let verdict = response.extensions().get().cloned().expect("a verdict");
+            let body = response.into_body().collect().await.expect("no errors");
+            (body.to_bytes(), verdict)
+        })
+    })
+}
+
+fn contains(body: &[u8], needle: &[u8]) -> bool {
+    body.windows(needle.len()).any(|window| window == needle)
+}
+
+/// The content of each choice of a stream, as a client joins it.
+fn joined_contents(body: &[u8]) -> Vec<String> {
+    let mut reader = SseReader::new(1 << 20);
+    reader.push(body);
+    reader.finish();
+    let mut contents: BTreeMap<u64, String> = BTreeMap::new();
+    for event in reader.flatten() {
+        let data = event.data.unwrap_or_default();
+        let Ok(chunk) = serde_json::from_slice::<serde_json::Value>(&data) else {
+            continue;
+        };
+        for (position, choice) in (0..).zip(chunk["choices"].as_array().into_iter().flatten()) {
+            let index = choice["index"].as_u64().unwrap_or(position);
+            let text = choice["delta"]["content"].as_str().unwrap_or_default();
+            contents.entry(index).or_default().push_str(text);
+        }
+    }
+    contents.into_values().collect()
 }

@@ -55,13 +55,6 @@ pub enum Error {
     Colang(String),
 }
 
-impl Error {
-    /// An error for input that makes no sense.
-    pub(crate) fn invalid_input(message: impl Into<String>) -> Self {
-        Self::InvalidInput(message.into())
-    }
-}
-
 /// Everything that is wrong with a configuration, reported together.
 ///
 /// ```

@@ -30,3 +30,8 @@ fn strict_json() {
 fn sse() {
     replay("sse", checks::sse);
 }
+
+#[test]
+fn stream_guard() {
+    replay("stream_guard", checks::stream_guard);
+}

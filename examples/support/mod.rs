@@ -14,7 +14,7 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
 /// Starts the scripted model on a port that the system picks.
-pub async fn scripted_upstream() -> std::io::Result<SocketAddr> {
+pub(crate) async fn scripted_upstream() -> std::io::Result<SocketAddr> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     let app = Router::new().route("/v1/chat/completions", post(answer));

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::yaml::{Key, Map, Node, NodeKind, parse};
+use super::{
+    Document,
+    yaml::{Key, Map, Node, NodeKind, parse},
+};
 use crate::error::Fault;
 
 /// The largest file that is read, in bytes.
@@ -20,6 +23,8 @@ pub(super) struct Found {
     pub(super) document: Map,
     /// The Colang files: name and text.
     pub(super) colang: Vec<(String, String)>,
+    /// The documents of the knowledge base.
+    pub(super) docs: Vec<Document>,
     /// Files that Python would run.
     pub(super) python: Vec<String>,
     pub(super) faults: Vec<Fault>,
@@ -63,6 +68,15 @@ pub(super) fn from_path(path: &Path) -> Found {
             .to_string_lossy()
             .replace('\\', "/");
         if relative.starts_with("kb") {
+            // Any path that begins so is the knowledge base's, as in the reference; only Markdown is read.
+            if extension(&file).as_deref() == Some("md")
+                && let Some(content) = read_text(&mut found, &file, &relative)
+            {
+                found.docs.push(Document {
+                    format: "md".to_owned(),
+                    content,
+                });
+            }
             continue;
         }
         match extension(&file).as_deref() {

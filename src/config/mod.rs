@@ -2,6 +2,7 @@
 
 mod flow_reference;
 mod keys;
+mod knowledge;
 mod load;
 mod models;
 mod prompts;
@@ -19,9 +20,13 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::suggest::{is_similar, suggest};
 pub use self::{
     flow_reference::FlowReference,
+    knowledge::{Document, EmbeddingSearchProvider, EmbeddingsCache, SearchConfig},
     models::{CacheStats, ModelCache, ModelConfig, ModelMode},
     prompts::{MessageTemplate, PromptMessage, TaskPrompt},
-    rails::{InputRails, OutputRails, Rails, StreamingConfig},
+    rails::{
+        DialogRails, InputRails, OutputRails, RailSection, Rails, SingleCall, StreamingConfig,
+        UserMessages,
+    },
 };
 use crate::error::{ConfigError, Fault, Result};
 
@@ -65,6 +70,12 @@ pub struct RailsConfig {
     pub user_messages: IndexMap<String, Vec<String>>,
     /// `bot_messages`: what the bot says, by intent.
     pub bot_messages: IndexMap<String, Vec<String>>,
+    /// `core`.
+    pub core: SearchConfig,
+    /// `knowledge_base`.
+    pub knowledge_base: SearchConfig,
+    /// `docs`, and the Markdown files of the knowledge base.
+    pub docs: Vec<Document>,
     /// `import_paths`.
     pub import_paths: Vec<String>,
     /// Every other top-level key, as it stands.
@@ -108,6 +119,9 @@ impl Default for RailsConfig {
             actions_server_url: None,
             user_messages: IndexMap::new(),
             bot_messages: IndexMap::new(),
+            core: SearchConfig::default(),
+            knowledge_base: SearchConfig::default(),
+            docs: Vec::new(),
             import_paths: Vec::new(),
             other: serde_json::Map::new(),
             colang: Vec::new(),
@@ -228,6 +242,7 @@ impl RailsConfigLoader {
             });
             return Err(ConfigError { faults }.into());
         }
+        config.docs.extend(found.docs);
         config.colang = found.colang;
         config.warnings = reader.warnings;
         config.unknown_rails_keys = reader.unknown_rails_keys;

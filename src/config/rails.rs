@@ -1,6 +1,6 @@
 //! `rails:`: which rails stand where, and how.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{FlowReference, yaml::Node};
 use crate::{error::Fault, verdict::Place};
@@ -16,12 +16,14 @@ pub struct Rails {
     pub input: InputRails,
     /// `rails.output`.
     pub output: OutputRails,
-    /// `rails.retrieval.flows`.
-    pub retrieval: Vec<FlowReference>,
-    /// `rails.tool_input.flows`.
-    pub tool_input: Vec<FlowReference>,
-    /// `rails.tool_output.flows`.
-    pub tool_output: Vec<FlowReference>,
+    /// `rails.retrieval`.
+    pub retrieval: RailSection,
+    /// `rails.tool_input`.
+    pub tool_input: RailSection,
+    /// `rails.tool_output`.
+    pub tool_output: RailSection,
+    /// `rails.dialog`.
+    pub dialog: DialogRails,
 }
 
 /// `rails.input`.
@@ -34,6 +36,60 @@ pub struct InputRails {
     pub parallel: bool,
     /// Whether the main model is asked while they run.
     pub speculative_generation: bool,
+}
+
+/// A section of flows.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct RailSection {
+    /// The flows, in order.
+    pub flows: Vec<FlowReference>,
+    /// Whether they run together.
+    pub parallel: bool,
+}
+
+/// `rails.dialog`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct DialogRails {
+    /// One call for intent, next step and message.
+    pub single_call: SingleCall,
+    /// How the user's intent is found.
+    pub user_messages: UserMessages,
+}
+
+/// `rails.dialog.single_call`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct SingleCall {
+    /// Whether one call is made.
+    pub enabled: bool,
+    /// Whether several are made where one gives no answer.
+    pub fallback_to_multiple_calls: bool,
+}
+
+impl Default for SingleCall {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            fallback_to_multiple_calls: true,
+        }
+    }
+}
+
+/// `rails.dialog.user_messages`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct UserMessages {
+    /// Whether the closest example decides, without a model.
+    pub embeddings_only: bool,
+    /// How close it has to be, from 0 to 1.
+    pub embeddings_only_similarity_threshold: Option<f64>,
+    /// The intent where none is close enough.
+    pub embeddings_only_fallback_intent: Option<String>,
 }
 
 /// `rails.output`.
@@ -103,7 +159,6 @@ impl Rails {
 
     /// A fault at a line of `rails.*.flows`.
     pub(crate) fn flow_fault(
-        &self,
         place: Place,
         flow: &FlowReference,
         message: impl std::fmt::Display,

@@ -4,7 +4,7 @@ use super::{
     FlowReference, Instruction, ModelConfig, PromptMessage, RailsConfig, StreamingConfig,
     TaskPrompt, keys,
     prompts::MessageTemplate,
-    rails::{InputRails, OutputRails, Rails},
+    rails::{InputRails, OutputRails, RailSection, Rails},
     read::Reader,
     yaml::{Map, Node, NodeKind},
 };
@@ -23,7 +23,7 @@ pub(super) fn read(document: &Map, reader: &mut Reader) -> RailsConfig {
         match path {
             "models" => config.models = each(reader, node, path, model),
             "prompts" if !matches!(node.kind, NodeKind::Null) => {
-                config.prompts = each(reader, node, path, prompt)
+                config.prompts = each(reader, node, path, prompt);
             }
             "instructions" if !matches!(node.kind, NodeKind::Null) => {
                 config.instructions = each(reader, node, path, instruction);
@@ -51,7 +51,7 @@ pub(super) fn read(document: &Map, reader: &mut Reader) -> RailsConfig {
                 }
             }
             "passthrough" if !matches!(node.kind, NodeKind::Null) => {
-                config.passthrough = reader.boolean(node, path)
+                config.passthrough = reader.boolean(node, path);
             }
             "enable_rails_exceptions" => {
                 config.enable_rails_exceptions = reader.boolean(node, path).unwrap_or_default();
@@ -64,6 +64,13 @@ pub(super) fn read(document: &Map, reader: &mut Reader) -> RailsConfig {
             "user_messages" => config.user_messages = messages(reader, node, path),
             "import_paths" if !matches!(node.kind, NodeKind::Null) => {
                 config.import_paths = reader.texts(node, path).unwrap_or_default();
+            }
+            "core" => config.core = typed(reader, node, path).unwrap_or_default(),
+            "knowledge_base" => {
+                config.knowledge_base = typed(reader, node, path).unwrap_or_default();
+            }
+            "docs" if !matches!(node.kind, NodeKind::Null) => {
+                config.docs = typed(reader, node, path).unwrap_or_default();
             }
             _ => {
                 config.other.insert(key.name.clone(), node.to_json());
@@ -214,9 +221,10 @@ fn rails(map: &Map, reader: &mut Reader) -> Rails {
                     streaming,
                 };
             }
-            "retrieval" => rails.retrieval = flows,
-            "tool_input" => rails.tool_input = flows,
-            "tool_output" => rails.tool_output = flows,
+            "retrieval" => rails.retrieval = RailSection { flows, parallel },
+            "tool_input" => rails.tool_input = RailSection { flows, parallel },
+            "tool_output" => rails.tool_output = RailSection { flows, parallel },
+            "dialog" => rails.dialog = typed(reader, node, &path).unwrap_or_default(),
             _ => {}
         }
     }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use brotli_decompressor::DecompressorWriter;
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, HeaderValue, header};
+use zstd::stream::raw::{DParameter, Operation};
 
 /// The codings that the layer reads, as it asks an upstream for them.
 pub(super) const READABLE: [&str; 6] = ["gzip", "x-gzip", "deflate", "br", "zstd", "identity"];
@@ -128,7 +129,7 @@ enum State {
     Zlib(Box<ZlibDecoder<Sink>>),
     Deflate(Box<DeflateDecoder<Sink>>),
     Brotli(Box<DecompressorWriter<Sink>>),
-    Zstd(Box<zstd::stream::write::Decoder<'static, Sink>>),
+    Zstd(Box<Frames>),
     Broken,
 }
 
@@ -167,6 +168,48 @@ impl Write for Sink {
     }
 }
 
+/// The frames of a zstd body; knows whether the last one is whole.
+struct Frames {
+    decoder: zstd::stream::raw::Decoder<'static>,
+    sink: Sink,
+    open: bool,
+}
+
+impl Frames {
+    fn new(sink: Sink) -> io::Result<Self> {
+        let mut decoder = zstd::stream::raw::Decoder::new()?;
+        // A window of 8 MiB is what the HTTP coding allows (RFC 9659).
+        decoder.set_parameter(DParameter::WindowLogMax(23))?;
+        Ok(Self {
+            decoder,
+            sink,
+            open: false,
+        })
+    }
+
+    fn write(&mut self, mut piece: &[u8]) -> io::Result<()> {
+        let mut buffer = [0; 8 << 10];
+        loop {
+            let status = self.decoder.run_on_buffers(piece, &mut buffer)?;
+            piece = piece.get(status.bytes_read..).unwrap_or_default();
+            let decoded = buffer.get(..status.bytes_written).unwrap_or_default();
+            self.sink.write_all(decoded)?;
+            self.open = status.remaining != 0;
+            if piece.is_empty() && decoded.len() < buffer.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        if self.open {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
 impl Decoder {
     /// A decoder of `coding` that decodes at most `limit` bytes in all.
     ///
@@ -185,12 +228,8 @@ impl Decoder {
             Coding::Deflate => State::DeflateStart(Vec::new(), sink),
             Coding::Brotli => State::Brotli(Box::new(DecompressorWriter::new(sink, 16 << 10))),
             Coding::Zstd => {
-                let mut decoder = zstd::stream::write::Decoder::new(sink)
-                    .map_err(|source| CodingError::Invalid { coding, source })?;
-                // A window of 8 MiB is what the HTTP coding allows (RFC 9659).
-                decoder
-                    .window_log_max(23)
-                    .map_err(|source| CodingError::Invalid { coding, source })?;
+                let decoder =
+                    Frames::new(sink).map_err(|source| CodingError::Invalid { coding, source })?;
                 State::Zstd(Box::new(decoder))
             }
         };
@@ -238,7 +277,7 @@ impl Decoder {
             State::Zlib(decoder) => decoder.try_finish(),
             State::Deflate(decoder) => decoder.try_finish(),
             State::Brotli(decoder) => decoder.close(),
-            State::Zstd(decoder) => decoder.flush(),
+            State::Zstd(decoder) => decoder.finish(),
         };
         self.drain(out);
         result.map_err(|source| self.error(source))
@@ -251,7 +290,7 @@ impl Decoder {
             State::Zlib(decoder) => decoder.write_all(piece),
             State::Deflate(decoder) => decoder.write_all(piece),
             State::Brotli(decoder) => decoder.write_all(piece),
-            State::Zstd(decoder) => decoder.write_all(piece),
+            State::Zstd(decoder) => decoder.write(piece),
             State::Broken => Err(io::ErrorKind::InvalidData.into()),
             State::DeflateStart(start, _) => {
                 start.extend_from_slice(piece);
@@ -281,9 +320,8 @@ impl Decoder {
             State::Gzip(decoder) => decoder.flush(),
             State::Zlib(decoder) => decoder.flush(),
             State::Deflate(decoder) => decoder.flush(),
-            State::Zstd(decoder) => decoder.flush(),
             State::Brotli(decoder) => decoder.flush(),
-            State::Identity(_) | State::DeflateStart(..) | State::Broken => Ok(()),
+            State::Identity(_) | State::DeflateStart(..) | State::Zstd(_) | State::Broken => Ok(()),
         };
         let sink = match &mut self.state {
             State::Identity(sink) | State::DeflateStart(_, sink) => sink,
@@ -291,7 +329,7 @@ impl Decoder {
             State::Zlib(decoder) => decoder.get_mut(),
             State::Deflate(decoder) => decoder.get_mut(),
             State::Brotli(decoder) => decoder.get_mut(),
-            State::Zstd(decoder) => decoder.get_mut(),
+            State::Zstd(decoder) => &mut decoder.sink,
             State::Broken => return,
         };
         out.append(&mut sink.bytes);
@@ -307,7 +345,7 @@ impl Decoder {
             State::Zlib(decoder) => (decoder.get_ref().total, decoder.get_ref().limit),
             State::Deflate(decoder) => (decoder.get_ref().total, decoder.get_ref().limit),
             State::Brotli(decoder) => (decoder.get_ref().total, decoder.get_ref().limit),
-            State::Zstd(decoder) => (decoder.get_ref().total, decoder.get_ref().limit),
+            State::Zstd(decoder) => (decoder.sink.total, decoder.sink.limit),
             State::Broken => (0, 0),
         };
         if limit.0 > limit.1 {

@@ -9,7 +9,6 @@
 //! ```
 
 use std::{
-    borrow::Cow,
     collections::VecDeque,
     ops::Range,
     time::{Duration, Instant},
@@ -26,8 +25,14 @@ use super::{
 use crate::{
     framing::{SseEvent, SseReader},
     rails::Checked,
-    wire::{ChoiceSpan, Edit, EventKind, StreamHead, json::unescape_leniently, patch},
+    wire::{
+        Channel, ChoiceSpan, Edit, EventKind, ReplyTexts, StreamHead, json::unescape_leniently,
+        patch,
+    },
 };
+
+/// The mark on the index of a channel that is the text after a choice's finish.
+const AFTER_FINISH: u32 = 1 << 30;
 
 /// A guarded stream of events.
 #[derive(Debug)]
@@ -43,11 +48,15 @@ pub(super) struct Events {
     state: State,
     /// How long reading and matching took.
     spent: Duration,
+    /// The upstream ended before a choice did.
+    cut_off: bool,
+    /// The upstream said that it failed: a choice that is not finished then is not cut off.
+    said_error: bool,
 }
 
 #[derive(Debug)]
 enum Framing {
-    /// Nothing but white space and a byte order mark has come.
+    /// Nothing but white space and a byte order mark, or a part of it, has come.
     Start(Vec<u8>),
     Events(SseReader),
     /// JSON under the name of a stream: collected, then judged as a body.
@@ -99,6 +108,8 @@ impl Events {
             out: VecDeque::new(),
             state: State::Reading,
             spent: Duration::ZERO,
+            cut_off: false,
+            said_error: false,
         }
     }
 
@@ -149,10 +160,12 @@ impl Events {
             return;
         }
         let started = Instant::now();
+        let (mut blank, mut too_much) = (Vec::new(), false);
         match &mut self.framing {
             Framing::Start(start) => {
                 start.extend_from_slice(bytes);
-                if first_significant(start).is_some() || start.len() > 1 << 10 {
+                blank = start.drain(..blank_lines(start)).collect();
+                if first_significant(start).is_some() && !BYTE_ORDER_MARK.starts_with(start) {
                     let start = std::mem::take(start);
                     if starts_like_json(&start) {
                         self.framing = Framing::Collecting(start);
@@ -161,11 +174,19 @@ impl Events {
                         reader.push(&start);
                         self.framing = Framing::Events(reader);
                     }
+                } else {
+                    too_much = start.len() > self.guard.limits.held_stream;
                 }
             }
             Framing::Events(reader) => reader.push(bytes),
             Framing::Collecting(body) => body.extend_from_slice(bytes),
             Framing::Whole(_) => {}
+        }
+        if !blank.is_empty() {
+            self.enqueue(Queued {
+                raw: blank.into(),
+                ..Queued::default()
+            });
         }
         if let Framing::Collecting(body) = &self.framing
             && body.len() > self.guard.limits.reply_body
@@ -177,7 +198,7 @@ impl Events {
         }
         self.read_events();
         self.release();
-        if self.queued_bytes > self.guard.limits.held_stream {
+        if too_much || self.queued_bytes > self.guard.limits.held_stream {
             self.fail(
                 "held_too_much",
                 "more of the reply waits for the guardrails than they hold",
@@ -202,6 +223,16 @@ impl Events {
             Framing::Events(reader) => {
                 reader.finish();
                 self.read_events();
+                if self.state == State::Reading && self.is_cut_off() {
+                    // What is held may be the beginning of a match whose rest was lost.
+                    self.tracks.cut_off();
+                    self.cut_off = true;
+                    self.enqueue(Queued {
+                        last: true,
+                        ..Queued::default()
+                    });
+                    self.state = State::Settling;
+                }
             }
             Framing::Collecting(body) => {
                 let body = std::mem::take(body);
@@ -278,8 +309,13 @@ impl Events {
         };
         let name = event.event.as_deref().unwrap_or_default();
         for aside in [name, &event.other_text] {
-            let line = format!("{}\n", String::from_utf8_lossy(aside));
-            if !aside.is_empty() && !self.take_text(ASIDES, &line, &mut queued.needs) {
+            if aside.is_empty() {
+                continue;
+            }
+            let Some(text) = self.plain_text(aside) else {
+                return;
+            };
+            if !self.take_text(ASIDES, &format!("{text}\n"), &mut queued.needs) {
                 return;
             }
         }
@@ -291,39 +327,12 @@ impl Events {
             .format
             .read_event(&data, &self.guard.json_limits())
         {
+            // What follows the end is none of the client's.
+            Ok(texts) if texts.kind == EventKind::Done => self.end_input(queued.raw),
             Ok(texts) => {
-                if texts.kind == EventKind::Done {
-                    // What follows the end is none of the client's.
-                    return self.end_input(queued.raw);
-                }
-                if texts.ambiguous {
-                    // One client reads the first of two keys, another the last: no track follows both.
-                    let message =
-                        "an event of the reply has keys that stand twice or in another letter case";
-                    return self.fail("unreadable_reply", message);
-                }
-                if self.head == StreamHead::default() {
-                    self.head = texts.head.into_owned();
-                }
-                let mut edits: Vec<(Range<usize>, Edit<'_>)> = Vec::new();
-                for text in &texts.texts {
-                    if !text.joins {
-                        match self.tracks.is_caught(text) {
-                            Ok(true) => edits.push((text.span.clone(), Edit::Text(REMOVED.into()))),
-                            Ok(false) => {}
-                            Err(halt) => self.halt(halt),
-                        }
-                        if self.state != State::Reading {
-                            return;
-                        }
-                    } else if !self.take_text(text.channel, &text.text, &mut queued.needs) {
-                        return;
-                    }
-                }
-                for choice in &texts.choices {
-                    let known = self.choice(choice.index);
-                    known.finished |= choice.finish;
-                }
+                let Some(edits) = self.take_texts(&texts, &mut queued.needs) else {
+                    return;
+                };
                 let mut payload = data.clone();
                 if !edits.is_empty() {
                     payload = patch(&data, &edits).into();
@@ -337,18 +346,130 @@ impl Events {
             }
             Err(unreadable) => {
                 tracing::debug!(%unreadable, "an event of a guarded stream is not what the format says");
-                let raw = String::from_utf8_lossy(&data);
-                if !self.take_text(JUNK, &raw, &mut queued.needs) {
-                    return;
+                if self.take_junk(&data, &mut queued) {
+                    self.enqueue(queued);
                 }
-                if let Cow::Owned(plain) = unescape_leniently(&raw)
-                    && !self.take_text(JUNK_UNESCAPED, &plain, &mut queued.needs)
-                {
-                    return;
-                }
-                self.enqueue(queued);
             }
         }
+    }
+
+    /// Takes in a payload that is not what the format says; false where the stream has ended by it.
+    fn take_junk(&mut self, data: &Bytes, queued: &mut Queued) -> bool {
+        if memchr::memchr(b'\n', data).is_some() {
+            // Some readers take every line for an event of its own.
+            return data.split(|byte| *byte == b'\n').all(|line| {
+                let line = data.slice_ref(line);
+                match self
+                    .guard
+                    .format
+                    .read_event(&line, &self.guard.json_limits())
+                {
+                    Ok(texts) if texts.kind == EventKind::Done => true,
+                    Ok(texts) => match self.take_texts(&texts, &mut queued.needs) {
+                        Some(edits) if edits.is_empty() => {
+                            queued.choices.extend(texts.choices);
+                            true
+                        }
+                        Some(_) => {
+                            self.fail("unreadable_reply", "an event of the reply cannot be read");
+                            false
+                        }
+                        None => false,
+                    },
+                    Err(_) => self.take_line(&line, &mut queued.needs),
+                }
+            });
+        }
+        self.take_line(data, &mut queued.needs)
+    }
+
+    fn take_line(&mut self, line: &[u8], needs: &mut Vec<Need>) -> bool {
+        if starts_like_json(line) {
+            // JSON that one reader refuses may be read by another.
+            self.fail("unreadable_reply", "an event of the reply cannot be read");
+            return false;
+        }
+        let Some(text) = self.plain_text(line) else {
+            return false;
+        };
+        // Also where nothing is escaped: a match may begin in one event and end in another.
+        self.take_text(JUNK, &text, needs)
+            && self.take_text(JUNK_UNESCAPED, &unescape_leniently(&text), needs)
+    }
+
+    /// The text of bytes that are no JSON; none, and the stream ends, where they are no text either.
+    fn plain_text(&mut self, bytes: &[u8]) -> Option<String> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) if !text.contains('\0') => Some(text.to_owned()),
+            _ => {
+                self.fail(
+                    "unreadable_reply",
+                    "the reply is no text, or in a coding that it does not name",
+                );
+                None
+            }
+        }
+    }
+
+    /// Takes in what an event says: the edits that remove caught structural fields. None: the stream has ended by it.
+    fn take_texts<'a>(
+        &mut self,
+        texts: &ReplyTexts<'a>,
+        needs: &mut Vec<Need>,
+    ) -> Option<Vec<(Range<usize>, Edit<'a>)>> {
+        if texts.ambiguous {
+            // One client reads the first of two keys, another the last: no track follows both.
+            let message =
+                "an event of the reply has keys that stand twice or in another letter case";
+            self.fail("unreadable_reply", message);
+            return None;
+        }
+        self.said_error |= texts.kind == EventKind::Error;
+        if self.head == StreamHead::default() {
+            self.head = texts.head.clone().into_owned();
+        }
+        let mut edits = Vec::new();
+        for text in &texts.texts {
+            if !text.joins {
+                match self.tracks.is_caught(text) {
+                    Ok(true) => edits.push((text.span.clone(), Edit::Text(REMOVED.into()))),
+                    Ok(false) => {}
+                    Err(halt) => self.halt(halt),
+                }
+                if self.state != State::Reading {
+                    return None;
+                }
+                continue;
+            }
+            if !self.take_text(text.channel, &text.text, needs) {
+                return None;
+            }
+            if text
+                .channel
+                .choice
+                .is_some_and(|choice| self.has_finished(choice))
+            {
+                // Some clients have stopped listening, others go on: it is judged joined and by itself.
+                let channel = Channel {
+                    index: text.channel.index | AFTER_FINISH,
+                    ..text.channel
+                };
+                if !self.take_text(channel, &text.text, needs) {
+                    return None;
+                }
+            }
+        }
+        for choice in &texts.choices {
+            let known = self.choice(choice.index);
+            known.finished |= choice.finish;
+        }
+        Some(edits)
+    }
+
+    fn has_finished(&self, index: u32) -> bool {
+        self.choices
+            .iter()
+            .any(|choice| choice.index == index && choice.finished)
     }
 
     /// Appends a text to its track; false where the stream has ended by it.
@@ -518,6 +639,10 @@ impl Events {
             if !front.needs.iter().all(|need| self.tracks.is_cleared(*need))
                 || (front.last && !self.tracks.is_settled())
             {
+                if self.cut_off && self.tracks.is_settled() {
+                    self.queue.clear();
+                    self.end();
+                }
                 return;
             }
             if front.last && matches!(self.framing, Framing::Whole(_)) {
@@ -568,6 +693,16 @@ impl Events {
         self.end();
     }
 
+    /// Whether the upstream ended before a choice did, without a word.
+    fn is_cut_off(&self) -> bool {
+        !self.said_error
+            && !self.tracks.is_held_to_end()
+            && self
+                .choices
+                .iter()
+                .any(|choice| !choice.finished && !choice.blocked)
+    }
+
     fn is_blocked(&self, index: u32) -> bool {
         self.choices
             .iter()
@@ -591,6 +726,21 @@ impl Events {
     }
 }
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// How many bytes of blank lines a stream begins with: they leave before it shows what the stream is.
+fn blank_lines(start: &[u8]) -> usize {
+    let blank = start
+        .iter()
+        .position(|byte| !byte.is_ascii_whitespace())
+        .unwrap_or(start.len());
+    let last = start
+        .iter()
+        .take(blank)
+        .rposition(|byte| matches!(byte, b'\n' | b'\r'));
+    last.map_or(0, |last| last + 1)
+}
+
 /// Takes blocked choices out of an event; whether anything is left of it.
 fn keep_unblocked(queued: &mut Queued, tracks: &Tracks, is_blocked: &dyn Fn(u32) -> bool) -> bool {
     if !queued.choices.iter().any(|choice| is_blocked(choice.index)) {
@@ -608,19 +758,27 @@ fn keep_unblocked(queued: &mut Queued, tracks: &Tracks, is_blocked: &dyn Fn(u32)
         return false;
     };
     let mut json = data.slice(..first.span.start).to_vec();
+    // Where the kept choices lie now: another one may be blocked later.
+    let mut choices = Vec::with_capacity(kept.len());
     for (index, choice) in kept.iter().enumerate() {
         if index > 0 {
             json.push(b',');
         }
+        let start = json.len();
         json.extend_from_slice(&data[choice.span.clone()]);
+        choices.push(ChoiceSpan {
+            index: choice.index,
+            span: start..json.len(),
+            finish: choice.finish,
+        });
     }
     json.extend_from_slice(&data[last.span.end..]);
     queued.raw = event_bytes(name.as_deref(), &json);
     queued
         .needs
         .retain(|need| !tracks.choice_of(*need).is_some_and(is_blocked));
-    queued.choices.retain(|choice| !is_blocked(choice.index));
-    queued.payload = None;
+    queued.payload = Some((name.clone(), json.into()));
+    queued.choices = choices;
     true
 }
 

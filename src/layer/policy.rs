@@ -36,6 +36,9 @@ pub enum UnreadEndpoints {
     Pass,
 }
 
+/// Makes the answer to a block.
+pub type Answer = Arc<dyn Fn(&Blocked) -> Response<Bytes> + Send + Sync>;
+
 /// What a client is answered when a rail blocks.
 #[derive(Clone, Default)]
 #[non_exhaustive]
@@ -47,7 +50,7 @@ pub enum BlockResponse {
     /// error event instead.
     Status(StatusCode),
     /// What this function answers. A stream that is already on its way ends with an error event instead.
-    Custom(Arc<dyn Fn(&Blocked) -> Response<Bytes> + Send + Sync>),
+    Custom(Answer),
 }
 
 impl BlockResponse {

@@ -79,7 +79,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let is_chat = !matches!(*request.method(), Method::OPTIONS | Method::HEAD)
+            || !request.body().is_end_stream();
         let format = match classify(&NormalPath::new(request.uri().path())) {
+            _ if !is_chat => None,
             Endpoint::Plain => None,
             Endpoint::Unknown if request.body().is_end_stream() => None,
             Endpoint::Unknown => Some(Sought::ByShape),

@@ -35,6 +35,9 @@ pub(super) const ASIDES: Channel = Channel {
     index: u32::MAX,
 };
 
+/// How many texts of a reply are followed: choices, tool calls, unknown fields.
+const TRACKS: usize = 2048;
+
 /// How many structural texts are remembered as passed.
 const REMEMBERED: usize = 16;
 
@@ -69,6 +72,8 @@ pub(super) struct Tracks {
     /// Structural texts that passed, since they come again with every event.
     passed: Vec<Box<str>>,
     asking: bool,
+    /// The track that was last written to.
+    last: Option<(Channel, usize)>,
 }
 
 #[derive(Debug)]
@@ -103,6 +108,7 @@ impl Tracks {
             entries: Vec::new(),
             passed: Vec::new(),
             asking: false,
+            last: None,
         }
     }
 
@@ -136,13 +142,22 @@ impl Tracks {
         channel: Channel,
         text: &str,
     ) -> Result<Option<(Need, Option<String>)>, Halt> {
-        let index = match self
-            .entries
-            .iter()
-            .position(|entry| entry.channel == channel)
-        {
+        let index = match self.find(channel) {
             Some(index) => index,
+            None if self.entries.len() >= TRACKS => {
+                let blocked = Blocked {
+                    rail: "".into(),
+                    message: "".into(),
+                    reason: Some("the reply has more texts than the guardrails follow".to_owned()),
+                    failed: true,
+                };
+                return Err(Halt {
+                    choice: None,
+                    blocked,
+                });
+            }
             None => {
+                self.last = Some((channel, self.entries.len()));
                 let track = Track::new(&self.plan, is_asked(channel));
                 let unescape = holds_json(channel).then(Unescape::default);
                 self.entries.push(Entry {
@@ -174,10 +189,7 @@ impl Tracks {
             }
             entry.last = Some(text.to_owned());
         }
-        let plain = entry
-            .unescape
-            .as_mut()
-            .and_then(|unescape| unescape.read(text));
+        let plain = entry.unescape.as_mut().map(|unescape| unescape.read(text));
         match entry.track.push(text) {
             Ok(()) => Ok(Some((
                 Need {
@@ -190,6 +202,45 @@ impl Tracks {
                 entry.halted = true;
                 Err(self.halt(channel, stop))
             }
+        }
+    }
+
+    fn find(&mut self, channel: Channel) -> Option<usize> {
+        if let Some((last, index)) = self.last
+            && last == channel
+        {
+            return Some(index);
+        }
+        let index = self
+            .entries
+            .iter()
+            .position(|entry| entry.channel == channel)?;
+        self.last = Some((channel, index));
+        Some(index)
+    }
+
+    /// Judges a text by itself where it is not all of its channel: fields of a whole reply that one client joins and
+    /// another does not.
+    ///
+    /// # Errors
+    ///
+    /// Where a rail blocks it.
+    pub(super) fn check_alone(&self, channel: Channel, text: &str) -> Result<(), Halt> {
+        let joined = self.entries.iter().find(|entry| entry.channel == channel);
+        if joined.is_none_or(|entry| entry.track.total() == text.len() as u64) {
+            return Ok(());
+        }
+        match self
+            .rails
+            .plan()
+            .output
+            .check_local(text, OnRailError::Block, &self.verdict)
+        {
+            Checked::Block(blocked) => Err(Halt {
+                choice: channel.choice,
+                blocked,
+            }),
+            _ => Ok(()),
         }
     }
 
@@ -238,6 +289,13 @@ impl Tracks {
             .collect()
     }
 
+    /// Notes that the rest of all texts was lost.
+    pub(super) fn cut_off(&mut self) {
+        for entry in &mut self.entries {
+            entry.track.cut_off();
+        }
+    }
+
     /// Notes that the pattern rails have read everything, in so much time.
     pub(super) fn report_patterns(&self, duration: Duration) {
         for (rail, _) in self.rails.plan().output.patterns() {
@@ -253,6 +311,11 @@ impl Tracks {
         self.entries
             .get(need.track)
             .is_some_and(|entry| need.end <= entry.track.cleared())
+    }
+
+    /// Whether texts are held to the end of the reply.
+    pub(super) fn is_held_to_end(&self) -> bool {
+        self.plan.is_to_end()
     }
 
     /// The choice that a need's text belongs to.
@@ -409,41 +472,22 @@ fn holds_json(channel: Channel) -> bool {
     ) && channel.index & UNESCAPED == 0
 }
 
-/// Resolves the escapes of JSON that comes in pieces.
+/// Resolves the escapes of JSON that comes in pieces. It reads from the first piece on: what stands before the first escape
+/// may begin a match that ends after it.
 #[derive(Debug, Default)]
 struct Unescape {
     /// An escape that is not whole yet.
     pending: String,
-    /// Whether an escape has been seen: before that, the reading is the text itself and needs no track.
-    escaped: bool,
-    /// The text before the first escape.
-    before: String,
 }
 
-/// How much text before the first escape is kept for the unescaped reading, in bytes.
-const BEFORE: usize = 64 << 10;
-
 impl Unescape {
-    /// The next piece of the reading; none while it is the text itself.
-    fn read(&mut self, text: &str) -> Option<String> {
-        if !self.escaped && !text.contains('\\') {
-            self.before.push_str(text);
-            if self.before.len() > BEFORE {
-                let cut = self
-                    .before
-                    .ceil_char_boundary(self.before.len() - BEFORE / 2);
-                self.before.drain(..cut);
-            }
-            return None;
-        }
-        self.escaped = true;
+    /// The next piece of the reading.
+    fn read(&mut self, text: &str) -> String {
         self.pending.push_str(text);
         let whole = self.pending.len() - unfinished(&self.pending);
         let rest = self.pending.split_off(whole);
         let ready = std::mem::replace(&mut self.pending, rest);
-        let mut plain = std::mem::take(&mut self.before);
-        plain.push_str(&unescape_leniently(&ready));
-        Some(plain)
+        unescape_leniently(&ready).into_owned()
     }
 }
 

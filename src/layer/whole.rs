@@ -75,9 +75,9 @@ impl Whole {
             .format
             .read_reply(&body, &self.guard.json_limits())
         {
-            Ok(texts) if texts.ambiguous => {
+            Ok(texts) if texts.ambiguous || first_significant(&body) == Some(b'[') => {
                 let message =
-                    "the model's reply has keys that stand twice or in another letter case"
+                    "the model's reply is ambiguous: a list, or keys that stand twice or in another letter case"
                         .to_owned();
                 self.refused = Some(Refused::Unreadable {
                     code: "unreadable_reply",
@@ -103,6 +103,9 @@ impl Whole {
                         }
                         Ok(()) => {}
                         Err(halt) => self.halt(halt),
+                    }
+                    if let Err(halt) = self.tracks.check_alone(text.channel, &text.text) {
+                        self.halt(halt);
                     }
                 }
                 self.choices = texts.choices;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{CompileContext, Judge, PatternRail, Rail};
 use crate::{
     error::Fault,
-    pattern::{HoldLimits, Patterns},
+    pattern::{HoldLimits, Holding, Patterns},
     verdict::Place,
 };
 
@@ -70,6 +70,25 @@ fn compile(context: &CompileContext<'_>) -> Result<Judge, Vec<Fault>> {
                 .collect::<Vec<_>>()
         })?;
     let hold = patterns.hold_program(HoldLimits::default());
+    let unusable: Vec<Fault> = hold
+        .holdings()
+        .iter()
+        .enumerate()
+        .filter_map(|(index, holding)| match holding {
+            Holding::Empty => Some(place(
+                index,
+                "the pattern matches the empty text, so that it would block everything".into(),
+            )),
+            Holding::TooLarge => Some(place(
+                index,
+                "the pattern is too large to be followed in a stream".into(),
+            )),
+            _ => None,
+        })
+        .collect();
+    if !unusable.is_empty() {
+        return Err(unusable);
+    }
     Ok(Judge::Patterns(Arc::new(PatternRail {
         patterns,
         hold: Arc::new(hold),

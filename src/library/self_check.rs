@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{Ask, AskContext, CompileContext, Judge, Rail, Subject};
 use crate::{
+    config::Rails,
     error::{Error, Fault},
     llm::{Model, ModelRequest, prompt::Prompts},
     verdict::{Outcome, Place},
@@ -39,14 +40,7 @@ fn compile(context: &CompileContext<'_>) -> Result<Judge, Vec<Fault>> {
         Some(variant) => format!("{base} $variant={variant}"),
         None => base.to_owned(),
     };
-    let fault = |message: String| {
-        vec![
-            context
-                .config
-                .rails
-                .flow_fault(context.place, context.flow, message),
-        ]
-    };
+    let fault = |message: String| vec![Rails::flow_fault(context.place, context.flow, message)];
     let Some(prompt) = context
         .config
         .prompts

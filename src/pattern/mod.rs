@@ -9,6 +9,8 @@
 
 mod error;
 mod hold;
+#[cfg(test)]
+mod naive;
 mod nfa;
 mod search;
 mod syntax;

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use crate::{
-    config::{RailsConfig, StreamingConfig},
+    config::{Rails, RailsConfig, StreamingConfig},
     error::{ConfigError, Fault},
     library::{self, CompileContext, Judge, PatternRail, RAIL_TIMEOUT},
     llm::{Models, prompt::Prompts},
@@ -71,6 +71,17 @@ impl Plan {
             rails: compile_all(config, models, prompts, Place::Output, &mut faults),
             parallel: rails.output.parallel,
         };
+        // What would not run is refused rather than left out: nothing slips past for a section that is ignored.
+        for (place, section) in [
+            (Place::Retrieval, &rails.retrieval),
+            (Place::ToolInput, &rails.tool_input),
+            (Place::ToolOutput, &rails.tool_output),
+        ] {
+            for flow in &section.flows {
+                let message = format!("{} rails are not run by this version", name_of(place));
+                faults.push(Rails::flow_fault(place, flow, message));
+            }
+        }
         if faults.is_empty() {
             let streaming = rails.output.streaming.clone();
             Ok(Self {
@@ -102,16 +113,16 @@ fn compile_all(
     let mut reported = HashSet::new();
     for flow in flows {
         let Some((rail, stands)) = library::find(&flow.name) else {
-            faults.push(
-                config
-                    .rails
-                    .flow_fault(place, flow, unknown_flow(&flow.name, place)),
-            );
+            faults.push(Rails::flow_fault(
+                place,
+                flow,
+                unknown_flow(&flow.name, place),
+            ));
             continue;
         };
         if stands != place {
             let message = format!("the flow `{}` is no {} rail", flow.name, name_of(place));
-            faults.push(config.rails.flow_fault(place, flow, message));
+            faults.push(Rails::flow_fault(place, flow, message));
             continue;
         }
         match (rail.compile)(&CompileContext {

@@ -84,7 +84,8 @@ fn all_faults_are_reported_together_with_their_places() {
     let flow = fault(faults, "regex chek input");
     assert!(flow.message.contains("did you mean `regex check input`?"));
     assert_eq!(place(flow), (Some("config.yml"), Some(15)));
-    let pattern = fault(faults, "bad(group");
+    let pattern = fault(faults, "regex_detection.output.patterns[1]");
+    assert!(pattern.message.contains("at position 3"), "{pattern}");
     assert_eq!(place(pattern), (Some("config.yml"), Some(11)));
     let engine = fault(faults, "nosuchengine");
     assert!(engine.message.contains("`main`"), "{engine}");

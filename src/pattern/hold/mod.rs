@@ -6,6 +6,8 @@
 
 mod program;
 mod state;
+#[cfg(test)]
+mod tests;
 mod threads;
 
 pub use self::{

@@ -1,14 +1,15 @@
 //! What all holds of one list of patterns share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{
     super::{
-        nfa::{Liveness, Nfa},
+        nfa::{CharClass, Liveness, Nfa, Side},
         search::Patterns,
         syntax::ast::Node,
     },
     state::Hold,
+    threads::Begun,
 };
 
 /// How large held patterns may be, and how much may be held.
@@ -65,6 +66,8 @@ pub struct HoldProgram {
     /// For each state, whether its pattern's matches have no greatest length; empty if none has.
     unbounded: Vec<bool>,
     pub(super) max_hold: u64,
+    /// For each class and left side, the threads that begin there; filled when first asked for.
+    begun: Vec<OnceLock<Begun>>,
 }
 
 impl Patterns {
@@ -125,6 +128,9 @@ impl HoldProgram {
         };
         Self {
             liveness: Liveness::new(&nfa),
+            begun: (0..nfa.alphabet.len() * Side::COUNT)
+                .map(|_| OnceLock::new())
+                .collect(),
             nfa,
             holdings,
             unbounded,
@@ -157,6 +163,14 @@ impl HoldProgram {
     #[must_use]
     pub fn start(self: &Arc<Self>) -> Hold {
         Hold::new(Arc::clone(self))
+    }
+
+    /// The threads that begin with a character of the class, after what is on the left.
+    #[inline]
+    pub(super) fn begun(&self, left: Side, class: CharClass) -> Option<&Begun> {
+        let place = usize::from(class) * Side::COUNT + left.index();
+        let begun = self.begun.get(place)?;
+        Some(begun.get_or_init(|| Begun::new(self, left, class)))
     }
 
     /// Whether some pattern's matches have no greatest length.

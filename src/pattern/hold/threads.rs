@@ -39,6 +39,34 @@ impl Scratch {
     }
 }
 
+/// The threads that begin at one character.
+#[derive(Debug)]
+pub(super) struct Begun {
+    /// Their states after the character, some marked with [`LAST`].
+    states: Box<[u32]>,
+    matched: Option<u32>,
+}
+
+impl Begun {
+    pub(super) fn new(program: &HoldProgram, left: Side, class: CharClass) -> Self {
+        let mut scratch = Scratch::new(program);
+        scratch.seen.clear();
+        scratch.arrived.clear();
+        let mut threads = Vec::new();
+        let matched = Stepper {
+            program,
+            scratch: &mut scratch,
+            left,
+            class,
+        }
+        .thread(program.nfa.start, 0, &mut threads);
+        Self {
+            states: threads.into_iter().map(|(state, _)| state).collect(),
+            matched,
+        }
+    }
+}
+
 /// One step over one character.
 pub(super) struct Stepper<'a> {
     pub(super) program: &'a HoldProgram,
@@ -58,6 +86,12 @@ impl Stepper<'_> {
         next: &mut Vec<Thread>,
     ) -> Option<u32> {
         next.clear();
+        let begun = self.program.begun(self.left, self.class);
+        if threads.is_empty() {
+            let begun = begun?;
+            next.extend(begun.states.iter().map(|state| (*state, place)));
+            return begun.matched;
+        }
         self.scratch.seen.clear();
         self.scratch.arrived.clear();
         let mut matched = None;
@@ -66,8 +100,16 @@ impl Stepper<'_> {
                 earliest(&mut matched, self.thread(state, start, next));
             }
         }
-        let begin = self.program.nfa.start;
-        earliest(&mut matched, self.thread(begin, place, next));
+        if let Some(begun) = begun {
+            let states = self.program.nfa.steps.len();
+            for &marked in &begun.states {
+                let offset = if marked & LAST == 0 { 0 } else { states };
+                if self.scratch.arrived.add(offset + (marked & !LAST) as usize) {
+                    next.push((marked, place));
+                }
+            }
+            earliest(&mut matched, begun.matched);
+        }
         matched
     }
 

@@ -60,11 +60,8 @@ impl Nfa {
             }
             match self.steps.get(state as usize) {
                 Some(Step::Split(branches)) => stack.extend(branches.iter().rev()),
-                Some(Step::Look { look, next }) => {
-                    if holds(*look) {
-                        stack.push(*next);
-                    }
-                }
+                Some(Step::Look { look, .. }) if !holds(*look) => {}
+                Some(Step::Look { next, .. }) => stack.push(*next),
                 Some(step) => {
                     if let Some(result) = found(step) {
                         return Some(result);

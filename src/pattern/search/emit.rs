@@ -70,7 +70,11 @@ fn write_node(node: &Node, target: Target, out: &mut String) {
         Node::Set(set) => write_set(set, out),
         Node::Look(look) => write_look(*look, target, out),
         Node::Capture(node) if target == Target::Backtracking => {
-            write_group("(", node, target, out);
+            // The look keeps the engine from handing the group to one that does not backtrack into
+            // it: what the group holds decides later references.
+            out.push_str("((?=)");
+            write_group("(?:", node, target, out);
+            out.push(')');
         }
         Node::Capture(node) => write_group("(?:", node, target, out),
         Node::Concat(nodes) => {

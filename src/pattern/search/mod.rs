@@ -3,6 +3,8 @@
 mod emit;
 mod engine;
 mod pike;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
@@ -60,7 +62,7 @@ impl Patterns {
     /// # Errors
     ///
     /// One error for each pattern that Python refuses, or that is beyond a limit: 256 KiB of
-    /// pattern, 250 groups in groups, 64 MiB compiled. Character names (`\N{..}`) are refused.
+    /// pattern, 100 groups in groups, 64 MiB compiled. Character names (`\N{..}`) are refused.
     pub fn compile<S: AsRef<str>>(
         patterns: &[S],
         case_insensitive: bool,

@@ -3,6 +3,7 @@
 pub(in crate::pattern) mod ast;
 mod class;
 mod flags;
+mod group;
 pub(in crate::pattern) mod parser;
 pub(in crate::pattern) mod sets;
 mod tokens;

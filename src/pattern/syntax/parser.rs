@@ -6,13 +6,14 @@ use regex_syntax::hir::ClassUnicode;
 
 use super::{
     ast::{Look, Node, RepeatMode, Width, WordKind},
-    flags::{Flags, InlineFlags},
+    flags::Flags,
+    group::Opened,
     sets,
     tokens::{Token, Tokens},
 };
 
 /// Groups inside groups. Python gives up at about 480.
-const MAX_DEPTH: usize = 250;
+const MAX_DEPTH: usize = 100;
 /// Characters of a pattern.
 const MAX_LENGTH: usize = 1 << 18;
 /// Python's bound of a repetition's numbers.
@@ -83,16 +84,16 @@ pub(in crate::pattern) fn parse(pattern: &str, ignore_case: bool) -> Result<Node
 pub(super) struct Parser {
     pub(super) tokens: Tokens,
     /// The flags that apply to the whole pattern.
-    global: Flags,
+    pub(super) global: Flags,
     /// The widths of the capturing groups; `None` while a group is open.
-    widths: Vec<Option<Width>>,
-    names: HashMap<String, usize>,
+    pub(super) widths: Vec<Option<Width>>,
+    pub(super) names: HashMap<String, usize>,
     /// Inside look-behind: the first group number that is defined inside it too.
-    first_behind: Option<usize>,
+    pub(super) first_behind: Option<usize>,
     /// Numbered conditions and where they are first used; checked when all groups are known.
-    conditions: Vec<(usize, usize)>,
-    bad_behind: bool,
-    depth: usize,
+    pub(super) conditions: Vec<(usize, usize)>,
+    pub(super) bad_behind: bool,
+    pub(super) depth: usize,
 }
 
 /// What was read, as far as quantifiers need to know.
@@ -110,13 +111,9 @@ enum ItemKind {
 
 impl Parser {
     /// `a|b|c`, up to a closing parenthesis or the end.
-    fn alternatives(&mut self, mut flags: Flags) -> Result<Node, Fault> {
+    pub(super) fn alternatives(&mut self, mut flags: Flags) -> Result<Node, Fault> {
         let top = self.depth == 0;
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            let message = format!("groups are nested more than {MAX_DEPTH} deep");
-            return Err(self.tokens.fault(message, 0));
-        }
+        self.deeper()?;
         let mut branches = Vec::new();
         loop {
             let first = top && branches.is_empty();
@@ -139,13 +136,19 @@ impl Parser {
         })
     }
 
+    pub(super) fn deeper(&mut self) -> Result<(), Fault> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            let message = format!("groups are nested more than {MAX_DEPTH} deep");
+            return Err(self.tokens.fault(message, 0));
+        }
+        Ok(())
+    }
+
     /// One branch. Only in the `first` of the whole pattern may global flags stand.
-    fn sequence(&mut self, mut flags: Flags, first: bool) -> Result<Node, Fault> {
+    pub(super) fn sequence(&mut self, mut flags: Flags, first: bool) -> Result<Node, Fault> {
         let mut items: Vec<Item> = Vec::new();
-        loop {
-            let Some(token) = self.tokens.peek() else {
-                break;
-            };
+        while let Some(token) = self.tokens.peek() {
             if matches!(token, Token::Char('|' | ')')) {
                 break;
             }
@@ -250,7 +253,12 @@ impl Parser {
         self.backreference(group, digits.len() + 1, flags)
     }
 
-    fn backreference(&mut self, group: usize, back: usize, flags: Flags) -> Result<Node, Fault> {
+    pub(super) fn backreference(
+        &mut self,
+        group: usize,
+        back: usize,
+        flags: Flags,
+    ) -> Result<Node, Fault> {
         if !self.is_closed(group) {
             return Err(self.tokens.fault("cannot refer to an open group", back));
         }
@@ -269,7 +277,7 @@ impl Parser {
     }
 
     /// Inside look-behind, a group of the same look-behind has no value yet.
-    fn check_behind(&self, group: usize) -> Result<(), Fault> {
+    pub(super) fn check_behind(&self, group: usize) -> Result<(), Fault> {
         let Some(first) = self.first_behind else {
             return Ok(());
         };
@@ -355,228 +363,12 @@ impl Parser {
         Ok(Some((min, max)))
     }
 
-    /// What follows an opening parenthesis.
-    fn group(&mut self, flags: Flags, may_be_global: bool) -> Result<Opened, Fault> {
-        let start = self.tokens.position() - 1;
-        if !self.tokens.take('?')? {
-            return self.capture(None, start, flags).map(Opened::Item);
-        }
-        let token = self.required("unexpected end of pattern")?;
-        let Token::Char(c) = token else {
-            return Err(self.unknown_extension("", token));
-        };
-        match c {
-            'P' => self.python_group(start, flags).map(Opened::Item),
-            ':' => self.body(start, flags).map(Opened::Item),
-            '#' => loop {
-                if self.tokens.peek().is_none() {
-                    let back = self.tokens.position() - start;
-                    let message = "missing ), unterminated comment";
-                    return Err(self.tokens.fault(message, back));
-                }
-                if self.tokens.get()? == Some(Token::Char(')')) {
-                    return Ok(Opened::Nothing);
-                }
-            },
-            '=' | '!' | '<' => self.around(c, start, flags).map(Opened::Item),
-            '(' => self.conditional(start, flags).map(Opened::Item),
-            '>' => {
-                let node = self.body(start, flags)?;
-                Ok(Opened::Item(Node::Atomic(Box::new(node))))
-            }
-            _ => match self.inline_flags(c)? {
-                None => Err(self.unknown_extension("", token)),
-                Some(InlineFlags::Global(added)) => {
-                    if !may_be_global {
-                        let message = "global flags not at the start of the expression";
-                        let back = self.tokens.position() - start;
-                        return Err(self.tokens.fault(message, back));
-                    }
-                    self.global.add(added);
-                    Ok(Opened::Flags)
-                }
-                Some(InlineFlags::Scoped { added, removed }) => {
-                    let scoped = flags.scoped(added, removed);
-                    self.body(start, scoped).map(Opened::Item)
-                }
-            },
-        }
-    }
-
-    /// `(?P<name>..)` and `(?P=name)`.
-    fn python_group(&mut self, start: usize, flags: Flags) -> Result<Node, Fault> {
-        if self.tokens.take('<')? {
-            let name = self.tokens.get_until('>', "group name")?;
-            self.check_name(&name)?;
-            return self.capture(Some(name), start, flags);
-        }
-        if self.tokens.take('=')? {
-            let name = self.tokens.get_until(')', "group name")?;
-            self.check_name(&name)?;
-            let back = name.chars().count() + 1;
-            let group = self.named(&name)?;
-            return self.backreference(group, back, flags);
-        }
-        let token = self.required("unexpected end of pattern")?;
-        Err(self.unknown_extension("P", token))
-    }
-
-    fn check_name(&self, name: &str) -> Result<(), Fault> {
-        if is_identifier(name) {
-            return Ok(());
-        }
-        let message = format!("bad character in group name {}", quoted(name));
-        Err(self.tokens.fault(message, name.chars().count() + 1))
-    }
-
-    fn named(&self, name: &str) -> Result<usize, Fault> {
-        self.names.get(name).copied().ok_or_else(|| {
-            let message = format!("unknown group name {}", quoted(name));
-            self.tokens.fault(message, name.chars().count() + 1)
-        })
-    }
-
-    /// A capturing group, after its name.
-    fn capture(&mut self, name: Option<String>, start: usize, flags: Flags) -> Result<Node, Fault> {
-        self.widths.push(None);
-        let group = self.widths.len();
-        if let Some(name) = name {
-            if let Some(earlier) = self.names.get(&name) {
-                let message = format!(
-                    "redefinition of group name {} as group {group}; was group {earlier}",
-                    quoted(&name)
-                );
-                return Err(self.tokens.fault(message, name.chars().count() + 1));
-            }
-            self.names.insert(name, group);
-        }
-        let node = self.body(start, flags)?;
-        let width = node.width(&self.widths);
-        if let Some(slot) = self.widths.get_mut(group - 1) {
-            *slot = Some(width);
-        }
-        Ok(Node::Capture(Box::new(node)))
-    }
-
-    /// The alternatives of a group and its closing parenthesis.
-    fn body(&mut self, start: usize, flags: Flags) -> Result<Node, Fault> {
-        let node = self.alternatives(flags)?;
-        self.close(start)?;
-        Ok(node)
-    }
-
-    fn close(&mut self, start: usize) -> Result<(), Fault> {
-        if self.tokens.take(')')? {
-            return Ok(());
-        }
-        let back = self.tokens.position() - start;
-        let message = "missing ), unterminated subpattern";
-        Err(self.tokens.fault(message, back))
-    }
-
-    /// Look-ahead and look-behind.
-    fn around(&mut self, c: char, start: usize, flags: Flags) -> Result<Node, Fault> {
-        let ahead = c != '<';
-        let sign = if ahead {
-            c
-        } else {
-            let token = self.required("unexpected end of pattern")?;
-            match token {
-                Token::Char(sign @ ('=' | '!')) => sign,
-                token => return Err(self.unknown_extension("<", token)),
-            }
-        };
-        let outer = self.first_behind;
-        if !ahead && outer.is_none() {
-            self.first_behind = Some(self.widths.len() + 1);
-        }
-        let node = self.alternatives(flags)?;
-        self.first_behind = outer;
-        self.close(start)?;
-        if !ahead {
-            let width = node.width(&self.widths);
-            self.bad_behind |= width.max != Some(width.min);
-        }
-        Ok(Node::Around {
-            ahead,
-            negate: sign == '!',
-            node: Box::new(node),
-        })
-    }
-
-    /// `(?(1)yes|no)`.
-    fn conditional(&mut self, start: usize, flags: Flags) -> Result<Node, Fault> {
-        let name = self.tokens.get_until(')', "group name")?;
-        let back = name.chars().count() + 1;
-        let group = if is_identifier(&name) {
-            self.named(&name)?
-        } else {
-            let group: usize = match name.parse() {
-                Ok(group) if name.bytes().all(|b| b.is_ascii_digit()) => group,
-                _ if !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()) => usize::MAX,
-                _ => {
-                    let message = format!("bad character in group name {}", quoted(&name));
-                    return Err(self.tokens.fault(message, back));
-                }
-            };
-            if group == 0 {
-                return Err(self.tokens.fault("bad group number", back));
-            }
-            if u32::try_from(group).is_err() {
-                let message = format!("invalid group reference {name}");
-                return Err(self.tokens.fault(message, back));
-            }
-            if !self.conditions.iter().any(|(known, _)| *known == group) {
-                self.conditions.push((group, self.tokens.position() - back));
-            }
-            group
-        };
-        self.check_behind(group)?;
-        self.depth += 1;
-        let yes = self.sequence(flags, false)?;
-        let no = if self.tokens.take('|')? {
-            let no = self.sequence(flags, false)?;
-            if self.tokens.next_is('|') {
-                let message = "conditional backref with more than two branches";
-                return Err(self.tokens.fault(message, 0));
-            }
-            Some(Box::new(no))
-        } else {
-            None
-        };
-        self.depth -= 1;
-        self.close(start)?;
-        Ok(Node::Conditional {
-            group: number(group),
-            yes: Box::new(yes),
-            no,
-        })
-    }
-
     pub(super) fn required(&mut self, missing: &str) -> Result<Token, Fault> {
         match self.tokens.get()? {
             Some(token) => Ok(token),
             None => Err(self.tokens.fault(missing, 0)),
         }
     }
-
-    fn unknown_extension(&self, before: &str, token: Token) -> Fault {
-        let (text, length) = match token {
-            Token::Char(c) => (String::from(c), 1),
-            Token::Escape(c) => (format!("\\{c}"), 2),
-        };
-        let message = format!("unknown extension ?{before}{text}");
-        self.tokens.fault(message, length + 1 + before.len())
-    }
-}
-
-/// What an opening parenthesis turned out to be.
-enum Opened {
-    Item(Node),
-    /// A comment.
-    Nothing,
-    /// Flags for the whole pattern.
-    Flags,
 }
 
 impl Item {
@@ -595,23 +387,31 @@ impl Item {
     }
 }
 
-/// A repetition. Repeating what has no width more than once adds nothing.
-fn repeat(node: Node, mut min: u32, mut max: Option<u32>, mode: RepeatMode) -> Node {
+/// A repetition. Repeating what has no width more than once adds nothing, so it is a choice.
+fn repeat(node: Node, min: u32, max: Option<u32>, mode: RepeatMode) -> Node {
     let widthless = !node.any(&mut |node| {
         matches!(
             node,
             Node::Set(_) | Node::Backreference { .. } | Node::Conditional { .. }
         )
     });
-    if widthless {
-        min = min.min(1);
-        max = Some(max.map_or(1, |max| max.min(1)));
+    if !widthless && !matches!(node, Node::Around { .. }) {
+        return Node::Repeat {
+            node: Box::new(node),
+            min,
+            max,
+            mode,
+        };
     }
-    Node::Repeat {
-        node: Box::new(node),
-        min,
-        max,
-        mode,
+    let once = match (min, max, mode) {
+        (_, Some(0), _) => Node::Empty,
+        (0, _, RepeatMode::Lazy) => Node::Alternate(vec![Node::Empty, node]),
+        (0, _, _) => Node::Alternate(vec![node, Node::Empty]),
+        _ => node,
+    };
+    match mode {
+        RepeatMode::Possessive => Node::Atomic(Box::new(once)),
+        RepeatMode::Greedy | RepeatMode::Lazy => once,
     }
 }
 
@@ -664,11 +464,11 @@ pub(super) fn category(c: char, flags: Flags) -> Option<Arc<ClassUnicode>> {
     Some(set)
 }
 
-fn number(group: usize) -> u32 {
+pub(super) fn number(group: usize) -> u32 {
     u32::try_from(group).unwrap_or(u32::MAX)
 }
 
-fn is_identifier(name: &str) -> bool {
+pub(super) fn is_identifier(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|c| c == '_' || c.is_alphabetic())
         && chars.all(|c| c == '_' || c.is_alphanumeric())

@@ -217,8 +217,8 @@ impl Cases {
         let mut upper = c.to_uppercase();
         match (upper.next(), upper.next()) {
             (Some(single), None) => single != c,
-            // `ß` has a capital that lowers to it, but no simple upper case.
-            _ => c != 'ß' && self.pairs.iter().any(|(_, lower)| *lower == c),
+            // The full upper case is longer; a simple one is what lowers to `c`.
+            _ => self.pairs.iter().any(|(_, lower)| *lower == c),
         }
     }
 }

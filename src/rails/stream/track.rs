@@ -60,6 +60,11 @@ impl TrackPlan {
         }
     }
 
+    /// Whether text is held to the end of the stream.
+    pub(crate) fn is_to_end(&self) -> bool {
+        self.to_end
+    }
+
     /// The same, for texts that are whole: nothing is cleared before the end.
     pub(crate) fn whole(rails: &RailSet) -> Self {
         Self {
@@ -108,6 +113,8 @@ pub(crate) struct Track {
     asked_to: u64,
     passed_to: u64,
     finished: bool,
+    /// A rail stopped it: of a text that is held to its end, nothing is cleared.
+    stopped: bool,
 }
 
 impl Track {
@@ -133,6 +140,7 @@ impl Track {
             asked_to: 0,
             passed_to: 0,
             finished: false,
+            stopped: false,
         }
     }
 
@@ -176,18 +184,31 @@ impl Track {
             hold.finish();
             stop_of(hold, *rail)?;
         }
-        if self.plan.to_end {
-            for (rail, patterns) in &self.plan.patterns {
-                match patterns.patterns.find(&self.kept) {
-                    Ok(None) => {}
-                    Ok(Some(found)) => {
-                        return Err(Stop::Match {
-                            rail: *rail,
-                            pattern: found.pattern,
-                        });
-                    }
-                    Err(error) => return Err(Stop::Failed { rail: *rail, error }),
+        if self.plan.to_end
+            && let Err(stop) = self.search_whole()
+        {
+            self.stopped = true;
+            return Err(stop);
+        }
+        Ok(())
+    }
+
+    /// Notes that the rest of the text was lost: windows are asked about what came, and what patterns hold stays held.
+    pub(crate) fn cut_off(&mut self) {
+        self.finished = true;
+    }
+
+    fn search_whole(&self) -> Result<(), Stop> {
+        for (rail, patterns) in &self.plan.patterns {
+            match patterns.patterns.find(&self.kept) {
+                Ok(None) => {}
+                Ok(Some(found)) => {
+                    return Err(Stop::Match {
+                        rail: *rail,
+                        pattern: found.pattern,
+                    });
                 }
+                Err(error) => return Err(Stop::Failed { rail: *rail, error }),
             }
         }
         Ok(())
@@ -247,13 +268,15 @@ impl Track {
     /// The offset before which all text is cleared.
     pub(crate) fn cleared(&self) -> u64 {
         let mut cleared = self.total;
-        if self.plan.to_end && !self.finished {
+        if self.plan.to_end && (self.stopped || !self.finished) {
             return 0;
         }
         for hold in &self.holds {
             cleared = cleared.min(hold.held_from());
         }
-        if self.asked && !self.plan.windows.is_some_and(|sizes| sizes.stream_first) {
+        let is_sent_first =
+            !self.plan.to_end && self.plan.windows.is_some_and(|sizes| sizes.stream_first);
+        if self.asked && !is_sent_first {
             cleared = cleared.min(self.passed_to);
         }
         cleared

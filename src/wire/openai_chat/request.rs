@@ -114,7 +114,9 @@ pub(super) fn read<'a>(body: &'a [u8], limits: &JsonLimits) -> Result<ChatReques
                 request.stream = match value.kind() {
                     Kind::Null => false,
                     Kind::True | Kind::False => value.as_bool() == Some(true),
-                    _ => return Err(invalid("`stream` must be true, false or null.")),
+                    // Some servers take other values for true. The reply is judged by what it is, so this says only in
+                    // which form a refusal is expected.
+                    _ => true,
                 };
             }
             "stream_options" => {

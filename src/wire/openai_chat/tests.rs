@@ -206,14 +206,6 @@ fn what_could_be_read_in_another_way_is_refused() {
         (r#"[]"#.to_owned(), "invalid_request"),
         (user("7"), "invalid_request"),
         (user("[7]"), "invalid_request"),
-        (
-            format!(r#"{{"messages":[{message}],"stream":"true"}}"#),
-            "invalid_request",
-        ),
-        (
-            format!(r#"{{"messages":[{message}],"stream":1}}"#),
-            "invalid_request",
-        ),
         (format!("{{\"messages\":[{message}],}}"), "invalid_json"),
         (
             format!("\u{feff}{{\"messages\":[{message}]}}"),

@@ -1,1 +1,0 @@
-//! Actions: the registry, typed arguments, dispatch.

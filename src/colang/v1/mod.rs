@@ -1,0 +1,23 @@
+//! Colang 1.0: its parser and its interpreter.
+//!
+//! A file goes a straight way: `lines` joins and counts, `normalize` brings the many spellings to one, `parser` builds the
+//! tree of `ast`, `lower` lays it out as a flat [`Program`]. [`State`] then follows events through the flows, one at a
+//! time: what it costs depends on the event, not on the conversation before it.
+
+mod ast;
+mod call;
+mod lines;
+mod literal;
+mod lower;
+mod normalize;
+mod parser;
+mod program;
+mod state;
+mod words;
+
+pub use self::{
+    call::{flow_name, flow_parameters},
+    parser::{flow_of, parse},
+    program::{Element, Expression, Flow, Op, Origin, Parsed, Program},
+    state::{Decision, State, StateError, Step},
+};

@@ -1,0 +1,291 @@
+//! The interpreter: which steps follow an event.
+//!
+//! [`State::feed`] takes one event after the other. What it decides is what the reference computes from the whole history
+//! of events; it costs what the event costs. To hide a turn, the state before each turn is kept; copies share what they
+//! have in common.
+
+mod error;
+mod follow;
+mod matching;
+mod slide;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, sync::Arc};
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value as Json, json};
+
+pub use self::error::StateError;
+use self::slide::Next;
+use super::{
+    parser,
+    program::{Element, Op, Prepared, Program},
+};
+use crate::value::Value;
+
+/// How far the flows have come in a conversation.
+#[derive(Debug, Clone)]
+pub struct State {
+    program: Arc<Program>,
+    config: Value,
+    /// The flows that events brought along, by name.
+    added: Arc<HashMap<String, Arc<Prepared>>>,
+    turn: Turn,
+    earlier: Earlier,
+}
+
+/// What the flows make of an event.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decision {
+    /// The flow that decided, where one did.
+    pub flow: Option<String>,
+    /// What happens next, in order. Nothing: the flows wait.
+    pub steps: Vec<Step>,
+}
+
+/// What happens next.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Variables change.
+    UpdateContext(Vec<(String, Value)>),
+    /// The bot says something.
+    Bot {
+        /// The message's name, or a message in place, as an object.
+        intent: Json,
+        /// How to say it: the comment before the line.
+        instructions: Option<Arc<str>>,
+    },
+    /// An action runs.
+    StartAction {
+        /// Its name.
+        name: String,
+        /// Its arguments; a text that begins with `$` stands for a variable.
+        parameters: Map<String, Json>,
+        /// The variable that takes its result.
+        result: Option<String>,
+    },
+}
+
+impl Step {
+    /// The step as the event that it is, without an id and a time.
+    pub fn to_event(&self) -> Map<String, Json> {
+        let event = match self {
+            Self::UpdateContext(updates) => {
+                let data: Map<String, Json> = updates
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.to_json()))
+                    .collect();
+                json!({"type": "ContextUpdate", "data": data})
+            }
+            Self::Bot {
+                intent,
+                instructions: None,
+            } => json!({"type": "BotIntent", "intent": intent}),
+            Self::Bot {
+                intent,
+                instructions: Some(instructions),
+            } => json!({"type": "BotIntent", "intent": intent, "instructions": **instructions}),
+            Self::StartAction {
+                name,
+                parameters,
+                result,
+            } => json!({
+                "type": "StartInternalSystemAction",
+                "action_name": name,
+                "action_params": parameters,
+                "action_result_key": result,
+            }),
+        };
+        match event {
+            Json::Object(event) => event,
+            _ => Map::new(),
+        }
+    }
+}
+
+/// What changes from event to event.
+#[derive(Debug, Clone, Default)]
+struct Turn {
+    context: Arc<HashMap<String, Value>>,
+    running: Vec<Running>,
+    next: Option<Next>,
+    updates: IndexMap<String, Value>,
+    last_uid: u64,
+    /// Whether the last event was the bot's `stop`.
+    stopped: bool,
+}
+
+/// A flow that runs.
+#[derive(Debug, Clone)]
+struct Running {
+    uid: u64,
+    flow: Arc<Prepared>,
+    head: isize,
+    status: Status,
+    interrupted_by: Option<u64>,
+}
+
+impl Running {
+    fn new(uid: u64, flow: Arc<Prepared>, head: isize) -> Self {
+        Self {
+            uid,
+            flow,
+            head,
+            status: Status::Active,
+            interrupted_by: None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Active,
+    Interrupted,
+    Aborted,
+    Completed,
+}
+
+/// The flows that can be called.
+#[derive(Debug, Clone, Copy)]
+struct Flows<'a> {
+    program: &'a Program,
+    added: &'a HashMap<String, Arc<Prepared>>,
+}
+
+impl<'a> Flows<'a> {
+    fn find(self, id: &str) -> Option<&'a Arc<Prepared>> {
+        self.program.prepared(id).or_else(|| self.added.get(id))
+    }
+
+    fn added(self, id: &str) -> Option<&'a Arc<Prepared>> {
+        self.added
+            .get(id)
+            .filter(|_| self.program.prepared(id).is_none())
+    }
+}
+
+/// The state before each turn, the last one first.
+#[derive(Debug, Clone, Default)]
+struct Earlier(Option<Arc<Before>>);
+
+#[derive(Debug)]
+struct Before {
+    turn: Turn,
+    earlier: Earlier,
+}
+
+impl Drop for Earlier {
+    // One after the other: dropped by themselves they would drop each other, as deep as the conversation is long.
+    fn drop(&mut self) {
+        let mut next = self.0.take();
+        while let Some(mut before) = next.and_then(Arc::into_inner) {
+            next = before.earlier.0.take();
+        }
+    }
+}
+
+impl State {
+    /// The state before any event. Expressions see `config` as `$config`.
+    pub fn new(program: Arc<Program>, config: Value) -> Self {
+        Self {
+            program,
+            config,
+            added: Arc::default(),
+            turn: Turn::default(),
+            earlier: Earlier::default(),
+        }
+    }
+
+    /// Follows an event, which is an object with a `type`, and gives what happens next.
+    ///
+    /// # Errors
+    ///
+    /// An expression of a flow fails, a flow that is called is not there, or flows come to no end. The state is of no
+    /// use then: who wants to go on keeps a clone from before, which costs little.
+    pub fn feed(&mut self, event: &Map<String, Json>) -> Result<Decision, StateError> {
+        match matching::kind(event) {
+            "hide_prev_turn" => {
+                let Some(before) = self.earlier.0.take() else {
+                    return Err(StateError::NothingToHide);
+                };
+                self.turn = before.turn.clone();
+                self.earlier = before.earlier.clone();
+                return Ok(self.decision());
+            }
+            "UtteranceUserActionFinished" => {
+                self.earlier = Earlier(Some(Arc::new(Before {
+                    turn: self.turn.clone(),
+                    earlier: std::mem::take(&mut self.earlier),
+                })));
+            }
+            "start_flow" => self.add_flow(event)?,
+            _ => {}
+        }
+        let flows = Flows {
+            program: &self.program,
+            added: &self.added,
+        };
+        self.turn.follow(&flows, &self.config, event)?;
+        self.turn.stopped = matching::is_stop(event);
+        Ok(self.decision())
+    }
+
+    /// The value of a variable.
+    pub fn variable(&self, name: &str) -> Option<&Value> {
+        self.turn.context.get(name)
+    }
+
+    /// Adds the flow that an event brings along.
+    fn add_flow(&mut self, event: &Map<String, Json>) -> Result<(), StateError> {
+        let (Some(id), Some(body)) = (
+            matching::text(event, "flow_id"),
+            matching::text(event, "flow_body"),
+        ) else {
+            return Ok(());
+        };
+        if self.program.prepared(id).is_some() || self.added.contains_key(id) {
+            return Ok(());
+        }
+        let refuse = |fault: String| StateError::FlowBody {
+            flow: id.to_owned(),
+            fault,
+        };
+        let mut flow = parser::flow_of(id, body).map_err(refuse)?;
+        let begins = Op::Event {
+            kind: "start_flow".to_owned(),
+            fields: [("flow_id".to_owned(), Json::from(id))]
+                .into_iter()
+                .collect(),
+        };
+        flow.elements.insert(
+            0,
+            Element {
+                op: begins,
+                origin: None,
+            },
+        );
+        Arc::make_mut(&mut self.added).insert(id.to_owned(), Arc::new(Prepared::new(flow)));
+        Ok(())
+    }
+
+    fn decision(&self) -> Decision {
+        let turn = &self.turn;
+        if turn.stopped {
+            return Decision::default();
+        }
+        let mut steps = Vec::new();
+        if !turn.updates.is_empty() {
+            let updates = turn.updates.iter();
+            let updates = updates.map(|(name, value)| (name.clone(), value.clone()));
+            steps.push(Step::UpdateContext(updates.collect()));
+        }
+        steps.extend(turn.next.as_ref().and_then(Next::step));
+        let decided = turn.next.as_ref().filter(|_| !steps.is_empty());
+        let flow = decided
+            .filter(|next| turn.running.iter().any(|running| running.uid == next.by))
+            .map(|next| next.flow.flow.id.clone());
+        Decision { flow, steps }
+    }
+}
