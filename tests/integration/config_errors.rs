@@ -121,7 +121,7 @@ fn an_unknown_key_under_rails_is_refused_by_the_layer_and_a_warning_of_the_confi
     assert_eq!(place(only), (Some("rails.yml"), Some(4)));
 
     let config = RailsConfig::from_path(&folder.0).unwrap();
-    assert_eq!(config.unknown_rails_keys(), [only.clone()]);
+    assert_eq!(config.unknown_rails_keys(), std::slice::from_ref(only));
     assert!(config.warnings().contains(only));
     LlmRails::new(config).unwrap();
     let strict = RailsConfig::loader().strict(true).load_path(&folder.0);
