@@ -2,17 +2,20 @@
 
 use std::net::SocketAddr;
 
-use ::tower::{ServiceBuilder, ServiceExt, service_fn};
 use axum::{Router, routing::get};
 use bytes::Bytes;
-use http::Version;
+use http::{Request, Response, Version};
+use http_body::Body;
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
     service::TowerToHyperService,
 };
+use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+use tower_guardrails::layer::RequestBody;
 
 use super::servers_support::{CHAT, REFUSAL, REGEX, Script, Seen, chat, layer, request, serve};
 
@@ -31,6 +34,33 @@ async fn is_guarded(address: SocketAddr, version: Version, script: &Script) {
         assert_eq!(Seen::of(response).await.content(), expected, "{text}");
     }
     assert_eq!(script.texts(), ["hello"]);
+}
+
+/// Serves a guarded service by hyper alone, over both versions.
+async fn serve_bare<S, B>(service: S) -> SocketAddr
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            let service = TowerToHyperService::new(service.clone());
+            tokio::spawn(async move {
+                let _ = auto::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(connection), service)
+                    .await;
+            });
+        }
+    });
+    address
 }
 
 #[tokio::test]
@@ -83,24 +113,10 @@ async fn a_layer_on_one_route_guards_that_route() {
 async fn a_bare_hyper_server_is_guarded() {
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let script = Script::new("it says leak");
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .unwrap();
-        let address = listener.local_addr().unwrap();
         let inner = script.clone();
-        let service = ServiceBuilder::new()
-            .layer(layer(REGEX))
-            .service(service_fn(move |request| inner.clone().call(request)));
-        tokio::spawn(async move {
-            while let Ok((connection, _)) = listener.accept().await {
-                let service = TowerToHyperService::new(service.clone());
-                tokio::spawn(async move {
-                    let _ = auto::Builder::new(TokioExecutor::new())
-                        .serve_connection(TokioIo::new(connection), service)
-                        .await;
-                });
-            }
-        });
+        let service = service_fn(move |request| inner.clone().call(request));
+        let service = ServiceBuilder::new().layer(layer(REGEX)).service(service);
+        let address = serve_bare(service).await;
         is_guarded(address, version, &script).await;
     }
 }
@@ -130,4 +146,22 @@ async fn a_client_is_guarded() {
         }
         assert_eq!(script.texts(), ["hello"]);
     }
+}
+
+#[tokio::test]
+async fn a_proxy_speaks_http_2_on_both_sides() {
+    let script = Script::new("it says leak");
+    let upstream = serve(script.app()).await;
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    let inner = service_fn(move |mut request: Request<RequestBody<Incoming>>| {
+        let uri = format!("http://{upstream}{}", request.uri().path());
+        *request.uri_mut() = uri.parse().unwrap();
+        assert_eq!(request.version(), Version::HTTP_2);
+        client.request(request)
+    });
+    let service = ServiceBuilder::new().layer(layer(REGEX)).service(inner);
+    let address = serve_bare(service).await;
+    is_guarded(address, Version::HTTP_2, &script).await;
 }
