@@ -79,7 +79,7 @@ fn all_faults_are_reported_together_with_their_places() {
     let faults = faults(&error);
     assert_eq!(faults.len(), 4, "{error}");
 
-    let prompt = fault(faults, "the prompt `self_check_input` is missing");
+    let prompt = fault(faults, "needs a prompt for the task `self_check_input`");
     assert_eq!(place(prompt), (Some("config.yml"), Some(14)));
     let flow = fault(faults, "regex chek input");
     assert!(flow.message.contains("did you mean `regex check input`?"));
@@ -124,8 +124,8 @@ fn an_unknown_key_under_rails_is_refused_by_the_layer_and_a_warning_of_the_confi
     assert_eq!(config.unknown_rails_keys(), std::slice::from_ref(only));
     assert!(config.warnings().contains(only));
     LlmRails::new(config).unwrap();
-    let strict = RailsConfig::loader().strict(true).load_path(&folder.0);
-    assert!(faults(&strict.unwrap_err()).contains(only));
+    let strict = RailsConfig::loader().strict(true).from_path(&folder.0);
+    assert!(strict.unwrap_err().faults.contains(only));
 }
 
 #[test]
@@ -133,7 +133,8 @@ fn an_unknown_key_elsewhere_is_a_warning_for_both() {
     let folder = Folder::with(&[("config.yml", "models: []\n\ninstrutcions: []\n")]);
     GuardrailsLayer::from_path(&folder.0).unwrap();
     let config = RailsConfig::from_path(&folder.0).unwrap();
-    let warning = fault(config.warnings(), "instrutcions");
+    let warnings = config.warnings();
+    let warning = fault(&warnings, "instrutcions");
     assert!(
         warning.message.contains("did you mean `instructions`?"),
         "{warning}"
@@ -149,7 +150,7 @@ fn faults_of_several_files_name_theirs() {
         ("prompts.yml", "prompts:\n  - content: no task\n"),
     ]);
     let error = RailsConfig::from_path(&folder.0).unwrap_err();
-    let places: Vec<_> = faults(&error).iter().map(place).collect();
+    let places: Vec<_> = error.faults.iter().map(place).collect();
     assert!(places.contains(&(Some("config.yml"), Some(1))), "{error}");
     assert!(places.contains(&(Some("prompts.yml"), Some(2))), "{error}");
 }
@@ -164,7 +165,7 @@ fn a_folder_that_is_not_there_is_named() {
 fn yaml_that_cannot_be_read_has_its_place() {
     let folder = Folder::with(&[("config.yml", "models: []\nrails: [\n")]);
     let error = RailsConfig::from_path(&folder.0).unwrap_err();
-    let (file, line) = place(&faults(&error)[0]);
+    let (file, line) = place(&error.faults[0]);
     assert_eq!(file, Some("config.yml"));
     assert!(line.is_some_and(|line| line >= 2), "{error}");
 }
