@@ -418,6 +418,20 @@ impl<'a> Parser<'a> {
         self.namespaces.clear();
     }
 
+    fn check_expressions(&mut self, flow: &Flow) {
+        for element in &flow.elements {
+            if let Some(expression) = element.expression()
+                && let Err(error) = expression.parsed()
+                && let Some(origin) = &element.origin
+            {
+                let message = format!("this is no expression: {error}");
+                let marked = expression.text();
+                let fault = diagnostic::fault(self.source, origin.line, marked, message);
+                self.parsed.warnings.push(fault);
+            }
+        }
+    }
+
     fn finish(mut self) -> (Parsed, Vec<Fault>) {
         let flows = std::mem::take(&mut self.flows);
         for (id, (block, at)) in flows {
@@ -425,6 +439,7 @@ impl<'a> Parser<'a> {
                 Ok((elements, meta)) => {
                     let mut flow = Flow::new(id, elements).with_meta(meta);
                     flow.source_code = lower::source_code(self.source, &flow.elements);
+                    self.check_expressions(&flow);
                     self.parsed.flows.push(flow);
                 }
                 Err(error) => {

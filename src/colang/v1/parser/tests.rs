@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{super::program::Op, flow_of, parse};
+use super::{
+    super::program::{Op, Program},
+    flow_of, parse,
+};
 
 fn faults(text: &str) -> Vec<String> {
     parse("a.co", text)
@@ -228,6 +231,27 @@ define flow c
             "a.co:16:3: the flow `c` is defined already\n16 |   bot y\n   |   ^^^^^",
         ]
     );
+}
+
+#[test]
+fn broken_expressions_and_unknown_flows_are_told() {
+    let (parsed, faults) = parse(
+        "a.co",
+        "define flow f\n  user x\n  if $a ==\n    do nowhere\n  do $somewhere\n  do f\n",
+    );
+    assert!(faults.is_empty());
+    let warnings: Vec<_> = parsed
+        .warnings
+        .iter()
+        .map(|warning| (warning.line, warning.column))
+        .collect();
+    assert_eq!(warnings, [(Some(3), Some(6))]);
+    let program = Program::new(parsed.flows);
+    let unknown: Vec<_> = program
+        .unknown_calls()
+        .map(|(flow, name, origin)| (flow.id.as_str(), name, origin.map(|origin| origin.line)))
+        .collect();
+    assert_eq!(unknown, [("f", "nowhere", Some(4))]);
 }
 
 #[test]
