@@ -213,6 +213,13 @@ define flow b
 define flow c
   user hello
   goto nowhere
+  if $x
+    wobble
+    bot x
+  else
+    bot y
+  sing
+    along
 
 define spaceship
   x
@@ -227,8 +234,10 @@ define flow c
             "a.co:2:3: `wibble` begins no statement of Colang 1.0\n2 |   wibble wobble\n  |   ^^^^^^^^^^^^^",
             "a.co:5:3: this `else` follows no `if`\n5 |   else\n  |   ^^^^",
             "a.co:10:3: there is no label `nowhere` in this flow\n10 |   goto nowhere\n   |   ^^^^^^^^^^^^",
-            "a.co:12:1: `spaceship` cannot be defined: `user`, `bot`, `flow` and `subflow` can\n12 | define spaceship\n   | ^^^^^^^^^^^^^^^^",
-            "a.co:16:3: the flow `c` is defined already\n16 |   bot y\n   |   ^^^^^",
+            "a.co:12:5: `wobble` begins no statement of Colang 1.0\n12 |     wobble\n   |     ^^^^^^",
+            "a.co:16:3: `sing` begins no statement of Colang 1.0\n16 |   sing\n   |   ^^^^",
+            "a.co:19:1: `spaceship` cannot be defined: `user`, `bot`, `flow` and `subflow` can\n19 | define spaceship\n   | ^^^^^^^^^^^^^^^^",
+            "a.co:23:3: the flow `c` is defined already\n23 |   bot y\n   |   ^^^^^",
         ]
     );
 }
