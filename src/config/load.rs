@@ -38,11 +38,18 @@ impl RailsConfigLoader {
     ///
     /// Everything that is wrong with it, with files and lines.
     pub fn from_path(&self, path: impl AsRef<Path>) -> Result<RailsConfig, ConfigError> {
-        let path = path.as_ref();
+        match self.read_path(path.as_ref()) {
+            (Some(config), faults) if faults.is_empty() => Ok(config),
+            (_, faults) => Err(ConfigError { faults }),
+        }
+    }
+
+    /// The same, with all that could be read beside what is wrong, so that more can be found wrong with it.
+    pub(crate) fn read_path(&self, path: &Path) -> (Option<RailsConfig>, Vec<Fault>) {
         let name = path.to_string_lossy();
         if name.contains(',') || name.trim() != name {
             let message = format!("the path `{name}` has a comma, or white space at an end");
-            return Err(Fault::new(message).into());
+            return (None, vec![Fault::new(message)]);
         }
         let mut report = Report::default();
         let loaded = if path.is_dir() {
@@ -60,11 +67,13 @@ impl RailsConfigLoader {
             }
         } else {
             let message = format!("`{name}` is no directory and no YAML file");
-            return Err(Fault::new(message).into());
+            return (None, vec![Fault::new(message)]);
         };
-        let mut config = self.finish(loaded, report)?;
-        config.config_path = Some(name.into_owned());
-        Ok(config)
+        let (mut config, faults) = self.finish(loaded, report);
+        if let Some(config) = &mut config {
+            config.config_path = Some(name.into_owned());
+        }
+        (config, faults)
     }
 
     /// Reads a configuration from texts, either of which may be empty.
@@ -92,10 +101,13 @@ impl RailsConfigLoader {
         }
         files::load_imports(&mut loaded, &mut report);
         check_colang(&loaded, &mut report);
-        self.finish(loaded, report)
+        match self.finish(loaded, report) {
+            (Some(config), faults) if faults.is_empty() => Ok(config),
+            (_, faults) => Err(ConfigError { faults }),
+        }
     }
 
-    fn finish(&self, mut loaded: Loaded, mut report: Report) -> Result<RailsConfig, ConfigError> {
+    fn finish(&self, mut loaded: Loaded, mut report: Report) -> (Option<RailsConfig>, Vec<Fault>) {
         if loaded.files > 0 && loaded.root.get("models").is_none() {
             merge::join(&mut loaded.root, merge::no_models(), &mut report);
         }
@@ -115,21 +127,17 @@ impl RailsConfigLoader {
             let unknown = report.unknown.drain(..).map(|(_, fault)| fault);
             report.faults.extend(unknown);
         }
-        match config {
-            Some(mut config) if report.faults.is_empty() => {
-                config.colang_files = loaded.colang_files;
-                config.imported_paths = loaded.imported_paths;
-                config.warnings = report.warnings;
-                config.unknown = report.unknown;
-                Ok(config)
-            }
-            _ => {
-                let mut faults = report.faults;
-                let place = |fault: &Fault| (fault.file.clone(), fault.line, fault.column);
-                faults.sort_by_cached_key(place);
-                Err(ConfigError { faults })
-            }
-        }
+        let config = config.map(|mut config| {
+            config.colang_files = loaded.colang_files;
+            config.imported_paths = loaded.imported_paths;
+            config.warnings = report.warnings;
+            config.unknown = report.unknown;
+            config
+        });
+        let mut faults = report.faults;
+        let place = |fault: &Fault| (fault.file.clone(), fault.line, fault.column);
+        faults.sort_by_cached_key(place);
+        (config, faults)
     }
 }
 

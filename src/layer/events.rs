@@ -580,6 +580,11 @@ impl Events {
         if self.state == State::Ended {
             return;
         }
+        // What was cleared before it still leaves.
+        self.release();
+        if self.state == State::Ended {
+            return;
+        }
         self.guard.verdict.refuse(message);
         self.queue.clear();
         self.out

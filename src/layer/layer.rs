@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::RailsConfig,
-    error::{ConfigError, Result},
+    error::{ConfigError, Error, Fault, Result},
     rails::LlmRails,
 };
 
@@ -42,21 +42,40 @@ impl GuardrailsLayer {
     /// Everything that is wrong with it, with files and lines. Unknown keys under `rails` are errors here, since a
     /// mistyped key would switch a rail off; load a [`RailsConfig`] of your own and use [`new`](Self::new) to let them pass.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
-        let config = RailsConfig::from_path(path)?;
-        let unknown = config.unknown_rails_keys().to_vec();
-        if !unknown.is_empty() {
-            return Err(ConfigError { faults: unknown }.into());
-        }
+        let (config, mut faults) = RailsConfig::loader().read_path(path.as_ref());
+        let Some(config) = config else {
+            return Err(ConfigError { faults }.into());
+        };
+        faults.extend(config.unknown_rails_keys());
         for warning in config.warnings() {
             tracing::warn!("{warning}");
         }
-        let rails = LlmRails::new(config)?;
-        let refused = &rails.plan().refused;
-        if !refused.is_empty() {
-            let faults = refused.clone();
-            return Err(ConfigError { faults }.into());
+        let place = |fault: &Fault| (fault.file.clone(), fault.line, fault.column);
+        match LlmRails::new(config) {
+            Ok(rails) => {
+                faults.extend(rails.plan().refused.iter().cloned());
+                if faults.is_empty() {
+                    return Ok(Self::new(rails));
+                }
+            }
+            Err(Error::Config(error)) => {
+                // A line that the loader found wrong has its fault already.
+                let known: Vec<_> = faults
+                    .iter()
+                    .filter(|fault| fault.line.is_some())
+                    .map(place)
+                    .collect();
+                faults.extend(
+                    error
+                        .faults
+                        .into_iter()
+                        .filter(|fault| !known.contains(&place(fault))),
+                );
+            }
+            Err(error) => return Err(error),
         }
-        Ok(Self::new(rails))
+        faults.sort_by_cached_key(place);
+        Err(ConfigError { faults }.into())
     }
 
     /// A layer of rails that are already built.

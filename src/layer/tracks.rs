@@ -260,10 +260,14 @@ impl Tracks {
             OnRailError::Block,
             &GuardrailsVerdict::default(),
         ) {
-            Checked::Block(blocked) if !text.is_patchable() => Err(Halt {
-                choice: text.channel.choice,
-                blocked,
-            }),
+            Checked::Block(blocked) if !text.is_patchable() => {
+                // Again, for the record: what is only removed is no block.
+                let _ = rails.check_local(&text.text, OnRailError::Block, &self.verdict);
+                Err(Halt {
+                    choice: text.channel.choice,
+                    blocked,
+                })
+            }
             Checked::Block(_) | Checked::Transform(_) => Ok(true),
             Checked::Allow => {
                 if self.passed.len() < REMEMBERED && text.text.len() <= 256 {

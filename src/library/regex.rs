@@ -55,7 +55,10 @@ fn compile(context: &CompileContext<'_>) -> Result<Judge, Vec<Fault>> {
     };
     let place = |index: usize, message: String| {
         let path = format!("regex_detection.{key}.patterns[{index}]");
-        context.config.rails.section_fault(&path, message)
+        context
+            .config
+            .rails
+            .section_fault(&path, format!("rails.config.{path}: {message}"))
     };
     let patterns =
         Patterns::compile(&options.patterns, options.case_insensitive).map_err(|errors| {

@@ -24,7 +24,7 @@ use tower_guardrails::{
 
 use crate::support::{
     REFUSAL, Reply, STREAM, chat, chunks, config, content_stream, delta_event, exchange,
-    finish_reason, joined, payloads, rails, regex_yaml, run,
+    finish_reason, joined, payloads, rails, regex_layer, regex_yaml, run,
 };
 
 /// What the scripted model does when it is asked.
@@ -475,4 +475,151 @@ fn a_choice_that_is_caught_at_the_end_holds_none_of_another_back() {
     for (index, expected) in [(0, REFUSAL), (1, "fine"), (2, REFUSAL)] {
         assert_eq!(joined(&exchange.body, index, "/delta/content"), expected);
     }
+}
+
+#[test]
+fn json_in_answer_to_a_stream_is_judged_as_json() {
+    let layer = regex_layer("never", &["SECRET"]);
+    let good = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}]}"#;
+    let bad = good.replace("hello", "the S\\u0045CRET");
+    for content_type in ["application/json", "text/event-stream"] {
+        for size in [1, 30, 1 << 20] {
+            let reply = |body: &str| {
+                let frames = body.as_bytes().chunks(size).map(Bytes::copy_from_slice);
+                Reply::of(content_type, frames.collect())
+            };
+            let passed = run(exchange(&layer, chat(STREAM), &reply(good)));
+            assert_eq!(passed.text(), good, "{content_type} by {size}");
+            let blocked = run(exchange(&layer, chat(STREAM), &reply(&bad)));
+            assert!(blocked.is_blocked(), "{content_type} by {size}");
+            assert!(blocked.text().contains(REFUSAL) && !blocked.text().contains("CRET"));
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_nobody_asked_for_is_judged_as_a_stream() {
+    let layer = regex_layer("never", &["SECRET"]);
+    let request = STREAM.replace("true", "false");
+    for content_type in ["application/json", "text/plain", "text/event-stream", ""] {
+        let good = content_stream(&["hel", "lo"]);
+        let passed = run(exchange(
+            &layer,
+            chat(request.clone()),
+            &Reply::of(content_type, good.clone()),
+        ));
+        assert_eq!(passed.body, good.concat(), "{content_type}");
+        let bad = content_stream(&["the SEC", "RET"]);
+        let blocked = run(exchange(
+            &layer,
+            chat(request.clone()),
+            &Reply::of(content_type, bad),
+        ));
+        assert!(blocked.is_blocked(), "{content_type}");
+        assert_eq!(
+            joined(&blocked.body, 0, "/delta/content"),
+            REFUSAL,
+            "{content_type}"
+        );
+    }
+}
+
+#[test]
+fn every_text_of_a_delta_is_judged() {
+    let layer = regex_layer("never", &["SECRET"]);
+    let deltas = [
+        (
+            "content",
+            json!({"content": "SEC"}),
+            json!({"content": "RET"}),
+        ),
+        (
+            "refusal",
+            json!({"refusal": "SEC"}),
+            json!({"refusal": "RET"}),
+        ),
+        (
+            "reasoning_content",
+            json!({"reasoning_content": "SEC"}),
+            json!({"reasoning_content": "RET"}),
+        ),
+        (
+            "reasoning",
+            json!({"reasoning": "SEC"}),
+            json!({"reasoning": "RET"}),
+        ),
+        (
+            "a field of no format",
+            json!({"novel": "SEC"}),
+            json!({"novel": "RET"}),
+        ),
+        (
+            "a tool's name",
+            json!({"tool_calls": [{"index": 0, "function": {"name": "SEC"}}]}),
+            json!({"tool_calls": [{"index": 0, "function": {"name": "RET"}}]}),
+        ),
+        (
+            "the second tool's arguments",
+            json!({"tool_calls": [{"index": 1, "function": {"arguments": "SEC"}}]}),
+            json!({"tool_calls": [{"index": 1, "function": {"arguments": "RET"}}]}),
+        ),
+        (
+            "the old function's arguments",
+            json!({"function_call": {"arguments": "SEC"}}),
+            json!({"function_call": {"arguments": "RET"}}),
+        ),
+        (
+            "audio's transcript",
+            json!({"audio": {"transcript": "SEC"}}),
+            json!({"audio": {"transcript": "RET"}}),
+        ),
+    ];
+    for (what, first, second) in deltas {
+        let frames = vec![
+            delta_event(0, &first).into(),
+            delta_event(0, &json!({"role": "assistant"})).into(),
+            delta_event(0, &second).into(),
+            "data: [DONE]\n\n".into(),
+        ];
+        let exchange = run(exchange(&layer, chat(STREAM), &Reply::events(frames)));
+        assert!(exchange.is_blocked(), "{what}: {}", exchange.text());
+        assert!(!exchange.text().contains("RET"), "{what}");
+        assert!(!exchange.text().contains("SEC"), "{what}");
+    }
+}
+
+#[test]
+fn what_follows_the_end_of_a_stream_does_not_leave() {
+    let layer = regex_layer("never", &["SECRET"]);
+    let mut frames = content_stream(&["hello"]);
+    let expected = frames.concat();
+    frames.push(delta("more"));
+    let exchange = run(exchange(&layer, chat(STREAM), &Reply::events(frames)));
+    assert_eq!(exchange.body, expected);
+}
+
+#[test]
+fn a_client_that_leaves_drops_the_upstream() {
+    let layer = regex_layer("never", &["SECRET"]);
+    run(async {
+        let (feed, response) = open(&layer).await;
+        let mut body = response.into_body();
+        feed.send(delta("hello ")).unwrap();
+        assert!(!ready(&mut body).await.is_empty());
+        assert!(!feed.is_closed());
+        drop(body);
+        assert!(feed.is_closed());
+    });
+}
+
+#[test]
+fn a_block_drops_the_upstream() {
+    let layer = regex_layer("never", &["SECRET"]);
+    run(async {
+        let (feed, response) = open(&layer).await;
+        let mut body = response.into_body();
+        feed.send(delta("hello SECRET")).unwrap();
+        assert!(ready(&mut body).await.ends_with("data: [DONE]\n\n"));
+        assert!(feed.is_closed());
+    });
 }

@@ -5,7 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
-use crate::colang::expr::{Dialect, Expr, ExprError};
+use super::call;
+use crate::{
+    colang::expr::{Dialect, Expr, ExprError},
+    error::Fault,
+};
 
 /// What a file, or several, define.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +22,8 @@ pub struct Parsed {
     pub bot_messages: IndexMap<String, Vec<String>>,
     /// What `import` and `include` name.
     pub imports: Vec<String>,
+    /// Expressions that are none. A flow fails where it comes to one, but the file loads.
+    pub warnings: Vec<Fault>,
 }
 
 /// A flow.
@@ -162,6 +168,27 @@ impl Expression {
     }
 }
 
+impl Element {
+    /// The expression that it depends on.
+    pub fn expression(&self) -> Option<&Expression> {
+        match &self.op {
+            Op::Check(expression)
+            | Op::If {
+                condition: expression,
+                ..
+            }
+            | Op::While {
+                condition: expression,
+                ..
+            }
+            | Op::Set {
+                value: expression, ..
+            } => Some(expression),
+            _ => None,
+        }
+    }
+}
+
 impl Flow {
     /// A flow of these elements, with default settings.
     pub fn new(id: impl Into<String>, elements: Vec<Element>) -> Self {
@@ -258,10 +285,14 @@ fn created_event(element: &Element) -> Option<String> {
 }
 
 impl Program {
-    /// Flows that run together. Of several flows of the same name the first counts.
+    /// Flows that run together. Of several flows of the same name the first counts. Statements outside of any definition are
+    /// a flow without a name, which gets one here.
     pub fn new(flows: impl IntoIterator<Item = Flow>) -> Self {
         let mut program = Self::default();
-        for flow in flows {
+        for mut flow in flows {
+            if flow.id.is_empty() {
+                flow.id = format!("unnamed-{}", program.flows.len());
+            }
             if !program.by_id.contains_key(&flow.id) {
                 program.by_id.insert(flow.id.clone(), program.flows.len());
                 program.flows.push(Arc::new(Prepared::new(flow)));
@@ -278,6 +309,26 @@ impl Program {
     /// The flow of this name.
     pub fn flow(&self, id: &str) -> Option<&Flow> {
         self.prepared(id).map(|prepared| &prepared.flow)
+    }
+
+    /// The calls of flows that are not there, each with the flow that it stands in. A flow fails where it comes to one.
+    /// Calls by a variable are not looked at.
+    pub fn unknown_calls(&self) -> impl Iterator<Item = (&Flow, &str, Option<&Origin>)> {
+        self.flows().flat_map(move |flow| {
+            flow.elements
+                .iter()
+                .filter_map(move |element| match &element.op {
+                    Op::Call { flow: called } if !called.starts_with('$') => {
+                        let name = match call::has_parameters(called) {
+                            true => call::flow_name(called),
+                            false => called,
+                        };
+                        let is_known = self.by_id.contains_key(name);
+                        (!is_known).then_some((flow, name, element.origin.as_ref()))
+                    }
+                    _ => None,
+                })
+        })
     }
 
     pub(super) fn prepared(&self, id: &str) -> Option<&Arc<Prepared>> {

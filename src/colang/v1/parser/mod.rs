@@ -93,7 +93,7 @@ type Outcome<T = ()> = Result<T, String>;
 /// Parses a file named `file`.
 ///
 /// Gives what could be read of it, and a fault for each place that is wrong, in the order of lines. After a fault it goes
-/// on with the next definition, so that all faults of a file are reported together. With faults, what was read is not fit
+/// on with the next statement, so that all faults of a file are reported together. With faults, what was read is not fit
 /// to be run.
 pub fn parse(file: &str, text: &str) -> (Parsed, Vec<Fault>) {
     let source = Source::new(file, text);
@@ -403,19 +403,39 @@ impl<'a> Parser<'a> {
             .push(diagnostic::fault(self.source, number, marked, message));
     }
 
-    /// Goes on with the next definition.
+    /// Goes on after the statement at `begun` and what lies in it; outside of a flow, with the next definition.
     fn recover(&mut self, begun: usize) {
+        let level = match self.open.is_empty() || self.token == "define" {
+            true => 0,
+            false => self.lines.get(begun).map_or(0, |line| line.indentation),
+        };
         self.at = self.at.max(begun) + 1;
         while self
             .lines
             .get(self.at)
-            .is_some_and(|line| line.indentation > 0)
+            .is_some_and(|line| line.indentation > level)
         {
             self.at += 1;
         }
-        self.open.clear();
-        self.ifs.clear();
-        self.namespaces.clear();
+        if level == 0 {
+            self.open.clear();
+            self.ifs.clear();
+            self.namespaces.clear();
+        }
+    }
+
+    fn check_expressions(&mut self, flow: &Flow) {
+        for element in &flow.elements {
+            if let Some(expression) = element.expression()
+                && let Err(error) = expression.parsed()
+                && let Some(origin) = &element.origin
+            {
+                let message = format!("this is no expression: {error}");
+                let marked = expression.text();
+                let fault = diagnostic::fault(self.source, origin.line, marked, message);
+                self.parsed.warnings.push(fault);
+            }
+        }
     }
 
     fn finish(mut self) -> (Parsed, Vec<Fault>) {
@@ -425,6 +445,7 @@ impl<'a> Parser<'a> {
                 Ok((elements, meta)) => {
                     let mut flow = Flow::new(id, elements).with_meta(meta);
                     flow.source_code = lower::source_code(self.source, &flow.elements);
+                    self.check_expressions(&flow);
                     self.parsed.flows.push(flow);
                 }
                 Err(error) => {

@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{super::program::Op, flow_of, parse};
+use super::{
+    super::program::{Op, Program},
+    flow_of, parse,
+};
 
 fn faults(text: &str) -> Vec<String> {
     parse("a.co", text)
@@ -210,6 +213,13 @@ define flow b
 define flow c
   user hello
   goto nowhere
+  if $x
+    wobble
+    bot x
+  else
+    bot y
+  sing
+    along
 
 define spaceship
   x
@@ -224,10 +234,33 @@ define flow c
             "a.co:2:3: `wibble` begins no statement of Colang 1.0\n2 |   wibble wobble\n  |   ^^^^^^^^^^^^^",
             "a.co:5:3: this `else` follows no `if`\n5 |   else\n  |   ^^^^",
             "a.co:10:3: there is no label `nowhere` in this flow\n10 |   goto nowhere\n   |   ^^^^^^^^^^^^",
-            "a.co:12:1: `spaceship` cannot be defined: `user`, `bot`, `flow` and `subflow` can\n12 | define spaceship\n   | ^^^^^^^^^^^^^^^^",
-            "a.co:16:3: the flow `c` is defined already\n16 |   bot y\n   |   ^^^^^",
+            "a.co:12:5: `wobble` begins no statement of Colang 1.0\n12 |     wobble\n   |     ^^^^^^",
+            "a.co:16:3: `sing` begins no statement of Colang 1.0\n16 |   sing\n   |   ^^^^",
+            "a.co:19:1: `spaceship` cannot be defined: `user`, `bot`, `flow` and `subflow` can\n19 | define spaceship\n   | ^^^^^^^^^^^^^^^^",
+            "a.co:23:3: the flow `c` is defined already\n23 |   bot y\n   |   ^^^^^",
         ]
     );
+}
+
+#[test]
+fn broken_expressions_and_unknown_flows_are_told() {
+    let (parsed, faults) = parse(
+        "a.co",
+        "define flow f\n  user x\n  if $a ==\n    do nowhere\n  do $somewhere\n  do f\n",
+    );
+    assert!(faults.is_empty());
+    let warnings: Vec<_> = parsed
+        .warnings
+        .iter()
+        .map(|warning| (warning.line, warning.column))
+        .collect();
+    assert_eq!(warnings, [(Some(3), Some(6))]);
+    let program = Program::new(parsed.flows);
+    let unknown: Vec<_> = program
+        .unknown_calls()
+        .map(|(flow, name, origin)| (flow.id.as_str(), name, origin.map(|origin| origin.line)))
+        .collect();
+    assert_eq!(unknown, [("f", "nowhere", Some(4))]);
 }
 
 #[test]
