@@ -368,11 +368,12 @@ async fn ask_once(
     cache: &VerdictCache,
     client: &[Vec<u8>],
 ) -> (usize, Checked) {
-    let key = cache.key(client, &text);
-    if cache.has_passed(key) {
+    let rails = &guard.rails.plan().input;
+    // What an application's own action says may change from one moment to the next.
+    let key = rails.is_steady().then(|| cache.key(client, &text));
+    if key.is_some_and(|key| cache.has_passed(key)) {
         return (index, Checked::Allow);
     }
-    let rails = &guard.rails.plan().input;
     let checked = rails
         .check_asking(
             Subject::input(&text),
@@ -381,7 +382,10 @@ async fn ask_once(
             &guard.verdict,
         )
         .await;
-    if checked == Checked::Allow && !guard.verdict.has_failures() {
+    if let Some(key) = key
+        && checked == Checked::Allow
+        && !guard.verdict.has_failures()
+    {
         cache.remember(key);
     }
     (index, checked)

@@ -74,6 +74,11 @@ pub trait Ask: Send + Sync + fmt::Debug {
         context: &'a AskContext,
     ) -> BoxFuture<'a, Result<Outcome, Error>>;
 
+    /// Whether the same text gets the same verdict again, so that it may be remembered.
+    fn is_steady(&self) -> bool {
+        true
+    }
+
     /// What its verdict depends on beside the text: its prompt, its model. Verdicts are remembered under it.
     fn fingerprint(&self) -> String {
         format!("{self:?}")

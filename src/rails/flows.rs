@@ -45,6 +45,10 @@ impl fmt::Debug for FlowRail {
 }
 
 impl Ask for FlowRail {
+    fn is_steady(&self) -> bool {
+        false
+    }
+
     fn ask<'a>(
         &'a self,
         subject: Subject<'a>,

@@ -248,6 +248,14 @@ impl RailSet {
         self.rails.is_empty()
     }
 
+    /// Whether verdicts of the asking rails may be remembered.
+    pub(crate) fn is_steady(&self) -> bool {
+        self.rails.iter().all(|rail| match &rail.judge {
+            Judge::Patterns(_) => true,
+            Judge::Ask(ask) => ask.is_steady(),
+        })
+    }
+
     /// What the verdicts of the asking rails depend on beside the text.
     pub(crate) fn fingerprint(&self) -> String {
         self.rails
