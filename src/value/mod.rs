@@ -31,6 +31,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::text::write_quoted;
 pub use self::{
     dict::{Dict, Key, Set},
     error::{ErrorKind, ValueError},

@@ -76,7 +76,7 @@ fn write_items<'a>(items: impl Iterator<Item = &'a Value>, out: &mut impl Write)
 }
 
 /// Quotes a text as Python does: single quotes, unless it holds those and no double ones.
-fn write_quoted(text: &str, out: &mut impl Write) -> fmt::Result {
+pub(crate) fn write_quoted(text: &str, out: &mut impl Write) -> fmt::Result {
     let quote = if text.contains('\'') && !text.contains('"') {
         '"'
     } else {

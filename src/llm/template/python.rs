@@ -4,6 +4,8 @@ use std::fmt::{self, Write};
 
 use minijinja::value::{Value, ValueKind};
 
+use crate::value::write_quoted;
+
 /// The deepest nesting that is printed; what lies deeper is `...`.
 const DEPTH_LIMIT: usize = 64;
 
@@ -24,7 +26,7 @@ pub(super) fn to_str(value: &Value) -> String {
     text
 }
 
-fn write_repr(out: &mut dyn Write, value: &Value, depth: usize) -> fmt::Result {
+fn write_repr(mut out: &mut dyn Write, value: &Value, depth: usize) -> fmt::Result {
     if depth > DEPTH_LIMIT {
         return out.write_str("...");
     }
@@ -37,7 +39,7 @@ fn write_repr(out: &mut dyn Write, value: &Value, depth: usize) -> fmt::Result {
             Ok(number) => write_float(out, number),
             Err(_) => write!(out, "{value}"),
         },
-        ValueKind::String => write_quoted(out, value.as_str().unwrap_or_default()),
+        ValueKind::String => write_quoted(value.as_str().unwrap_or_default(), &mut out),
         ValueKind::Seq | ValueKind::Iterable => {
             let (open, close) = if value.is_tuple() {
                 ('(', ')')
@@ -93,45 +95,4 @@ fn write_float(out: &mut dyn Write, number: f64) -> fmt::Result {
         return write!(out, "{digits}e{sign}{exponent:0>2}");
     }
     write!(out, "{number:?}")
-}
-
-/// A text as `repr` writes it: in single quotes unless it holds those and no double ones.
-fn write_quoted(out: &mut dyn Write, text: &str) -> fmt::Result {
-    let quote = if text.contains('\'') && !text.contains('"') {
-        '"'
-    } else {
-        '\''
-    };
-    out.write_char(quote)?;
-    for character in text.chars() {
-        match character {
-            '\\' => out.write_str("\\\\")?,
-            '\n' => out.write_str("\\n")?,
-            '\r' => out.write_str("\\r")?,
-            '\t' => out.write_str("\\t")?,
-            _ if character == quote => write!(out, "\\{character}")?,
-            _ if is_printable(character) => out.write_char(character)?,
-            _ => match character as u32 {
-                code @ 0..=0xff => write!(out, "\\x{code:02x}")?,
-                code @ 0..=0xffff => write!(out, "\\u{code:04x}")?,
-                code => write!(out, "\\U{code:08x}")?,
-            },
-        }
-    }
-    out.write_char(quote)
-}
-
-/// Whether Python shows `character` as it is. `char::escape_debug` follows the same Unicode categories, and also
-/// escapes quotes, which are not asked about, and combining marks, which Python shows.
-fn is_printable(character: char) -> bool {
-    if character == ' ' || matches!(character, '"' | '\'') {
-        return true;
-    }
-    if character.is_whitespace() || character.is_control() {
-        return false;
-    }
-    // With a letter before it, a combining mark is not escaped.
-    let mut pair = String::from("a");
-    pair.push(character);
-    pair.escape_debug().count() == 2
 }
