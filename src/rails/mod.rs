@@ -6,6 +6,8 @@ mod event;
 pub(crate) mod flows;
 mod generate;
 mod history;
+mod library_flows;
+mod library_rails;
 mod llm_rails;
 mod log;
 mod messages;

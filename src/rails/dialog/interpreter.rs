@@ -16,9 +16,6 @@ use crate::{
 /// The pipeline of a turn.
 const SYSTEM: &str = include_str!("system.co");
 
-/// The built-in rails.
-const LIBRARY: &str = include_str!("../../library/colang1.co");
-
 /// What the flows make of an event.
 #[derive(Debug, Default)]
 pub(crate) struct Decision {
@@ -94,7 +91,8 @@ impl Flows {
             }
             flows.push(flow);
         }
-        for (name, text) in [("system.co", SYSTEM), ("library.co", LIBRARY)] {
+        let library = crate::rails::library_flows::colang1();
+        for (name, text) in [("system.co", SYSTEM), ("library.co", &library)] {
             let (parsed, wrong) = v1::parse(name, text);
             faults.extend(wrong);
             flows.extend(parsed.flows);
