@@ -8,6 +8,7 @@ mod call;
 mod chat;
 mod compiled;
 mod content_safety;
+mod docs;
 mod privateai;
 mod rail;
 mod regex;
@@ -20,6 +21,7 @@ mod testing;
 pub use call::{Call, Decision, Finding};
 pub(crate) use call::{Question, Scene, text_variable};
 pub(crate) use compiled::{CompiledFlow, Shared};
+pub use docs::markdown;
 pub use rail::{
     Ask, AskContext, Bound, BuildContext, Built, Check, Exception, Flow, INFORM_ANSWER_UNKNOWN,
     Judge, Key, Need, PatternRail, REFUSE_TO_RESPOND, Rail, RailAction, Refusal, Section, Subject,
