@@ -12,6 +12,7 @@ mod load;
 mod merge;
 mod models;
 mod prompts;
+mod rail_options;
 mod rail_sections;
 mod rails;
 mod rails_config;
@@ -31,6 +32,7 @@ pub use flow_reference::FlowReference;
 pub use load::RailsConfigLoader;
 pub use models::{CacheStats, ModelCache, ModelConfig, ModelMode};
 pub use prompts::{MessageTemplate, PromptMessage, TaskPrompt};
+pub use rail_options::RailOptions;
 pub use rail_sections::RailSections;
 pub use rails::{
     ActionRails, DialogRails, InputRails, OutputRails, RailSection, Rails, SingleCallConfig,

@@ -1,14 +1,19 @@
 //! The sections under `rails`, less `rails.config`.
 
+use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::{
     flow_reference::FlowReference,
+    rail_options::{self, RailOptions},
     rail_sections::RailSections,
     read::{Fields, Read, Report},
     yaml::Node,
 };
-use crate::{error::Fault, verdict::Place};
+use crate::{
+    error::Fault,
+    verdict::{Enforcement, Place},
+};
 
 /// `rails`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -31,6 +36,14 @@ pub struct Rails {
     pub tool_output: RailSection,
     /// Rails on the results of tools.
     pub tool_input: RailSection,
+    /// What becomes of single rails' verdicts and failures, by the rail's line or name; see
+    /// [`rail_options`](Self::rail_options). A key of this crate, which the reference passes over.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub options: IndexMap<String, RailOptions>,
+    /// Whether rails act on what they find, where `options` does not say of one. A key of this crate, which the
+    /// reference passes over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enforcement: Option<Enforcement>,
 }
 
 impl Read for Rails {
@@ -46,6 +59,8 @@ impl Read for Rails {
             actions: fields.or("actions", default.actions),
             tool_output: fields.or("tool_output", default.tool_output),
             tool_input: fields.or("tool_input", default.tool_input),
+            options: rail_options::read_options(&mut fields),
+            enforcement: fields.optional("enforcement"),
         };
         fields.close();
         Some(section)

@@ -1,6 +1,9 @@
 //! What must fit together: rails and their models, prompts, streaming, keys.
 
-use super::{flow_reference::FlowReference, rails_config::RailsConfig, read::Report, yaml::Node};
+use super::{
+    flow_reference::FlowReference, rail_options, rails_config::RailsConfig, read::Report,
+    yaml::Node,
+};
 use crate::verdict::Place;
 
 /// Rails that need the prompt of a task.
@@ -126,6 +129,7 @@ pub(super) fn validate(config: &RailsConfig, root: &Node, report: &mut Report) {
             prompt_exists(config, place, flow, report);
         }
     }
+    rail_options::check_names(&config.rails, root, report);
     streaming_can_rewrite(config, root, report);
     jailbreak_endpoints(config, root, report);
     keys_are_set(config, root, report);
