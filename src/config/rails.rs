@@ -174,10 +174,11 @@ impl Read for OutputRails {
 pub struct StreamingConfig {
     /// Whether the answer is checked while it streams.
     pub enabled: bool,
-    /// How many tokens are checked at once.
-    pub chunk_size: usize,
-    /// How many tokens of what was checked before are checked with them.
-    pub context_size: usize,
+    /// How many tokens are checked at once. With a negative number the configuration loads, but
+    /// [`LlmRails::stream`](crate::LlmRails::stream) fails, as in the reference; the layer takes it for zero.
+    pub chunk_size: i64,
+    /// How many tokens of what was checked before are checked with them; negative ones as above.
+    pub context_size: i64,
     /// Whether tokens are sent on before they are checked; None where the config does not say (the reference: yes).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_first: Option<bool>,
