@@ -17,6 +17,7 @@ mod rail_sections;
 mod rails;
 mod rails_config;
 mod read;
+mod secrets;
 mod sections;
 mod suggest;
 mod validate;
@@ -27,6 +28,7 @@ mod tests;
 
 #[allow(unused_imports, reason = "for the rooms above")]
 pub(crate) use suggest::{is_similar, nearest};
+pub(crate) use yaml::Places;
 
 pub use flow_reference::FlowReference;
 pub use load::RailsConfigLoader;

@@ -7,7 +7,7 @@ use super::{
     flow_reference::FlowReference,
     rail_options::{self, RailOptions},
     rail_sections::RailSections,
-    read::{Fields, Read, Report},
+    read::{Fields, Read, Report, read_section},
     yaml::Node,
 };
 use crate::{
@@ -117,26 +117,7 @@ pub struct InputRails {
     pub flows: Vec<FlowReference>,
 }
 
-impl Read for InputRails {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let default = Self::default();
-        let section = Self {
-            parallel: fields
-                .or("parallel", Some(default.parallel))
-                .unwrap_or_default(),
-            speculative_generation: fields
-                .or(
-                    "speculative_generation",
-                    Some(default.speculative_generation),
-                )
-                .unwrap_or_default(),
-            flows: fields.or("flows", default.flows),
-        };
-        fields.close();
-        Some(section)
-    }
-}
+read_section!(InputRails { flows; nullable parallel, speculative_generation });
 
 /// `rails.output`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -221,20 +202,7 @@ pub struct RailSection {
     pub parallel: bool,
 }
 
-impl Read for RailSection {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let default = Self::default();
-        let section = Self {
-            flows: fields.or("flows", default.flows),
-            parallel: fields
-                .or("parallel", Some(default.parallel))
-                .unwrap_or_default(),
-        };
-        fields.close();
-        Some(section)
-    }
-}
+read_section!(RailSection { flows; nullable parallel });
 
 /// `rails.dialog`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -247,18 +215,10 @@ pub struct DialogRails {
     pub user_messages: UserMessagesConfig,
 }
 
-impl Read for DialogRails {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let default = Self::default();
-        let section = Self {
-            single_call: fields.or("single_call", default.single_call),
-            user_messages: fields.or("user_messages", default.user_messages),
-        };
-        fields.close();
-        Some(section)
-    }
-}
+read_section!(DialogRails {
+    single_call,
+    user_messages
+});
 
 /// `rails.dialog.single_call`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -279,21 +239,10 @@ impl Default for SingleCallConfig {
     }
 }
 
-impl Read for SingleCallConfig {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let default = Self::default();
-        let section = Self {
-            enabled: fields.or("enabled", default.enabled),
-            fallback_to_multiple_calls: fields.or(
-                "fallback_to_multiple_calls",
-                default.fallback_to_multiple_calls,
-            ),
-        };
-        fields.close();
-        Some(section)
-    }
-}
+read_section!(SingleCallConfig {
+    enabled,
+    fallback_to_multiple_calls
+});
 
 /// `rails.dialog.user_messages`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -343,14 +292,4 @@ pub struct ActionRails {
     pub instant_actions: Option<Vec<String>>,
 }
 
-impl Read for ActionRails {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let default = Self::default();
-        let section = Self {
-            instant_actions: fields.or("instant_actions", default.instant_actions),
-        };
-        fields.close();
-        Some(section)
-    }
-}
+read_section!(ActionRails { instant_actions });

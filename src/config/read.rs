@@ -301,3 +301,43 @@ impl<'a> Fields<'a> {
         }
     }
 }
+
+/// Reads a section: each key into the field of its name, or that field's default.
+///
+/// Keys after `nullable` may be null, which is the type's default.
+macro_rules! read_section {
+    ($section:ty { $($key:ident),* $(,)? $(; nullable $($nullable:ident),*)? }) => {
+        impl $crate::config::read::Read for $section {
+            fn read(
+                node: &$crate::config::yaml::Node,
+                path: &str,
+                report: &mut $crate::config::read::Report,
+            ) -> Option<Self> {
+                let mut fields = $crate::config::read::Fields::open(node, path, report)?;
+                let default = Self::default();
+                let section = Self {
+                    $($key: fields.or(stringify!($key), default.$key),)*
+                    $($($nullable: fields
+                        .or(stringify!($nullable), Some(default.$nullable))
+                        .unwrap_or_default(),)*)?
+                };
+                fields.close();
+                Some(section)
+            }
+        }
+    };
+}
+pub(super) use read_section;
+
+/// Reads a mapping of two texts that must be there.
+pub(super) fn two_texts(
+    node: &Node,
+    path: &str,
+    keys: [&'static str; 2],
+    report: &mut Report,
+) -> Option<(String, String)> {
+    let mut fields = Fields::open(node, path, report)?;
+    let [one, other] = keys.map(|key| fields.required(key));
+    fields.close();
+    Some((one?, other?))
+}
