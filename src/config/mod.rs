@@ -26,6 +26,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use read::bool_of_text;
 #[allow(unused_imports, reason = "for the rooms above")]
 pub(crate) use suggest::{is_similar, nearest};
 pub(crate) use yaml::Places;

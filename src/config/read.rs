@@ -48,11 +48,16 @@ pub(super) fn lenient_bool(node: &Node) -> Option<bool> {
         Kind::Integer(1) => Some(true),
         Kind::Float(value) if *value == 0.0 => Some(false),
         Kind::Float(value) if *value == 1.0 => Some(true),
-        Kind::String(text) => match text.to_ascii_lowercase().as_str() {
-            "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
-            "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
-            _ => None,
-        },
+        Kind::String(text) => bool_of_text(text),
+        _ => None,
+    }
+}
+
+/// A boolean in words as pydantic accepts it.
+pub(crate) fn bool_of_text(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
+        "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
         _ => None,
     }
 }
