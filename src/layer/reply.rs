@@ -10,17 +10,13 @@ use super::{
     body::ResponseBody,
     encoding::{Coding, Decoder},
     guard::{Guard, Refused},
+    judge::judge_job,
     policy::{BlockResponse, Blocked, OnRailError},
     request::{Refusal, charsets},
     streamed::StreamedBody,
     whole::{Resolved, Whole, first_significant, starts_like_json},
 };
-use crate::{
-    error::BoxError,
-    library::{AskContext, Subject},
-    rails::Checked,
-    verdict::GuardrailsVerdict,
-};
+use crate::{error::BoxError, library::AskContext, rails::Checked, verdict::GuardrailsVerdict};
 
 /// Headers whose values are the server's own and are not judged as text.
 const PLAIN_HEADERS: [header::HeaderName; 9] = [
@@ -183,11 +179,7 @@ async fn answer_whole<B>(
 ) -> Response<ResponseBody<B>> {
     let mut whole = Whole::new(guard.clone(), decoded);
     while let Some(job) = whole.next_job() {
-        let subject = Subject::output(&job.text, &guard.user_message);
-        let output = &guard.rails.plan().output;
-        let checked: Checked = output
-            .check_asking(subject, &ask, guard.on_rail_error, &guard.verdict)
-            .await;
+        let checked = judge_job(&guard, &ask, &job).await;
         whole.job_done(job.ticket, checked);
     }
     guard.verdict.finish();

@@ -46,6 +46,8 @@ const REMEMBERED: usize = 16;
 pub(super) struct Job {
     pub(super) text: String,
     pub(super) ticket: Ticket,
+    /// Whether the text is JSON itself.
+    pub(super) is_json: bool,
 }
 
 /// Which text a verdict belongs to.
@@ -127,7 +129,8 @@ impl Tracks {
             return Ok(());
         };
         needs.push(need);
-        if let Some(plain) = plain {
+        // Where rails rewrite, the reading without escapes is that of what they make of it.
+        if let Some(plain) = plain.filter(|_| !self.plan.rewrites()) {
             let plain_channel = Channel {
                 index: channel.index | UNESCAPED,
                 ..channel
@@ -227,7 +230,8 @@ impl Tracks {
     /// Where a rail blocks it.
     pub(super) fn check_alone(&self, channel: Channel, text: &str) -> Result<(), Halt> {
         let joined = self.entries.iter().find(|entry| entry.channel == channel);
-        if joined.is_none_or(|entry| entry.track.total() == text.len() as u64) {
+        let is_rewritten = self.plan.rewrites() && is_asked(channel);
+        if is_rewritten || joined.is_none_or(|entry| entry.track.total() == text.len() as u64) {
             return Ok(());
         }
         match self
@@ -367,6 +371,7 @@ impl Tracks {
                         track,
                         end: window.end,
                     },
+                    is_json: entry.unescape.is_some(),
                 })
             })?;
         self.asking = true;
@@ -406,11 +411,38 @@ impl Tracks {
         }
     }
 
-    /// The block of a rail that cannot judge this text in this way.
+    /// Whether rails may rewrite texts.
+    pub(super) fn rewrites(&self) -> bool {
+        self.plan.rewrites()
+    }
+
+    /// The tracks of the log-probabilities of the choice that `track` belongs to: they repeat its text. With each, whether
+    /// it is of byte lists.
+    pub(super) fn log_probabilities(&self, track: usize) -> Vec<(usize, bool)> {
+        let Some(of) = self.entries.get(track).map(|entry| entry.channel) else {
+            return Vec::new();
+        };
+        if !matches!(of.kind, ChannelKind::Content | ChannelKind::Refusal) {
+            return Vec::new();
+        }
+        let entries = self.entries.iter().enumerate();
+        entries
+            .filter(|(_, entry)| entry.channel.choice == of.choice)
+            .filter_map(|(index, entry)| match entry.channel.kind {
+                ChannelKind::LogProbs(_) => Some((index, false)),
+                ChannelKind::LogProbBytes(_) => Some((index, true)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The block for a text that a rail rewrote where no other text can be put in its place.
     pub(super) fn cannot_rewrite(&self, ticket: Ticket) -> Option<Halt> {
-        let rail = self.rails.plan().output.asking().next()?;
+        let output = &self.rails.plan().output;
+        let rail = output.asking().find(|rail| rail.rewrites());
+        let rail = rail.or_else(|| output.asking().next())?;
         let choice = self.entries.get(ticket.track)?.channel.choice;
-        let reason = "a rewriting rail cannot rewrite a stream by windows; set rails.output.streaming.enabled to false";
+        let reason = "a rail rewrote a text that cannot be changed where it stands";
         self.verdict.add(rail.report(
             Decision::FailedClosed,
             Some(reason.to_owned()),

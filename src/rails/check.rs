@@ -138,7 +138,7 @@ impl RailSet {
 }
 
 impl CompiledRail {
-    async fn check(
+    pub(super) async fn check(
         &self,
         subject: Subject<'_>,
         context: &AskContext,

@@ -49,6 +49,12 @@ impl Ask for FlowRail {
         false
     }
 
+    fn rewrites(&self) -> bool {
+        let variable = crate::library::text_variable(self.place);
+        let name = crate::config::FlowReference::parse(&self.flow).name;
+        self.engine.flows.sets(&name, variable)
+    }
+
     fn ask<'a>(
         &'a self,
         subject: Subject<'a>,

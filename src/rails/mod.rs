@@ -14,6 +14,7 @@ mod messages;
 mod options;
 mod plan;
 mod response;
+mod rewrite;
 mod state;
 pub(crate) mod stream;
 mod streaming;
@@ -27,6 +28,7 @@ pub use log::{
     ActivatedRail, ExecutedAction, ExplainInfo, GenerationLog, GenerationStats, ModelCall,
 };
 pub use options::{GenerationOptions, LogOptions, OutputVars, RailSwitch, RailsOptions};
+pub(crate) use plan::RailSet;
 pub use response::{GenerationRequest, GenerationResponse, RailStatus, RailType, RailsResult};
 pub use state::State;
 pub use streaming::{Chunk, ChunkStream, StreamRequest};

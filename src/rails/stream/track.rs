@@ -17,8 +17,10 @@ pub(crate) struct TrackPlan {
     patterns: Vec<(usize, Arc<PatternRail>)>,
     /// The windows of the rails that ask, where there are such rails.
     windows: Option<WindowSizes>,
-    /// Whether text is held to the end of the stream: configured so, or needed by a pattern.
+    /// Whether text is held to the end of the stream: configured so, needed by a pattern, or by a rail that rewrites.
     to_end: bool,
+    /// Whether rails may rewrite the texts that rails ask about: the patterns then judge what they make of it, not the track.
+    rewrites: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +52,9 @@ impl TrackPlan {
                 .and_then(|streaming| streaming.stream_first)
                 .unwrap_or(false),
         });
-        let to_end = streaming.is_some_and(|streaming| !streaming.enabled)
+        let rewrites = rails.rewrites();
+        let to_end = rewrites
+            || streaming.is_some_and(|streaming| !streaming.enabled)
             || patterns
                 .iter()
                 .any(|(_, patterns)| patterns.hold.to_end().next().is_some());
@@ -58,7 +62,13 @@ impl TrackPlan {
             patterns,
             windows,
             to_end,
+            rewrites,
         }
+    }
+
+    /// Whether rails may rewrite the texts that they are asked about.
+    pub(crate) fn rewrites(&self) -> bool {
+        self.rewrites
     }
 
     /// Whether text is held to the end of the stream.
@@ -186,6 +196,7 @@ impl Track {
             stop_of(hold, *rail)?;
         }
         if self.plan.to_end
+            && !(self.asked && self.plan.rewrites)
             && let Err(stop) = self.search_whole()
         {
             self.stopped = true;
