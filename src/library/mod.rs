@@ -17,6 +17,7 @@ mod self_check_facts;
 mod service;
 #[cfg(test)]
 mod testing;
+mod witness;
 
 pub use call::{Call, Decision, Finding};
 pub(crate) use call::{Question, Scene, text_variable};
@@ -28,6 +29,7 @@ pub use rail::{
     Unusable,
 };
 pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
+pub(crate) use witness::{Asked, Seen, Witness};
 
 /// Every built-in rail, alphabetic.
 pub static RAILS: &[&Rail] = &[

@@ -5,12 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
-
-use super::plan::{CompiledRail, RailSet};
+use super::{
+    plan::{CompiledRail, RailSet},
+    run::{Ran, Run},
+};
 use crate::{
     error::Error,
-    library::{AskContext, Judge, Subject},
+    library::{AskContext, Subject},
     verdict::{Decision, GuardrailsVerdict, Outcome, RailReport},
 };
 
@@ -62,10 +63,7 @@ impl RailSet {
             let started = Instant::now();
             let outcome = match patterns.patterns.find(text) {
                 Ok(None) => Ok(Outcome::Allow),
-                Ok(Some(found)) => Ok(Outcome::block(format!(
-                    "pattern {} matches",
-                    found.pattern + 1
-                ))),
+                Ok(Some(found)) => Ok(Outcome::block(pattern_matches(found.pattern))),
                 Err(error) => Err(Error::Rail {
                     rail: rail.name.to_string(),
                     source: error.into(),
@@ -79,86 +77,59 @@ impl RailSet {
         Checked::Allow
     }
 
-    /// Checks `subject` by the rails that ask, in order or together; those that judge on the spot are skipped.
-    pub(crate) async fn check_asking(
-        &self,
-        subject: Subject<'_>,
-        context: &AskContext,
-        on_error: OnRailError,
-        verdict: &GuardrailsVerdict,
-    ) -> Checked {
-        if self.parallel {
-            return self
-                .check_together(subject, context, on_error, verdict)
-                .await;
-        }
-        let mut rewritten: Option<String> = None;
-        for rail in self.asking() {
-            let text = rewritten.as_deref().unwrap_or(subject.text);
-            let subject = Subject { text, ..subject };
-            match rail.check(subject, context, on_error, verdict).await {
-                Checked::Allow => {}
-                Checked::Transform(text) => rewritten = Some(text),
-                block @ Checked::Block(_) => return block,
-            }
-        }
-        rewritten.map_or(Checked::Allow, Checked::Transform)
+    /// Whether a rail may rewrite the text: then nothing of it leaves as it came before that rail has read it.
+    pub(crate) fn rewrites(&self) -> bool {
+        self.rails.iter().any(CompiledRail::rewrites)
     }
 
-    async fn check_together(
+    /// Runs the rails that may rewrite the text, in order, each on what the last one made of it.
+    pub(crate) async fn rewrite(
         &self,
         subject: Subject<'_>,
         context: &AskContext,
         on_error: OnRailError,
         verdict: &GuardrailsVerdict,
     ) -> Checked {
-        let mut running: FuturesUnordered<_> = self
-            .asking()
-            .enumerate()
-            .map(|(index, rail)| async move {
-                (index, rail.check(subject, context, on_error, verdict).await)
-            })
-            .collect();
-        let mut rewritten: Option<(usize, String)> = None;
-        while let Some((index, checked)) = running.next().await {
-            match checked {
-                Checked::Allow => {}
-                // Each saw the original text; the later in the config's order wins.
-                Checked::Transform(text) => {
-                    if rewritten.as_ref().is_none_or(|(other, _)| *other < index) {
-                        rewritten = Some((index, text));
-                    }
-                }
-                // Dropping `running` cancels the others.
-                block @ Checked::Block(_) => return block,
-            }
-        }
-        rewritten.map_or(Checked::Allow, |(_, text)| Checked::Transform(text))
+        let rails = self.rails.iter().filter(|rail| rail.rewrites());
+        self.run(rails.collect(), subject, context, on_error, verdict)
+            .await
+    }
+
+    /// Runs the rails that ask and only judge, in order or together. The others have read the text [before](Self::check_local).
+    pub(crate) async fn judge(
+        &self,
+        subject: Subject<'_>,
+        context: &AskContext,
+        on_error: OnRailError,
+        verdict: &GuardrailsVerdict,
+    ) -> Checked {
+        let rails = self.asking().filter(|rail| !rail.rewrites());
+        self.run(rails.collect(), subject, context, on_error, verdict)
+            .await
+    }
+
+    async fn run(
+        &self,
+        rails: Vec<&CompiledRail>,
+        subject: Subject<'_>,
+        context: &AskContext,
+        on_error: OnRailError,
+        verdict: &GuardrailsVerdict,
+    ) -> Checked {
+        let run = Run {
+            rails,
+            parallel: self.parallel,
+            patterns_have_read: true,
+            watched: false,
+        };
+        let settle = |rail: &CompiledRail, ran: Ran| {
+            settle(rail, ran.outcome, ran.duration, on_error, verdict)
+        };
+        run.check(subject, context, &settle).await
     }
 }
 
 impl CompiledRail {
-    pub(super) async fn check(
-        &self,
-        subject: Subject<'_>,
-        context: &AskContext,
-        on_error: OnRailError,
-        verdict: &GuardrailsVerdict,
-    ) -> Checked {
-        let Judge::Ask(ask) = &self.judge else {
-            return Checked::Allow;
-        };
-        let started = Instant::now();
-        let outcome = match tokio::time::timeout(self.timeout, ask.ask(subject, context)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Error::RailTimeout {
-                rail: self.name.to_string(),
-                limit: self.timeout,
-            }),
-        };
-        settle(self, outcome, started.elapsed(), on_error, verdict)
-    }
-
     /// This rail's block, for `reason`.
     pub(crate) fn blocked(&self, reason: Option<String>) -> Blocked {
         Blocked {
@@ -184,6 +155,11 @@ impl CompiledRail {
             ..RailReport::new(Arc::clone(&self.name), self.place)
         }
     }
+}
+
+/// Why a pattern rail blocks, for the operator: it has no words of its own.
+fn pattern_matches(pattern: usize) -> String {
+    format!("pattern {} matches", pattern + 1)
 }
 
 /// Records what `rail` came to, and turns it into what happens to the text.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    library::{Ask, AskContext, Subject},
+    library::{self, Ask, AskContext, Subject},
     llm::Model,
     verdict::{Block, Outcome, Place},
 };
@@ -50,9 +50,8 @@ impl Ask for FlowRail {
     }
 
     fn rewrites(&self) -> bool {
-        let variable = crate::library::text_variable(self.place);
-        let name = crate::config::FlowReference::parse(&self.flow).name;
-        self.engine.flows.sets(&name, variable)
+        let variable = library::text_variable(self.place);
+        self.engine.flows.may_set(&self.flow, variable)
     }
 
     fn ask<'a>(

@@ -14,7 +14,7 @@ mod messages;
 mod options;
 mod plan;
 mod response;
-mod rewrite;
+mod run;
 mod state;
 pub(crate) mod stream;
 mod streaming;

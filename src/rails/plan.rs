@@ -22,6 +22,10 @@ pub(crate) const REFUSAL: &str = "I'm sorry, I can't respond to that.";
 struct NotRun(String);
 
 impl Ask for NotRun {
+    fn rewrites(&self) -> bool {
+        false
+    }
+
     fn ask<'a>(
         &'a self,
         _: Subject<'a>,
@@ -52,9 +56,10 @@ pub(crate) struct Plan {
 /// The rails of one place.
 #[derive(Debug, Default)]
 pub(crate) struct RailSet {
-    /// In the order of the config.
+    /// Those that may rewrite the text, then those that only judge it, so that a judge reads what is sent on; each in the
+    /// order of the config.
     pub(crate) rails: Vec<CompiledRail>,
-    /// Whether those that ask run together.
+    /// Whether they run together.
     pub(crate) parallel: bool,
 }
 
@@ -87,14 +92,15 @@ impl Plan {
     ) -> Result<Self, ConfigError> {
         let rails = &library.config.rails;
         let mut compiler = Compiler::new(library, engine);
-        let mut input = RailSet {
-            rails: compiler.compile_all(Place::Input, &rails.input.flows),
-            parallel: rails.input.parallel,
-        };
-        let output = RailSet {
-            rails: compiler.compile_all(Place::Output, &rails.output.flows),
-            parallel: rails.output.parallel,
-        };
+        let mut input = RailSet::new(
+            compiler.compile_all(Place::Input, &rails.input.flows),
+            rails.input.parallel,
+        );
+        let mut output = RailSet::new(
+            compiler.compile_all(Place::Output, &rails.output.flows),
+            rails.output.parallel,
+        );
+        RailSet::agree(&mut input, &mut output);
         let Compiler {
             faults,
             mut refused,
@@ -270,6 +276,14 @@ impl CompiledRail {
             timeout: RAIL_TIMEOUT,
         }
     }
+
+    /// Whether it may rewrite the text.
+    pub(crate) fn rewrites(&self) -> bool {
+        match &self.judge {
+            Judge::Patterns(_) => false,
+            Judge::Ask(ask) => ask.rewrites(),
+        }
+    }
 }
 
 fn unknown_flow(name: &str, place: Place) -> String {
@@ -300,6 +314,35 @@ fn name_of(place: Place) -> &'static str {
 }
 
 impl RailSet {
+    fn new(mut rails: Vec<CompiledRail>, parallel: bool) -> Self {
+        rails.sort_by_key(|rail| !rail.rewrites());
+        Self { rails, parallel }
+    }
+
+    /// Switches `parallel` off on both sides where a rail rewrites: rails that run together read the text as it came, so that
+    /// none would judge what another made of it.
+    fn agree(input: &mut Self, output: &mut Self) {
+        if !(input.parallel || output.parallel) {
+            return;
+        }
+        let rewriting: Vec<&str> = input.rewriting().chain(output.rewriting()).collect();
+        if rewriting.is_empty() {
+            return;
+        }
+        tracing::warn!(
+            rails = rewriting.join(", "),
+            "rails run one after the other in spite of `parallel`: some of them rewrite the text that the others judge"
+        );
+        input.parallel = false;
+        output.parallel = false;
+    }
+
+    /// The names of the rails that may rewrite the text.
+    pub(crate) fn rewriting(&self) -> impl Iterator<Item = &str> {
+        let rails = self.rails.iter().filter(|rail| rail.rewrites());
+        rails.map(|rail| &*rail.name)
+    }
+
     /// Whether there is nothing to check.
     pub(crate) fn is_empty(&self) -> bool {
         self.rails.is_empty()

@@ -138,39 +138,38 @@ impl Flows {
         self.program.flow(name).is_some()
     }
 
-    /// Whether the flow `name`, or one that it runs, sets `variable` or takes it from an action's result.
-    pub(crate) fn sets(&self, name: &str, variable: &str) -> bool {
-        let (mut seen, mut open) = (HashSet::new(), vec![name.to_owned()]);
-        while let Some(name) = open.pop() {
-            let Some(flow) = self
-                .program
-                .flow(&name)
-                .filter(|_| seen.insert(name.clone()))
-            else {
-                // Which flow a variable names shows only as it runs.
-                if name.starts_with('$') {
-                    return true;
-                }
+    /// Whether the application itself defines the flow of this name.
+    pub(crate) fn is_own(&self, name: &str) -> bool {
+        self.own.contains(name)
+    }
+
+    /// Whether the flow `flow`, or one that it calls, sets `variable`. An action may set it unseen.
+    pub(crate) fn may_set(&self, flow: &str, variable: &str) -> bool {
+        let mut seen = HashSet::new();
+        let mut left = vec![v1::flow_name(flow).to_owned()];
+        while let Some(name) = left.pop() {
+            let Some(flow) = self.program.flow(&name) else {
                 continue;
             };
             for element in &flow.elements {
                 match &element.op {
                     Op::Set { variable: set, .. } if set == variable => return true,
-                    Op::Action { result, .. } if result.as_deref() == Some(variable) => {
-                        return true;
-                    }
+                    Op::Action {
+                        result: Some(set), ..
+                    } if set == variable => return true,
+                    // Which flow that is shows when it runs.
                     Op::Call { flow } if flow.starts_with('$') => return true,
-                    Op::Call { flow } => open.push(flow_name(flow)),
+                    Op::Call { flow } => {
+                        let called = v1::flow_name(flow).to_owned();
+                        if seen.insert(called.clone()) {
+                            left.push(called);
+                        }
+                    }
                     _ => {}
                 }
             }
         }
         false
-    }
-
-    /// Whether the application itself defines the flow of this name.
-    pub(crate) fn is_own(&self, name: &str) -> bool {
-        self.own.contains(name)
     }
 
     /// What users may mean, with examples.
