@@ -83,7 +83,7 @@ impl Drafting<'_> {
             }
         }
         let mut draft = Draft::default();
-        if rails.rewrites() {
+        if rails.rewrites(self.guard.enforcement) {
             self.rewrite(&mut read, &mut draft).await?;
         }
         for reading in &read {
@@ -171,8 +171,7 @@ impl Drafting<'_> {
             .into_iter()
             .map(|question| async move {
                 let subject = Subject::input(&question.text).after(&question.history);
-                let (on_error, verdict) = (self.guard.on_rail_error, &self.guard.verdict);
-                let checked = rails.judge(subject, self.ask, on_error, verdict).await;
+                let checked = rails.judge(subject, self.ask, self.guard.policy()).await;
                 (question, checked)
             })
             .collect();
@@ -182,6 +181,7 @@ impl Drafting<'_> {
                 Checked::Allow => {
                     if let Some(key) = question.key
                         && !self.guard.verdict.has_failures()
+                        && self.guard.verdict.would_block().is_empty()
                     {
                         self.cache.remember(key);
                     }

@@ -23,15 +23,11 @@ pub(super) async fn rewrite(
     ask: &AskContext,
 ) -> Checked {
     if !is_json {
-        return set
-            .rewrite(subject, ask, guard.on_rail_error, &guard.verdict)
-            .await;
+        return set.rewrite(subject, ask, guard.policy()).await;
     }
     let Ok(document) = Document::read(subject.text.as_bytes(), &guard.json_limits()) else {
         // No JSON after all: there is nothing to break.
-        return set
-            .rewrite(subject, ask, guard.on_rail_error, &guard.verdict)
-            .await;
+        return set.rewrite(subject, ask, guard.policy()).await;
     };
     let strings: Vec<_> = document
         .strings()
@@ -44,7 +40,7 @@ pub(super) async fn rewrite(
             text: &text,
             ..subject
         };
-        let rewritten = set.rewrite(subject, ask, guard.on_rail_error, &guard.verdict);
+        let rewritten = set.rewrite(subject, ask, guard.policy());
         match rewritten.await {
             Checked::Allow => {}
             Checked::Transform(text) => edits.push((span, Edit::Text(text.into()))),
@@ -62,12 +58,10 @@ pub(super) async fn rewrite(
 pub(super) async fn judge_job(guard: &Guard, ask: &AskContext, job: &Job) -> Checked {
     let output = &guard.rails.plan().output;
     let subject = Subject::output(&job.text, &guard.user_message);
-    if output.rewrites() {
+    if output.rewrites(guard.enforcement) {
         return judge_whole(guard, output, subject, job.is_json, ask).await;
     }
-    output
-        .judge(subject, ask, guard.on_rail_error, &guard.verdict)
-        .await
+    output.judge(subject, ask, guard.policy()).await
 }
 
 /// Judges a whole text by all rails of `set`: those that rewrite, then the patterns, then those that ask.
@@ -90,10 +84,7 @@ pub(super) async fn judge_whole(
     if let Some(block) = check_patterns(guard, set, subject.text, is_json) {
         return block;
     }
-    match set
-        .judge(subject, ask, guard.on_rail_error, &guard.verdict)
-        .await
-    {
+    match set.judge(subject, ask, guard.policy()).await {
         // One that only judges may still rewrite, through an action of the application.
         Checked::Transform(text) => Checked::Transform(text),
         Checked::Allow => rewritten.map_or(Checked::Allow, Checked::Transform),
@@ -108,7 +99,7 @@ pub(super) fn check_patterns(
     text: &str,
     is_json: bool,
 ) -> Option<Checked> {
-    let check = |text: &str| match set.check_local(text, guard.on_rail_error, &guard.verdict) {
+    let check = |text: &str| match set.check_local(text, guard.policy()) {
         block @ Checked::Block(_) => Some(block),
         _ => None,
     };

@@ -73,5 +73,7 @@ pub use body::{RequestBody, ResponseBody};
 pub use future::ResponseFuture;
 pub use layer::GuardrailsLayer;
 pub use limits::Limits;
-pub use policy::{Answer, BlockResponse, Blocked, History, OnRailError, UnreadEndpoints};
+pub use policy::{
+    Answer, BlockResponse, Blocked, Enforcement, History, OnRailError, UnreadEndpoints,
+};
 pub use service::Guardrails;

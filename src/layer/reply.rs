@@ -16,7 +16,12 @@ use super::{
     streamed::StreamedBody,
     whole::{Resolved, Whole, first_significant, starts_like_json},
 };
-use crate::{error::BoxError, library::AskContext, rails::Checked, verdict::GuardrailsVerdict};
+use crate::{
+    error::BoxError,
+    library::AskContext,
+    rails::{Checked, Policy},
+    verdict::GuardrailsVerdict,
+};
 
 /// Headers whose values are the server's own and are not judged as text.
 const PLAIN_HEADERS: [header::HeaderName; 9] = [
@@ -330,8 +335,14 @@ fn remove_caught_headers(guard: &Guard, headers: &mut HeaderMap) {
             continue;
         }
         let text = String::from_utf8_lossy(value.as_bytes());
-        if output.check_local(&text, OnRailError::Block, &GuardrailsVerdict::default())
-            != Checked::Allow
+        if output.check_local(
+            &text,
+            Policy {
+                on_error: OnRailError::Block,
+                enforcement: guard.enforcement,
+                verdict: &GuardrailsVerdict::default(),
+            },
+        ) != Checked::Allow
         {
             caught.push(name.clone());
         }

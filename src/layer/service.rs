@@ -132,6 +132,7 @@ impl Settings {
             verdict: GuardrailsVerdict::default(),
             limits: self.limits,
             on_rail_error: self.on_rail_error,
+            enforcement: self.enforcement,
             block_response: self.block_response.clone(),
         }
     }

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     rails::{
-        Checked, LlmRails, OnRailError,
+        Checked, LlmRails, OnRailError, Policy,
         stream::{Stop, Track, TrackPlan},
     },
-    verdict::{Decision, GuardrailsVerdict},
+    verdict::{Decision, Enforcement, GuardrailsVerdict},
     wire::{Channel, ChannelKind, ReplyText, json::unescape_leniently},
 };
 
@@ -69,6 +69,7 @@ pub(super) struct Need {
 pub(super) struct Tracks {
     rails: LlmRails,
     verdict: GuardrailsVerdict,
+    enforcement: Enforcement,
     plan: Arc<TrackPlan>,
     entries: Vec<Entry>,
     /// Structural texts that passed, since they come again with every event.
@@ -94,18 +95,26 @@ impl Tracks {
     /// Tracks of a stream, cleared as text comes.
     pub(super) fn streamed(guard: &Guard) -> Self {
         let plan = guard.rails.plan();
-        Self::new(guard, TrackPlan::new(&plan.output, plan.streaming.as_ref()))
+        let streaming = plan.streaming.as_ref();
+        Self::new(
+            guard,
+            TrackPlan::new(&plan.output, streaming, guard.enforcement),
+        )
     }
 
     /// Tracks of a body that is whole.
     pub(super) fn whole(guard: &Guard) -> Self {
-        Self::new(guard, TrackPlan::whole(&guard.rails.plan().output))
+        Self::new(
+            guard,
+            TrackPlan::whole(&guard.rails.plan().output, guard.enforcement),
+        )
     }
 
     fn new(guard: &Guard, plan: TrackPlan) -> Self {
         Self {
             rails: guard.rails.clone(),
             verdict: guard.verdict.clone(),
+            enforcement: guard.enforcement,
             plan: Arc::new(plan),
             entries: Vec::new(),
             passed: Vec::new(),
@@ -238,7 +247,7 @@ impl Tracks {
             .rails
             .plan()
             .output
-            .check_local(text, OnRailError::Block, &self.verdict)
+            .check_local(text, self.policy(&self.verdict))
         {
             Checked::Block(blocked) => Err(Halt {
                 choice: channel.choice,
@@ -259,14 +268,10 @@ impl Tracks {
             return Ok(false);
         }
         let rails = &self.rails.plan().output;
-        match rails.check_local(
-            &text.text,
-            OnRailError::Block,
-            &GuardrailsVerdict::default(),
-        ) {
+        match rails.check_local(&text.text, self.policy(&GuardrailsVerdict::default())) {
             Checked::Block(blocked) if !text.is_patchable() => {
                 // Again, for the record: what is only removed is no block.
-                let _ = rails.check_local(&text.text, OnRailError::Block, &self.verdict);
+                let _ = rails.check_local(&text.text, self.policy(&self.verdict));
                 Err(Halt {
                     choice: text.channel.choice,
                     blocked,
@@ -304,8 +309,29 @@ impl Tracks {
         }
     }
 
+    /// A text of a reply that no pattern rail can judge does not leave.
+    fn policy<'a>(&self, verdict: &'a GuardrailsVerdict) -> Policy<'a> {
+        Policy {
+            on_error: OnRailError::Block,
+            enforcement: self.enforcement,
+            verdict,
+        }
+    }
+
     /// Notes that the pattern rails have read everything, in so much time.
     pub(super) fn report_patterns(&self, duration: Duration) {
+        let mut noted = Vec::new();
+        for (rail, pattern) in self.entries.iter().flat_map(|entry| entry.track.noted()) {
+            if !noted.contains(rail)
+                && let Some(found) = self.rails.plan().output.rails.get(*rail)
+            {
+                noted.push(*rail);
+                let reason = format!("pattern {} matches", pattern + 1);
+                tracing::info!(rail = %found.name, reason, "a rail that only monitors");
+                self.verdict
+                    .add(found.report(Decision::WouldBlock, Some(reason), Duration::ZERO));
+            }
+        }
         for (rail, _) in self.rails.plan().output.patterns() {
             self.verdict.add(crate::verdict::RailReport {
                 texts: self.entries.len(),

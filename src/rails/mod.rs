@@ -21,8 +21,8 @@ mod streaming;
 mod turn;
 mod windows;
 
-pub(crate) use check::Checked;
 pub use check::{Blocked, OnRailError};
+pub(crate) use check::{Checked, Policy};
 pub use llm_rails::{LlmRails, LlmRailsBuilder};
 pub use log::{
     ActivatedRail, ExecutedAction, ExplainInfo, GenerationLog, GenerationStats, ModelCall,
