@@ -106,18 +106,8 @@ impl Plan {
         engine: Option<&Arc<Engine>>,
     ) -> Result<Self, ConfigError> {
         let rails = &library.config.rails;
-        let mut compiler = Compiler::new(library, engine, engine.is_some());
-        let mut input = RailSet::new(
-            compiler.compile_all(Place::Input, &rails.input.flows),
-            rails.input.parallel,
-        );
-        let mut output = RailSet::new(
-            compiler.compile_all(Place::Output, &rails.output.flows),
-            rails.output.parallel,
-        );
-        RailSet::agree(&mut input, &mut output);
-        let tool_input = compiler.tool_rails(Place::ToolInput, &rails.tool_input.flows);
-        let tool_output = compiler.tool_rails(Place::ToolOutput, &rails.tool_output.flows);
+        let (mut plan, compiler) =
+            Compiler::new(library, engine, engine.is_some()).compile();
         let Compiler {
             faults,
             mut refused,
@@ -133,22 +123,14 @@ impl Plan {
                 let message = format!("{} rails are not run by the layer", name_of(place));
                 let judge = Judge::Ask(Arc::new(NotRun(message.clone())));
                 let refusal = Arc::from(REFUSAL);
-                input
+                plan.input
                     .rails
                     .push(CompiledRail::new(flow, Place::Input, judge, refusal));
                 refused.push(Rails::flow_fault(place, flow, message));
             }
         }
         if faults.is_empty() {
-            let streaming = rails.output.streaming.clone();
-            Ok(Self {
-                input,
-                output,
-                streaming,
-                tool_input,
-                tool_output,
-                refused,
-            })
+            Ok(Self { refused, ..plan })
         } else {
             Err(ConfigError { faults })
         }
@@ -160,19 +142,7 @@ impl Plan {
     ///
     /// As [`compile`](Self::compile); every rail that needs more than that is a fault.
     pub(crate) fn compile_alone(library: &Arc<LibraryRails>) -> Result<Self, ConfigError> {
-        let rails = &library.config.rails;
-        let mut compiler = Compiler::new(library, None, true);
-        let mut input = RailSet::new(
-            compiler.compile_all(Place::Input, &rails.input.flows),
-            rails.input.parallel,
-        );
-        let mut output = RailSet::new(
-            compiler.compile_all(Place::Output, &rails.output.flows),
-            rails.output.parallel,
-        );
-        RailSet::agree(&mut input, &mut output);
-        let tool_input = compiler.tool_rails(Place::ToolInput, &rails.tool_input.flows);
-        let tool_output = compiler.tool_rails(Place::ToolOutput, &rails.tool_output.flows);
+        let (plan, compiler) = Compiler::new(library, None, true).compile();
         let Compiler {
             mut faults,
             refused,
@@ -181,17 +151,11 @@ impl Plan {
         } = compiler;
         faults.extend(refused);
         faults.extend(refused_tools);
-        if !faults.is_empty() {
-            return Err(ConfigError { faults });
+        if faults.is_empty() {
+            Ok(plan)
+        } else {
+            Err(ConfigError { faults })
         }
-        Ok(Self {
-            input,
-            output,
-            streaming: rails.output.streaming.clone(),
-            tool_input,
-            tool_output,
-            refused: Vec::new(),
-        })
     }
 }
 
@@ -241,6 +205,29 @@ impl<'a> Compiler<'a> {
             refused_tools: Vec::new(),
             reported: HashSet::new(),
         }
+    }
+
+    /// The rails of every place where single texts, calls and results are judged.
+    fn compile(mut self) -> (Plan, Self) {
+        let rails = &self.library.config.rails;
+        let mut input = RailSet::new(
+            self.compile_all(Place::Input, &rails.input.flows),
+            rails.input.parallel,
+        );
+        let mut output = RailSet::new(
+            self.compile_all(Place::Output, &rails.output.flows),
+            rails.output.parallel,
+        );
+        RailSet::agree(&mut input, &mut output);
+        let plan = Plan {
+            input,
+            output,
+            tool_input: self.tool_rails(Place::ToolInput, &rails.tool_input.flows),
+            tool_output: self.tool_rails(Place::ToolOutput, &rails.tool_output.flows),
+            streaming: rails.output.streaming.clone(),
+            refused: Vec::new(),
+        };
+        (plan, self)
     }
 
     fn compile_all(&mut self, place: Place, lines: &[FlowReference]) -> Vec<CompiledRail> {
