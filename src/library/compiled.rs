@@ -177,7 +177,6 @@ impl Scene for Alone<'_> {
             let reply = model.complete(request).await?;
             if let Some((witness, messages)) = watched.zip(messages) {
                 witness.asked(Asked {
-                    task: question.task.to_owned(),
                     model: model.name().to_owned(),
                     provider: model.provider().to_owned(),
                     messages,

@@ -17,6 +17,7 @@ mod self_check_facts;
 mod service;
 #[cfg(test)]
 mod testing;
+mod tool_validation;
 mod witness;
 
 pub use call::{Call, Decision, Finding};
@@ -29,6 +30,7 @@ pub use rail::{
     Unusable,
 };
 pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
+pub(crate) use tool_validation::{Toolset, check_calls, check_results};
 pub(crate) use witness::{Asked, Seen, Witness};
 
 /// Every built-in rail, alphabetic.
@@ -38,6 +40,7 @@ pub static RAILS: &[&Rail] = &[
     &regex::RAIL,
     &self_check::RAIL,
     &self_check_facts::RAIL,
+    &tool_validation::RAIL,
 ];
 
 /// The declaration of the rail with the flow `name`, and the flow.

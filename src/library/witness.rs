@@ -26,7 +26,6 @@ pub(crate) struct Seen {
 /// A model that answered.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    pub(crate) task: String,
     pub(crate) model: String,
     pub(crate) provider: String,
     pub(crate) messages: Vec<Message>,

@@ -6,6 +6,7 @@ mod event;
 pub(crate) mod flows;
 mod generate;
 mod history;
+mod iorails;
 mod library_flows;
 mod library_rails;
 mod llm_rails;
@@ -23,6 +24,7 @@ mod windows;
 
 pub use check::{Blocked, OnRailError};
 pub(crate) use check::{Checked, Policy};
+pub use iorails::{IoRails, IoRailsBuilder};
 pub use llm_rails::{LlmRails, LlmRailsBuilder};
 pub use log::{
     ActivatedRail, ExecutedAction, ExplainInfo, GenerationLog, GenerationStats, ModelCall,

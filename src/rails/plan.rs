@@ -49,8 +49,21 @@ pub(crate) struct Plan {
     pub(crate) output: RailSet,
     /// `rails.output.streaming`, where the config has such a section.
     pub(crate) streaming: Option<StreamingConfig>,
+    /// On the results of tools, where all that stands there can be run.
+    pub(crate) tool_input: Vec<ToolRail>,
+    /// On the calls of tools, where all that stands there can be run.
+    pub(crate) tool_output: Vec<ToolRail>,
     /// The rails of the config that only [`LlmRails`](super::LlmRails) runs, not a layer.
     pub(crate) refused: Vec<Fault>,
+}
+
+/// A rail that validates what goes to tools and what comes from them.
+#[derive(Debug)]
+pub(crate) struct ToolRail {
+    /// Its line, as configured.
+    pub(crate) name: Arc<str>,
+    /// Its flow: the line without parameters.
+    pub(crate) flow: &'static str,
 }
 
 /// The rails of one place.
@@ -68,6 +81,8 @@ pub(crate) struct RailSet {
 pub(crate) struct CompiledRail {
     /// Its flow name, as configured.
     pub(crate) name: Arc<str>,
+    /// The same without parameters.
+    pub(crate) flow: Arc<str>,
     /// Where it stands.
     pub(crate) place: Place,
     /// How it judges.
@@ -93,16 +108,7 @@ impl Plan {
         engine: Option<&Arc<Engine>>,
     ) -> Result<Self, ConfigError> {
         let rails = &library.config.rails;
-        let mut compiler = Compiler::new(library, engine);
-        let mut input = RailSet::new(
-            compiler.compile_all(Place::Input, &rails.input.flows),
-            rails.input.parallel,
-        );
-        let mut output = RailSet::new(
-            compiler.compile_all(Place::Output, &rails.output.flows),
-            rails.output.parallel,
-        );
-        RailSet::agree(&mut input, &mut output);
+        let (mut plan, compiler) = Compiler::new(library, engine, engine.is_some()).compile();
         let Compiler {
             faults,
             mut refused,
@@ -118,7 +124,7 @@ impl Plan {
                 let message = format!("{} rails are not run by the layer", name_of(place));
                 let judge = Judge::Ask(Arc::new(NotRun(message.clone())));
                 let refusal = Arc::from(REFUSAL);
-                input.rails.push(CompiledRail::new(
+                plan.input.rails.push(CompiledRail::new(
                     flow,
                     Place::Input,
                     judge,
@@ -132,13 +138,29 @@ impl Plan {
             }
         }
         if faults.is_empty() {
-            let streaming = rails.output.streaming.clone();
-            Ok(Self {
-                input,
-                output,
-                streaming,
-                refused,
-            })
+            Ok(Self { refused, ..plan })
+        } else {
+            Err(ConfigError { faults })
+        }
+    }
+
+    /// Compiles a configuration whose rails are all the library's, and run without a turn around them.
+    ///
+    /// # Errors
+    ///
+    /// As [`compile`](Self::compile); every rail that needs more than that is a fault.
+    pub(crate) fn compile_alone(library: &Arc<LibraryRails>) -> Result<Self, ConfigError> {
+        let (plan, compiler) = Compiler::new(library, None, true).compile();
+        let Compiler {
+            mut faults,
+            refused,
+            refused_tools,
+            ..
+        } = compiler;
+        faults.extend(refused);
+        faults.extend(refused_tools);
+        if faults.is_empty() {
+            Ok(plan)
         } else {
             Err(ConfigError { faults })
         }
@@ -152,14 +174,22 @@ struct Compiler<'a> {
     shared: Arc<library::Shared>,
     refusal: Arc<str>,
     faults: Vec<Fault>,
+    /// Whether all flows are known: one that is not there is then a fault.
+    knows_all: bool,
     /// What only a turn can run.
     refused: Vec<Fault>,
+    /// What stands where calls and results of tools are validated, and is no such validation.
+    refused_tools: Vec<Fault>,
     /// The faults of rails' sections: a rail that stands in several lines reports them once.
     reported: HashSet<String>,
 }
 
 impl<'a> Compiler<'a> {
-    fn new(library: &'a Arc<LibraryRails>, engine: Option<&'a Arc<Engine>>) -> Self {
+    fn new(
+        library: &'a Arc<LibraryRails>,
+        engine: Option<&'a Arc<Engine>>,
+        knows_all: bool,
+    ) -> Self {
         let messages = match engine {
             Some(engine) => engine.flows.bot_messages().clone(),
             None => library.config.bot_messages.clone(),
@@ -177,10 +207,35 @@ impl<'a> Compiler<'a> {
             }),
             library,
             engine,
+            knows_all,
             faults: Vec::new(),
             refused: Vec::new(),
+            refused_tools: Vec::new(),
             reported: HashSet::new(),
         }
+    }
+
+    /// The rails of every place where single texts, calls and results are judged.
+    fn compile(mut self) -> (Plan, Self) {
+        let rails = &self.library.config.rails;
+        let mut input = RailSet::new(
+            self.compile_all(Place::Input, &rails.input.flows),
+            rails.input.parallel,
+        );
+        let mut output = RailSet::new(
+            self.compile_all(Place::Output, &rails.output.flows),
+            rails.output.parallel,
+        );
+        RailSet::agree(&mut input, &mut output);
+        let plan = Plan {
+            input,
+            output,
+            tool_input: self.tool_rails(Place::ToolInput, &rails.tool_input.flows),
+            tool_output: self.tool_rails(Place::ToolOutput, &rails.tool_output.flows),
+            streaming: rails.output.streaming.clone(),
+            refused: Vec::new(),
+        };
+        (plan, self)
     }
 
     fn compile_all(&mut self, place: Place, lines: &[FlowReference]) -> Vec<CompiledRail> {
@@ -193,6 +248,37 @@ impl<'a> Compiler<'a> {
             CompiledRail::new(line, place, judge, Arc::clone(&self.refusal), options)
         });
         rails.collect()
+    }
+
+    /// The rails on what goes to tools, or comes from them; none where one of them cannot be run without a turn.
+    fn tool_rails(&mut self, place: Place, lines: &[FlowReference]) -> Vec<ToolRail> {
+        let mut rails: Vec<ToolRail> = Vec::new();
+        let refused = self.refused_tools.len();
+        for line in lines {
+            let found = library::find(&line.name).filter(|(_, flow)| flow.place == place);
+            let is_own = self
+                .engine
+                .is_some_and(|engine| engine.flows.is_own(&line.name));
+            let message = match found {
+                Some((_, flow)) if rails.iter().any(|rail| rail.flow == flow.name) => {
+                    format!("the flow `{}` stands here twice", line.name)
+                }
+                Some((_, flow)) if !is_own => {
+                    rails.push(ToolRail {
+                        name: Arc::from(line.text.as_str()),
+                        flow: flow.name,
+                    });
+                    continue;
+                }
+                _ => format!("the flow `{}` is no {} rail", line.name, name_of(place)),
+            };
+            self.refused_tools
+                .push(Rails::flow_fault(place, line, message));
+        }
+        if self.refused_tools.len() > refused {
+            rails.clear();
+        }
+        rails
     }
 
     /// How `line` judges; none where it cannot, which is then among the faults.
@@ -209,7 +295,7 @@ impl<'a> Compiler<'a> {
         }
         let Some((rail, flow)) = found else {
             // Without an engine the Colang files have faults: whether they define it shows when those are mended.
-            if self.engine.is_some() {
+            if self.knows_all {
                 self.faults.push(Rails::flow_fault(
                     place,
                     line,
@@ -282,6 +368,7 @@ impl CompiledRail {
     ) -> Self {
         Self {
             name: Arc::from(line.text.as_str()),
+            flow: Arc::from(line.name.as_str()),
             place,
             fingerprint: match &judge {
                 Judge::Patterns(_) => String::new(),

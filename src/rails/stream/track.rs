@@ -255,7 +255,7 @@ impl Track {
                 Ok(Some(found)) => note(&mut self.noted, rail, found.pattern),
                 Err(error) if *enforced => return Err(Stop::Failed { rail, error }),
                 Err(error) => {
-                    tracing::warn!(%error, "a pattern that only monitors cannot be searched for")
+                    tracing::warn!(%error, "a pattern that only monitors cannot be searched for");
                 }
             }
         }
