@@ -106,8 +106,7 @@ impl Plan {
         engine: Option<&Arc<Engine>>,
     ) -> Result<Self, ConfigError> {
         let rails = &library.config.rails;
-        let (mut plan, compiler) =
-            Compiler::new(library, engine, engine.is_some()).compile();
+        let (mut plan, compiler) = Compiler::new(library, engine, engine.is_some()).compile();
         let Compiler {
             faults,
             mut refused,
@@ -313,7 +312,7 @@ impl<'a> Compiler<'a> {
             Ok(()) if flow.stands_alone() => {}
             Ok(()) => {
                 let message = format!(
-                    "the rail `{}` needs a whole turn, which the layer does not run",
+                    "the rail `{}` needs a whole turn: a text alone is not enough for it",
                     line.name
                 );
                 return Some(self.refuse(place, line, vec![message]));

@@ -15,7 +15,7 @@ use tower_guardrails::{
     },
 };
 
-use crate::{actions, compare::plain_events, engine::Engine};
+use crate::{actions, compare::plain_events, engine::Engine, ways};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -58,7 +58,10 @@ pub(crate) fn run_in_this_process(folder: &Path, server: &str) -> ExitCode {
 }
 
 async fn run(folder: &Path, prepared: &Path, server: &str) -> Result<Value, Failure> {
-    let case: Value = serde_yaml::from_str(&std::fs::read_to_string(folder.join("case.yml"))?)?;
+    let mut case: Value = serde_yaml::from_str(&std::fs::read_to_string(folder.join("case.yml"))?)?;
+    if let Ok(way) = std::env::var(ways::VARIABLE) {
+        ways::prepare(&mut case, &way);
+    }
     let source = folder.join(
         case.get("config")
             .and_then(Value::as_str)

@@ -10,11 +10,7 @@ use crate::{
     config::{ModelConfig, RailsConfig},
     error::{ConfigError, Fault, Result},
     http::Client,
-    llm::{
-        Model, Models, OutputParser, OutputParsers,
-        prompt::Prompts,
-        template::Templates,
-    },
+    llm::{Model, Models, OutputParser, OutputParsers, prompt::Prompts, template::Templates},
     rails::{llm_rails::prompt_settings, plan::Plan},
 };
 
@@ -129,8 +125,9 @@ fn refused(config: &RailsConfig) -> Vec<Fault> {
     }
     for section in &config.rails.given {
         if ["retrieval", "dialog", "actions"].contains(&section.as_str()) {
-            let message =
-                format!("`rails.{section}` needs a whole turn, which rails without Colang have not");
+            let message = format!(
+                "`rails.{section}` needs a whole turn, which rails without Colang have not"
+            );
             faults.push(Fault::new(message));
         }
     }
@@ -157,15 +154,13 @@ fn with_retries(model: &ModelConfig) -> ModelConfig {
             other => other.as_u64(),
         };
         let retries = number.map(|attempts| attempts.max(1) - 1);
-        model
-            .parameters
-            .insert("max_retries".to_owned(), retries.map_or(attempts, Value::from));
+        model.parameters.insert(
+            "max_retries".to_owned(),
+            retries.map_or(attempts, Value::from),
+        );
     }
     if let Some(timeout) = model.parameters.shift_remove("timeout_connect") {
-        model
-            .parameters
-            .entry("connect_timeout")
-            .or_insert(timeout);
+        model.parameters.entry("connect_timeout").or_insert(timeout);
     }
     model
 }

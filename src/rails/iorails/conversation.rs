@@ -18,9 +18,9 @@ pub(super) struct Conversation {
 
 impl Conversation {
     pub(super) fn new(messages: Vec<Message>) -> Self {
-        let turn = messages.iter().rposition(|message| {
-            message.role == Role::User && has_content(&message.content)
-        });
+        let turn = messages
+            .iter()
+            .rposition(|message| message.role == Role::User && has_content(&message.content));
         let before = messages.get(..turn.unwrap_or(messages.len()));
         let history = before
             .unwrap_or_default()

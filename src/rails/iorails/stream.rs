@@ -25,7 +25,11 @@ use crate::{
 };
 
 /// The types of pieces that end a stream.
-const ENDS: [&str; 3] = ["generation_error", "downstream_error", "guardrails_violation"];
+const ENDS: [&str; 3] = [
+    "generation_error",
+    "downstream_error",
+    "guardrails_violation",
+];
 
 impl IoRails {
     /// Answers a conversation piece by piece.
@@ -77,7 +81,9 @@ async fn run(inner: &Inner, request: StreamRequest, out: &Sender<Result<Chunk>>)
     } = request;
     check_messages(&messages)?;
     if generator.is_some() || state.is_some() {
-        tracing::warn!("a stream of rails without Colang passes over a state, and a stream of the caller's");
+        tracing::warn!(
+            "a stream of rails without Colang passes over a state, and a stream of the caller's"
+        );
     }
     let streaming = inner.plan.streaming.as_ref();
     let streaming = streaming.filter(|streaming| streaming.enabled);
