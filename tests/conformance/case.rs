@@ -413,9 +413,22 @@ fn python_json(value: &Value) -> String {
         Value::Object(fields) => {
             let fields: Vec<String> = fields
                 .iter()
-                .map(|(key, value)| format!("{}: {}", json!(key), python_json(value)))
+                .map(|(key, value)| format!("{}: {}", python_json(&json!(key)), python_json(value)))
                 .collect();
             format!("{{{}}}", fields.join(", "))
+        }
+        Value::String(_) => {
+            let mut out = String::new();
+            for character in value.to_string().chars() {
+                if character.is_ascii() {
+                    out.push(character);
+                    continue;
+                }
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    out.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+            out
         }
         other => other.to_string(),
     }
