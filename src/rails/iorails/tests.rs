@@ -276,7 +276,7 @@ async fn rails_judge_what_rewriting_rails_made_of_the_text() {
         .generate([Message::user(Content::Parts(parts))])
         .await
         .unwrap();
-    let asked = main.asked.lock().unwrap();
+    let asked = main.asked.lock().unwrap().clone();
     let content = &asked.last().unwrap().messages[0].content;
     assert_eq!(
         *content,
