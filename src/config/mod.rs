@@ -3,6 +3,7 @@
 //! Every file is read into a tree that knows the place of each key; the trees are joined; the typed sections are read
 //! off the joined tree. Faults are collected on the way and reported together.
 
+mod colang_version;
 mod defaults;
 mod files;
 mod flow_reference;

@@ -270,7 +270,7 @@ impl LlmRailsBuilder {
     }
 }
 
-fn prompt_settings(config: &RailsConfig) -> PromptSettings {
+pub(super) fn prompt_settings(config: &RailsConfig) -> PromptSettings {
     let general = config
         .instructions
         .iter()

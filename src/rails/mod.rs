@@ -6,9 +6,11 @@ mod event;
 pub(crate) mod flows;
 mod generate;
 mod history;
+mod inspect;
 mod llm_rails;
 mod log;
 mod messages;
+mod needed_actions;
 mod options;
 mod plan;
 mod response;
@@ -20,10 +22,12 @@ mod windows;
 
 pub(crate) use check::Checked;
 pub use check::{Blocked, OnRailError};
+pub use inspect::{Inspection, ModelFacts, OutputFacts, PromptFacts, RailsFacts, SectionFacts};
 pub use llm_rails::{LlmRails, LlmRailsBuilder};
 pub use log::{
     ActivatedRail, ExecutedAction, ExplainInfo, GenerationLog, GenerationStats, ModelCall,
 };
+pub use needed_actions::{ActionCall, NeededAction, Provider};
 pub use options::{GenerationOptions, LogOptions, OutputVars, RailSwitch, RailsOptions};
 pub use response::{GenerationRequest, GenerationResponse, RailStatus, RailType, RailsResult};
 pub use state::State;

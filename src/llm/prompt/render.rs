@@ -36,7 +36,7 @@ pub(crate) struct PromptSettings {
 /// The prompts of all tasks, with the templates' filters and the answers' parsers.
 #[derive(Debug, Clone)]
 pub(crate) struct Prompts {
-    settings: PromptSettings,
+    pub(super) settings: PromptSettings,
     templates: Templates,
     parsers: OutputParsers,
 }
@@ -312,7 +312,7 @@ static SINGLE_VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The role of a message's type.
-fn role(prompt: &TaskPrompt, kind: &str) -> Result<Role, PromptError> {
+pub(super) fn role(prompt: &TaskPrompt, kind: &str) -> Result<Role, PromptError> {
     match kind {
         "user" | "human" => Ok(Role::User),
         "assistant" | "bot" => Ok(Role::Assistant),
