@@ -12,8 +12,9 @@ use super::{
 };
 use crate::{
     colang::v1::Program,
-    config::{FlowReference, RailSection, Rails, RailsConfig, StreamingConfig},
+    config::{FlowReference, RailSection, Rails, RailsConfig, StreamingConfig, nearest},
     error::{Error, Fault, all_faults},
+    library,
     llm::{OutputParsers, prompt::Prompts, template::Templates},
     verdict::Place,
 };
@@ -155,6 +156,12 @@ impl Inspection {
         );
         inspection.warnings.extend(prompts.warnings());
         inspection.errors = all_faults(faults, wrong);
+        if !inspection.errors.is_empty() && is_one {
+            // Where flows cannot be built, nobody else looks for those that rails name.
+            let missing = undefined_rails(&config, &inspection.flow_ids);
+            let known = std::mem::take(&mut inspection.errors);
+            inspection.errors = all_faults(known, missing);
+        }
         match LlmRails::new(config) {
             Ok(_) => {}
             Err(Error::Config(error)) => {
@@ -252,6 +259,48 @@ fn unknown_calls(own: &[Defined]) -> Vec<Fault> {
                 }
             }
             Some(fault)
+        })
+        .collect()
+}
+
+/// The rails whose flows are neither read nor begun in any Colang file.
+fn undefined_rails(config: &RailsConfig, own: &[String]) -> Vec<Fault> {
+    let built_in = built_in_flows();
+    let known = || {
+        let built_in = built_in.iter().flatten().map(|flow| flow.id.as_str());
+        let library = library::RAILS.iter().flat_map(|rail| rail.flows);
+        let own = own.iter().map(String::as_str);
+        own.chain(built_in).chain(library.map(|(name, _)| *name))
+    };
+    // A flow with faults is not read, but it is there.
+    let is_begun = |name: &str| {
+        let lines = config
+            .colang_files
+            .iter()
+            .flat_map(|file| file.text.lines());
+        let mut lines = lines.map(|line| line.trim().trim_end_matches(':'));
+        lines.any(|line| {
+            let id = line
+                .strip_prefix("define ")
+                .and_then(|line| line.split_once("flow "));
+            id.is_some_and(|(_, id)| id.trim() == name)
+        })
+    };
+    [Place::Input, Place::Output, Place::Retrieval]
+        .into_iter()
+        .flat_map(|place| {
+            config
+                .rails
+                .flows(place)
+                .iter()
+                .map(move |flow| (place, flow))
+        })
+        .filter(|(_, flow)| known().all(|name| name != flow.name) && !is_begun(&flow.name))
+        .map(|(place, flow)| {
+            let hint = nearest(&flow.name, known())
+                .map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+            let message = format!("the rail `{}` is not defined{hint}", flow.name);
+            Rails::flow_fault(place, flow, message)
         })
         .collect()
 }

@@ -96,9 +96,13 @@ impl Places {
 
     /// The place of the key at `path`, or of the mapping.
     pub(crate) fn place_of(&self, path: &str) -> &Mark {
+        self.find(path).unwrap_or(&self.at)
+    }
+
+    /// The place of the key at `path`.
+    pub(crate) fn find(&self, path: &str) -> Option<&Mark> {
         let mut keys = self.keys.iter();
-        let found = keys.find(|(key, _)| key == path);
-        found.map_or(&self.at, |(_, mark)| mark)
+        keys.find(|(key, _)| key == path).map(|(_, mark)| mark)
     }
 }
 
