@@ -125,7 +125,7 @@ fn load_file(path: &Path, relative: &Path, shown: &Path, loaded: &mut Loaded, re
 }
 
 /// The files below `directory`, a folder's own before those of its folders, each sorted by name.
-fn list(
+pub(super) fn list(
     directory: &Path,
     relative: &Path,
     ancestors: &mut Vec<PathBuf>,

@@ -13,6 +13,7 @@ mod load;
 mod merge;
 mod models;
 mod prompts;
+mod prompts_directory;
 mod rail_options;
 mod rail_sections;
 mod rails;
@@ -27,6 +28,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use prompts_directory::read_prompts_directory;
 pub(crate) use read::bool_of_text;
 #[allow(unused_imports, reason = "for the rooms above")]
 pub(crate) use suggest::{is_similar, nearest};
