@@ -175,6 +175,15 @@ impl ActionResult {
         }
     }
 
+    /// A rail's verdict, which flows see as `value`.
+    pub(crate) fn of_verdict(outcome: Outcome, value: Value) -> Self {
+        Self {
+            value,
+            verdict: Some(outcome),
+            ..Self::default()
+        }
+    }
+
     /// Adds an event that happens after the action.
     #[must_use]
     pub fn with_event(mut self, event: impl Into<Value>) -> Self {

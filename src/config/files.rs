@@ -229,9 +229,11 @@ pub(super) fn load_imports(loaded: &mut Loaded, report: &mut Report) {
     // What imported files say of the version comes too late.
     let version = loaded.root.get("colang_version").and_then(Node::as_str);
     let is_two = version == Some("2.x");
+    // Of no other version is any file.
+    let is_known = matches!(version, None | Some("1.0" | "2.x"));
     loop {
         while let Some(file) = loaded.colang_files.get(scanned) {
-            if colang_version::is_version_2(&file.text) != is_two {
+            if is_known && colang_version::is_version_2(&file.text) != is_two {
                 let file = loaded.colang_files.remove(scanned);
                 pass_over(file, report);
                 continue;

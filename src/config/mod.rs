@@ -16,6 +16,7 @@ mod prompts;
 mod prompts_directory;
 mod rail_options;
 mod rail_sections;
+mod rail_shapes;
 mod rails;
 mod rails_config;
 mod read;

@@ -1,13 +1,16 @@
-//! What a library rail is.
+//! What a library rail is: its declaration, from which come the compiled rail, the Colang flow and the row in the docs.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 
+use super::{Call, Finding};
 use crate::{
     config::{FlowReference, RailsConfig},
     error::{Error, Fault},
+    http::{Client, Environment},
     llm::{Model, Models, prompt::Prompts},
+    message::Message,
     pattern::{HoldProgram, Patterns},
     verdict::{Outcome, Place},
 };
@@ -16,30 +19,329 @@ use crate::{
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Rail {
+    /// Its name, which is that of its file.
+    pub name: &'static str,
     /// What it checks, in a line.
     pub about: &'static str,
-    /// Its flows, each with the place at which it stands.
-    pub flows: &'static [(&'static str, Place)],
-    /// The name of its section under `rails.config`, where it has one.
-    pub section: Option<&'static str>,
-    /// Compiles it for one line of `rails.*.flows`.
-    pub compile: fn(&CompileContext<'_>) -> Result<Judge, Vec<Fault>>,
+    /// Its flows.
+    pub flows: &'static [Flow],
+    /// Its actions, by the names under which flows execute them.
+    pub actions: &'static [RailAction],
+    /// Its section under `rails.config`, where it has one.
+    pub section: Option<Section>,
+    /// What it cannot do without, or uses where it is there.
+    pub needs: &'static [Need],
+    /// The messages of its own that its flows say: the bot's intent with its text.
+    pub messages: &'static [(&'static str, &'static str)],
+    /// Reads its settings, once for a configuration.
+    pub build: fn(&BuildContext<'_>) -> Built,
 }
 
-/// What a rail is compiled from.
-#[derive(Debug)]
+/// A rail with its settings, or all that is wrong with them.
+pub type Built = Result<Arc<dyn Check>, Vec<Fault>>;
+
+/// An action of a rail.
+#[derive(Debug, Clone, Copy)]
+pub struct RailAction {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it is part of the machinery: it runs here even where an actions server is configured.
+    pub is_system: bool,
+}
+
+impl RailAction {
+    /// An action that an actions server may take over.
+    pub const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            is_system: false,
+        }
+    }
+
+    /// An action that always runs here.
+    pub const fn system(name: &'static str) -> Self {
+        Self {
+            name,
+            is_system: true,
+        }
+    }
+}
+
+/// A flow of a rail: an action on a text, and what follows from its verdict.
+#[derive(Debug, Clone, Copy)]
+pub struct Flow {
+    /// Its name, as `rails.*.flows` gives it.
+    pub name: &'static str,
+    /// Where it stands.
+    pub place: Place,
+    /// The action that it executes.
+    pub action: &'static str,
+    /// The action's arguments.
+    pub arguments: &'static [(&'static str, Bound)],
+    /// Whether it may rewrite the text.
+    pub rewrites: bool,
+    /// The context variable that switches it on for a turn, where it is off without.
+    pub only_if: Option<&'static str>,
+    /// A variable beside the text that it needs, and that only a whole turn has: such a rail cannot stand in a layer.
+    pub needs_variable: Option<&'static str>,
+    /// What it says on a block.
+    pub refusal: Refusal,
+    /// The event that stands for the refusal where `enable_rails_exceptions` is set.
+    pub exception: Option<Exception>,
+    /// The variable of the action's result in the Colang flow.
+    pub result: &'static str,
+    /// The whole flow in Colang 1.0, where it is no plain one.
+    pub colang1: Option<&'static str>,
+}
+
+impl Flow {
+    /// A flow that refuses to respond where `action` blocks the text.
+    pub const fn new(name: &'static str, place: Place, action: &'static str) -> Self {
+        Self {
+            name,
+            place,
+            action,
+            arguments: &[],
+            rewrites: false,
+            only_if: None,
+            needs_variable: None,
+            refusal: Refusal::Message(REFUSE_TO_RESPOND),
+            exception: None,
+            result: "response",
+            colang1: None,
+        }
+    }
+
+    /// Sets the action's arguments.
+    #[must_use]
+    pub const fn arguments(mut self, arguments: &'static [(&'static str, Bound)]) -> Self {
+        self.arguments = arguments;
+        self
+    }
+
+    /// It may rewrite the text.
+    #[must_use]
+    pub const fn rewrites(mut self) -> Self {
+        self.rewrites = true;
+        self
+    }
+
+    /// It runs only in turns that set `variable` to true.
+    #[must_use]
+    pub const fn only_if(mut self, variable: &'static str) -> Self {
+        self.only_if = Some(variable);
+        self
+    }
+
+    /// It needs the context variable `variable`.
+    #[must_use]
+    pub const fn needs_variable(mut self, variable: &'static str) -> Self {
+        self.needs_variable = Some(variable);
+        self
+    }
+
+    /// On a block it says the message of the intent `intent`.
+    #[must_use]
+    pub const fn says(mut self, intent: &'static str) -> Self {
+        self.refusal = Refusal::Message(intent);
+        self
+    }
+
+    /// It rewrites the text, and never blocks it.
+    #[must_use]
+    pub const fn only_rewrites(mut self) -> Self {
+        self.rewrites = true;
+        self.refusal = Refusal::None;
+        self
+    }
+
+    /// On a block it says the message of the intent that `choose` finds.
+    #[must_use]
+    pub const fn says_by(mut self, choose: fn(&Finding) -> &'static str) -> Self {
+        self.refusal = Refusal::Choose(choose);
+        self
+    }
+
+    /// Sets the event that stands for the refusal.
+    #[must_use]
+    pub const fn exception(mut self, kind: &'static str, message: &'static str) -> Self {
+        self.exception = Some(Exception { kind, message });
+        self
+    }
+
+    /// Names the variable of the action's result in the Colang flow.
+    #[must_use]
+    pub const fn result(mut self, variable: &'static str) -> Self {
+        self.result = variable;
+        self
+    }
+
+    /// Gives the whole flow in Colang 1.0; the compiled rail still follows the declaration.
+    #[must_use]
+    pub const fn colang1(mut self, text: &'static str) -> Self {
+        self.colang1 = Some(text);
+        self
+    }
+
+    /// Whether it can judge a text without a turn around it.
+    pub fn stands_alone(&self) -> bool {
+        self.only_if.is_none() && self.needs_variable.is_none()
+    }
+}
+
+/// What fills an argument of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct CompileContext<'a> {
+pub enum Bound {
+    /// This text.
+    Literal(&'static str),
+    /// A context variable.
+    Variable(&'static str),
+    /// A parameter of the line of `rails.*.flows`: `x` of `$model=x`.
+    Parameter(&'static str),
+}
+
+/// What a flow says on a block.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The message of this intent of the bot.
+    Message(&'static str),
+    /// Nothing: it never blocks.
+    None,
+    /// The message of the intent that the verdict calls for; the flow's Colang is given whole.
+    Choose(fn(&Finding) -> &'static str),
+}
+
+/// The event that stands for a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exception {
+    /// Its type.
+    pub kind: &'static str,
+    /// Its message, a text of Colang 1.0 without the quotes; a text that begins with `$` is an expression.
+    pub message: &'static str,
+}
+
+/// A rail's section under `rails.config`.
+#[derive(Debug, Clone, Copy)]
+pub struct Section {
+    /// Its key.
+    pub key: &'static str,
+    /// Its keys.
+    pub keys: &'static [Key],
+}
+
+/// A key of a rail's section, for the docs.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Its path in the section.
+    pub path: &'static str,
+    /// Its type.
+    pub kind: &'static str,
+    /// Its default; empty where there is none.
+    pub default: &'static str,
+    /// What it is, in a line.
+    pub about: &'static str,
+}
+
+impl Key {
+    /// A key.
+    pub const fn new(
+        path: &'static str,
+        kind: &'static str,
+        default: &'static str,
+        about: &'static str,
+    ) -> Self {
+        Self {
+            path,
+            kind,
+            default,
+            about,
+        }
+    }
+}
+
+/// What a rail needs beside its section, for the docs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Need {
+    /// A service, by its name, with what is called.
+    Service(&'static str, &'static str),
+    /// An environment variable, with what it holds.
+    Environment(&'static str, &'static str),
+    /// A model of this type under `models`; else the main one where it says so.
+    Model(&'static str),
+    /// A prompt of this task.
+    Prompt(&'static str),
+}
+
+/// What a rail is built from.
+#[non_exhaustive]
+pub struct BuildContext<'a> {
     /// The whole configuration.
     pub config: &'a RailsConfig,
     /// The models that are configured or registered.
     pub models: &'a Models,
     /// The prompts, with their templates and parsers.
     pub(crate) prompts: &'a Arc<Prompts>,
-    /// The flow, with its parameters, as `rails.*.flows` names it.
-    pub flow: &'a FlowReference,
-    /// Where it stands.
-    pub place: Place,
+    /// What services are called with.
+    pub(crate) client: &'a Client,
+    /// The environment variables.
+    pub(crate) environment: Environment<'a>,
+}
+
+impl fmt::Debug for BuildContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BuildContext").finish_non_exhaustive()
+    }
+}
+
+/// A rail with its settings, ready to run its actions.
+pub trait Check: Send + Sync + fmt::Debug {
+    /// Runs the action of `call`. Dropping the future cancels what it asks.
+    ///
+    /// # Errors
+    ///
+    /// Where it comes to no verdict.
+    fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>>;
+
+    /// Looks at the line `line` of `rails.*.flows`, which names `flow`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps it from running: a parameter that is missing, a prompt or a model that is not there.
+    fn accept(&self, flow: &Flow, line: &FlowReference) -> Result<(), Unusable> {
+        let _ = (flow, line);
+        Ok(())
+    }
+
+    /// The patterns that `flow` blocks, where that is all that it does: such a rail judges on the spot, and exactly in streams.
+    fn patterns(&self, flow: &Flow) -> Option<Arc<PatternRail>> {
+        let _ = flow;
+        None
+    }
+
+    /// Whether the same text gets the same verdict again from `flow`, so that it may be remembered.
+    fn is_steady(&self, flow: &Flow) -> bool {
+        let _ = flow;
+        true
+    }
+
+    /// What its verdicts depend on beside the text: its settings, its prompt. Verdicts are remembered under it.
+    fn fingerprint(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+/// Why a line of `rails.*.flows` cannot run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unusable {
+    /// The configuration is wrong: it does not load.
+    Invalid(Vec<String>),
+    /// Something is missing that a turn would fail for: `LlmRails` loads it as the reference does, and the turn fails; whatever
+    /// runs compiled rails refuses it at load.
+    Unready(Vec<String>),
 }
 
 /// How a compiled rail judges.
@@ -48,7 +350,7 @@ pub struct CompileContext<'a> {
 pub enum Judge {
     /// By patterns: on the spot, and exactly in streams.
     Patterns(Arc<PatternRail>),
-    /// By asking a model or a service.
+    /// By asking a model or a service, or by looking at a whole text.
     Ask(Arc<dyn Ask>),
 }
 
@@ -79,6 +381,11 @@ pub trait Ask: Send + Sync + fmt::Debug {
         true
     }
 
+    /// Whether it may rewrite the text: such a rail runs before those that only judge.
+    fn rewrites(&self) -> bool {
+        true
+    }
+
     /// What its verdict depends on beside the text: its prompt, its model. Verdicts are remembered under it.
     fn fingerprint(&self) -> String {
         format!("{self:?}")
@@ -93,6 +400,8 @@ pub struct Subject<'a> {
     pub text: &'a str,
     /// The last that the user said: of an input rail, the text itself.
     pub user_message: &'a str,
+    /// What was said before.
+    pub history: &'a [Message],
 }
 
 impl<'a> Subject<'a> {
@@ -101,12 +410,33 @@ impl<'a> Subject<'a> {
         Self {
             text,
             user_message: text,
+            history: &[],
         }
     }
 
     /// A text that goes out, in answer to `user_message`.
     pub fn output(text: &'a str, user_message: &'a str) -> Self {
-        Self { text, user_message }
+        Self {
+            text,
+            user_message,
+            history: &[],
+        }
+    }
+
+    /// Sets what was said before.
+    #[must_use]
+    pub fn after(mut self, history: &'a [Message]) -> Self {
+        self.history = history;
+        self
+    }
+
+    /// The context variable `name`, where the subject is all that it takes.
+    pub(super) fn variable(&self, place: Place, name: &str) -> Option<&'a str> {
+        match name {
+            _ if name == super::call::text_variable(place) => Some(self.text),
+            "user_message" => Some(self.user_message),
+            _ => None,
+        }
     }
 }
 
@@ -127,3 +457,15 @@ impl AskContext {
 
 /// How long a rail may take unless its config says otherwise.
 pub(crate) const RAIL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The intent of most refusals.
+pub const REFUSE_TO_RESPOND: &str = "refuse to respond";
+
+/// The intent of refusals that admit to no reason.
+pub const INFORM_ANSWER_UNKNOWN: &str = "inform answer unknown";
+
+/// The messages that rails share.
+pub(crate) const SHARED_MESSAGES: &[(&str, &str)] = &[
+    (REFUSE_TO_RESPOND, "I'm sorry, I can't respond to that."),
+    (INFORM_ANSWER_UNKNOWN, "I don't know the answer to that."),
+];

@@ -5,31 +5,93 @@
 
 use std::sync::Arc;
 
+use futures_core::future::BoxFuture;
 use serde::Deserialize;
 
-use super::{CompileContext, Judge, PatternRail, Rail};
+use super::{
+    Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, PatternRail, Rail, RailAction,
+    Section,
+};
 use crate::{
-    error::Fault,
+    error::{Error, Fault},
     pattern::{HoldLimits, Holding, Patterns},
     verdict::Place,
 };
 
+const DETECT: &str = "detect_regex_pattern";
+
 /// The declaration.
 pub(super) static RAIL: Rail = Rail {
+    name: "regex",
     about: "Blocks texts that match one of the configured patterns",
     flows: &[
-        ("regex check input", Place::Input),
-        ("regex check output", Place::Output),
-        ("regex check retrieval", Place::Retrieval),
+        Flow::new("regex check input", Place::Input, DETECT).arguments(&[
+            ("source", Bound::Literal("input")),
+            ("text", Bound::Variable("user_message")),
+        ]),
+        Flow::new("regex check output", Place::Output, DETECT).arguments(&[
+            ("source", Bound::Literal("output")),
+            ("text", Bound::Variable("bot_message")),
+        ]),
+        // Chunks that match are dropped; the turn goes on without them.
+        Flow::new("regex check retrieval", Place::Retrieval, DETECT)
+            .arguments(&[
+                ("source", Bound::Literal("retrieval")),
+                ("text", Bound::Variable("relevant_chunks")),
+            ])
+            .only_rewrites(),
     ],
-    section: Some("regex_detection"),
-    compile,
+    actions: &[RailAction::system(DETECT)],
+    section: Some(Section {
+        key: "regex_detection",
+        keys: &[
+            Key::new(
+                "input.patterns",
+                "list of texts",
+                "[]",
+                "what users may not say",
+            ),
+            Key::new(
+                "input.case_insensitive",
+                "bool",
+                "false",
+                "whether letter case counts",
+            ),
+            Key::new(
+                "output.patterns",
+                "list of texts",
+                "[]",
+                "what the bot may not say",
+            ),
+            Key::new(
+                "output.case_insensitive",
+                "bool",
+                "false",
+                "whether letter case counts",
+            ),
+            Key::new(
+                "retrieval.patterns",
+                "list of texts",
+                "[]",
+                "what chunks may not hold",
+            ),
+            Key::new(
+                "retrieval.case_insensitive",
+                "bool",
+                "false",
+                "whether letter case counts",
+            ),
+        ],
+    }),
+    needs: &[],
+    messages: &[],
+    build,
 };
 
 /// `rails.config.regex_detection`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Section {
+struct Settings {
     input: Options,
     output: Options,
     retrieval: Options,
@@ -42,17 +104,45 @@ struct Options {
     case_insensitive: bool,
 }
 
-fn compile(context: &CompileContext<'_>) -> Result<Judge, Vec<Fault>> {
-    let section: Section = context
+/// The patterns of each source.
+#[derive(Debug)]
+struct Regex {
+    input: Arc<PatternRail>,
+    output: Arc<PatternRail>,
+    retrieval: Arc<PatternRail>,
+}
+
+fn build(context: &BuildContext<'_>) -> Built {
+    let section: Settings = context
         .config
         .rails
         .section("regex_detection")
         .map_err(|fault| vec![fault])?;
-    let (options, key) = match context.place {
-        Place::Output => (section.output, "output"),
-        Place::Retrieval => (section.retrieval, "retrieval"),
-        _ => (section.input, "input"),
+    let mut faults = Vec::new();
+    let mut compiled = |options: &Options, key: &str| {
+        compile(context, options, key).unwrap_or_else(|found| {
+            faults.extend(found);
+            None
+        })
     };
+    let input = compiled(&section.input, "input");
+    let output = compiled(&section.output, "output");
+    let retrieval = compiled(&section.retrieval, "retrieval");
+    match (input, output, retrieval) {
+        (Some(input), Some(output), Some(retrieval)) => Ok(Arc::new(Regex {
+            input,
+            output,
+            retrieval,
+        })),
+        _ => Err(faults),
+    }
+}
+
+fn compile(
+    context: &BuildContext<'_>,
+    options: &Options,
+    key: &str,
+) -> Result<Option<Arc<PatternRail>>, Vec<Fault>> {
     let place = |index: usize, message: String| {
         let path = format!("regex_detection.{key}.patterns[{index}]");
         context
@@ -92,8 +182,58 @@ fn compile(context: &CompileContext<'_>) -> Result<Judge, Vec<Fault>> {
     if !unusable.is_empty() {
         return Err(unusable);
     }
-    Ok(Judge::Patterns(Arc::new(PatternRail {
+    Ok(Some(Arc::new(PatternRail {
         patterns,
         hold: Arc::new(hold),
     })))
+}
+
+impl Regex {
+    fn of(&self, source: &str) -> Option<&Arc<PatternRail>> {
+        Some(match source {
+            "input" => &self.input,
+            "output" => &self.output,
+            "retrieval" => &self.retrieval,
+            _ => return None,
+        })
+    }
+
+    fn search(&self, call: &Call<'_>) -> Result<Finding, Error> {
+        let source = call.required("source")?;
+        let rail = self.of(&source).ok_or_else(|| {
+            call.failed(format!(
+                "`source` is `{source}`, not `input`, `output` or `retrieval`"
+            ))
+        })?;
+        let text = call.text("text").unwrap_or_default();
+        let found = rail.patterns.find(&text);
+        let Some(found) = found.map_err(|error| call.failed(error))? else {
+            return Ok(Finding::allow());
+        };
+        Ok(if source == "retrieval" {
+            Finding::rewrite("relevant_chunks", "")
+        } else {
+            Finding::block().because(format!("pattern {} matches", found.pattern + 1))
+        })
+    }
+}
+
+impl Check for Regex {
+    fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
+        Box::pin(async move { self.search(&call) })
+    }
+
+    fn patterns(&self, flow: &Flow) -> Option<Arc<PatternRail>> {
+        match flow.place {
+            Place::Input => Some(Arc::clone(&self.input)),
+            Place::Output => Some(Arc::clone(&self.output)),
+            _ => None,
+        }
+    }
+
+    fn fingerprint(&self) -> String {
+        let rails = [&self.input, &self.output, &self.retrieval];
+        let patterns = rails.map(|rail| format!("{:?}", rail.patterns));
+        patterns.join("\0")
+    }
 }

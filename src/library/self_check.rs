@@ -7,146 +7,122 @@
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
-use serde_json::{Map, Value};
 
-use super::{Ask, AskContext, CompileContext, Judge, Rail, Subject};
-use crate::{
-    config::Rails,
-    error::{Error, Fault},
-    llm::{Model, ModelRequest, prompt::Prompts},
-    verdict::{Outcome, Place},
+use super::{
+    BuildContext, Built, Call, Check, Finding, Flow, Need, Rail, RailAction, Unusable,
+    chat::{Chat, template_variable},
 };
+use crate::{config::FlowReference, error::Error, verdict::Place};
 
 /// The declaration.
 pub(super) static RAIL: Rail = Rail {
+    name: "self_check",
     about: "Asks a model whether a text complies with a policy",
     flows: &[
-        ("self check input", Place::Input),
-        ("self check output", Place::Output),
+        Flow::new("self check input", Place::Input, "self_check_input")
+            .exception(
+                "InputRailException",
+                "Input not allowed. The input was blocked by the 'self check input' flow.",
+            )
+            .colang1(
+                r#"define subflow self check input
+  $response = execute self_check_input
+
+  if $response.is_blocked
+    do mask blocked user input
+    if $config.enable_rails_exceptions
+      create event InputRailException(message="Input not allowed. The input was blocked by the 'self check input' flow.")
+    else
+      bot refuse to respond
+    stop
+"#,
+            ),
+        Flow::new("self check output", Place::Output, "self_check_output").exception(
+            "OutputRailException",
+            "Output not allowed. The output was blocked by the 'self check output' flow.",
+        ),
+    ],
+    actions: &[
+        RailAction::system("self_check_input"),
+        RailAction::system("self_check_output"),
     ],
     section: None,
-    compile,
+    needs: &[
+        Need::Prompt("self_check_input, self_check_output, each also with $variant=..."),
+        Need::Model("self_check_input, self_check_output or that of the variant, else main"),
+    ],
+    messages: &[],
+    build,
 };
-
-/// How many tokens the model may answer where the prompt does not say.
-const MAX_TOKENS: u64 = 1024;
-
-fn compile(context: &CompileContext<'_>) -> Result<Judge, Vec<Fault>> {
-    let base = match context.place {
-        Place::Output => "self_check_output",
-        _ => "self_check_input",
-    };
-    let task = match context.flow.parameters.get("variant") {
-        Some(variant) => format!("{base} $variant={variant}"),
-        None => base.to_owned(),
-    };
-    let fault = |message: String| vec![Rails::flow_fault(context.place, context.flow, message)];
-    let Some(prompt) = context
-        .config
-        .prompts
-        .iter()
-        .find(|prompt| prompt.task == task)
-    else {
-        return Err(fault(format!(
-            "the prompt `{task}` is missing, which this rail needs"
-        )));
-    };
-    let parser = prompt.output_parser.as_deref().unwrap_or("is_content_safe");
-    if !context.prompts.has_parser(parser) {
-        return Err(fault(format!(
-            "the prompt `{task}` names the unknown output parser `{parser}`"
-        )));
-    }
-    Ok(Judge::Ask(Arc::new(SelfCheck {
-        max_tokens: prompt.max_tokens.unwrap_or(MAX_TOKENS),
-        stop: prompt.stop.clone(),
-        text_variable: if context.place == Place::Output {
-            "bot_response"
-        } else {
-            "user_input"
-        },
-        model: context.models.for_task(base),
-        prompts: Arc::clone(context.prompts),
-        temperature: context.config.lowest_temperature.unwrap_or(0.001),
-        task,
-    })))
-}
 
 #[derive(Debug)]
 struct SelfCheck {
-    task: String,
-    /// The template's name of the text that is judged.
-    text_variable: &'static str,
-    /// None: the main model of the call.
-    model: Option<Arc<dyn Model>>,
-    prompts: Arc<Prompts>,
-    temperature: f64,
-    max_tokens: u64,
-    stop: Option<Vec<String>>,
+    chat: Chat,
 }
 
-impl Ask for SelfCheck {
-    fn ask<'a>(
-        &'a self,
-        subject: Subject<'a>,
-        context: &'a AskContext,
-    ) -> BoxFuture<'a, Result<Outcome, Error>> {
-        Box::pin(async move {
-            if subject.text.is_empty() {
-                return Ok(Outcome::block("there is no text to judge"));
-            }
-            let failed = |source: crate::error::BoxError| Error::Rail {
-                rail: self.task.clone(),
-                source,
-            };
-            let Some(model) = self.model.as_ref().or(context.main.as_ref()) else {
-                return Err(failed("there is no model to ask".into()));
-            };
-            let variables = |name: &str| match name {
-                name if name == self.text_variable => Some(Value::from(subject.text)),
-                "user_input" => Some(Value::from(subject.user_message)),
-                _ => None,
-            };
-            let rendered = self
-                .prompts
-                .render(&self.task, &variables, &[])
-                .map_err(|error| failed(error.into()))?;
-            let mut request = ModelRequest::new(rendered.into_messages());
-            request.parameters = self.parameters();
-            let reply = model.complete(request).await?;
-            // A model that was cut off may not have come to its verdict.
-            let verdict = self
-                .prompts
-                .parse_verdict(&self.task, &reply.content)
-                .map_err(|error| failed(error.into()))?;
-            if verdict.is_safe() {
-                Ok(Outcome::Allow)
-            } else {
-                Ok(Outcome::block(
-                    "the model says that the text violates the policy",
-                ))
-            }
-        })
-    }
-
-    fn fingerprint(&self) -> String {
-        let prompt = self
-            .prompts
-            .find(&self.task)
-            .map(|prompt| format!("{prompt:?}"))
-            .unwrap_or_default();
-        format!("{}\0{prompt}\0{:?}", self.task, self.model)
-    }
+fn build(context: &BuildContext<'_>) -> Built {
+    Ok(Arc::new(SelfCheck {
+        chat: Chat::new(context),
+    }))
 }
 
 impl SelfCheck {
-    fn parameters(&self) -> Map<String, Value> {
-        let mut parameters = Map::new();
-        parameters.insert("temperature".to_owned(), self.temperature.into());
-        parameters.insert("max_tokens".to_owned(), self.max_tokens.into());
-        if let Some(stop) = &self.stop {
-            parameters.insert("stop".to_owned(), stop.clone().into());
+    /// The task of `base` with the variant, or the variant's bare name where only that has a prompt.
+    fn task(&self, base: &str, variant: Option<&str>) -> String {
+        let Some(variant) = variant else {
+            return base.to_owned();
+        };
+        let task = format!("{base} $variant={variant}");
+        if !self.chat.has_prompt(&task) && self.chat.has_prompt(variant) {
+            variant.to_owned()
+        } else {
+            task
         }
-        parameters
+    }
+
+    async fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
+        let (base, flow, judged) = if call.action() == "self_check_output" {
+            ("self_check_output", "self check output", "bot_message")
+        } else {
+            ("self_check_input", "self check input", "user_message")
+        };
+        let given = call.text("variant");
+        let variant = given
+            .filter(|variant| !variant.starts_with('$'))
+            .map(std::borrow::Cow::into_owned)
+            .or_else(|| call.parameter(flow, "variant"));
+        let task = self.task(base, variant.as_deref());
+        let of = |name: &str| match call.argument(name) {
+            Some(value) => value.into_owned(),
+            None => template_variable(call, name),
+        };
+        let text = of(judged);
+        // Without a text there is nothing that could be found harmless.
+        if text.is_null() || text == "" {
+            return Ok(Finding::block());
+        }
+        let variables = [
+            ("user_input", of("user_message")),
+            ("bot_response", of("bot_message")),
+            ("bot_thinking", of("bot_thinking")),
+        ];
+        let kinds = [variant.as_deref().unwrap_or(base), base];
+        let temperature = self.chat.lowest_temperature();
+        let answer = self
+            .chat
+            .verdict(call, &task, &kinds, temperature, &variables)
+            .await?;
+        Ok(Finding::block_if(!answer.verdict.is_safe()))
+    }
+}
+
+impl Check for SelfCheck {
+    fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
+        Box::pin(async move { self.check(&call).await })
+    }
+
+    fn accept(&self, flow: &Flow, line: &FlowReference) -> Result<(), Unusable> {
+        self.chat
+            .accept(&self.task(flow.action, line.parameter("variant")))
     }
 }

@@ -270,7 +270,7 @@ fn undefined_rails(config: &RailsConfig, own: &[String]) -> Vec<Fault> {
         let built_in = built_in.iter().flatten().map(|flow| flow.id.as_str());
         let library = library::RAILS.iter().flat_map(|rail| rail.flows);
         let own = own.iter().map(String::as_str);
-        own.chain(built_in).chain(library.map(|(name, _)| *name))
+        own.chain(built_in).chain(library.map(|flow| flow.name))
     };
     // A flow with faults is not read, but it is there.
     let is_begun = |name: &str| {

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     dialog::{Engine, Registered},
+    library_rails::LibraryRails,
     plan::Plan,
 };
 use crate::{
@@ -243,13 +244,9 @@ impl LlmRailsBuilder {
             std::mem::take(&mut registered.parsers),
         ));
         let has_main = models.get("main").is_some();
-        let engine = Engine::new(
-            Arc::clone(&config),
-            models.clone(),
-            Arc::clone(&prompts),
-            registered,
-            client,
-        );
+        let library = LibraryRails::new(config, models, prompts, client.clone());
+        let library = Arc::new(library);
+        let engine = Engine::new(Arc::clone(&library), registered, client);
         let engine = match engine {
             Ok(engine) => Some(Arc::new(engine)),
             Err(error) => {
@@ -257,10 +254,7 @@ impl LlmRailsBuilder {
                 None
             }
         };
-        match (
-            Plan::compile(&config, &models, &prompts, engine.as_ref()),
-            engine,
-        ) {
+        match (Plan::compile(&library, engine.as_ref()), engine) {
             (Ok(plan), Some(engine)) if faults.is_empty() => Ok(LlmRails {
                 inner: Arc::new(Inner {
                     engine,

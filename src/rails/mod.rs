@@ -7,6 +7,8 @@ pub(crate) mod flows;
 mod generate;
 mod history;
 mod inspect;
+mod library_flows;
+mod library_rails;
 mod llm_rails;
 mod log;
 mod messages;

@@ -4,12 +4,13 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 
-use super::{dialog::Engine, flows::FlowRail};
+use super::{dialog::Engine, flows::FlowRail, library_rails::LibraryRails};
 use crate::{
-    config::{Rails, RailsConfig, StreamingConfig},
+    config::{FlowReference, Rails, StreamingConfig},
     error::{ConfigError, Error, Fault},
-    library::{self, Ask, AskContext, CompileContext, Judge, PatternRail, RAIL_TIMEOUT, Subject},
-    llm::{Models, prompt::Prompts},
+    library::{
+        self, Ask, AskContext, CompiledFlow, Judge, PatternRail, RAIL_TIMEOUT, Subject, Unusable,
+    },
     verdict::{Block, Outcome, Place},
 };
 
@@ -75,29 +76,31 @@ pub(crate) struct CompiledRail {
 }
 
 impl Plan {
-    /// Compiles the rails of `config`. Without an `engine` flows that are no library rails are taken to be there.
+    /// Compiles the rails of a configuration. Without an `engine` flows that are no library rails are taken to be there.
     ///
     /// # Errors
     ///
     /// All that is missing or wrong: unknown flows, patterns that do not compile, prompts and models that are not there.
     pub(crate) fn compile(
-        config: &RailsConfig,
-        models: &Models,
-        prompts: &Arc<Prompts>,
+        library: &Arc<LibraryRails>,
         engine: Option<&Arc<Engine>>,
     ) -> Result<Self, ConfigError> {
-        let mut faults = Vec::new();
-        let rails = &config.rails;
+        let rails = &library.config.rails;
+        let mut compiler = Compiler::new(library, engine);
         let mut input = RailSet {
-            rails: compile_all(config, models, prompts, engine, Place::Input, &mut faults),
+            rails: compiler.compile_all(Place::Input, &rails.input.flows),
             parallel: rails.input.parallel,
         };
         let output = RailSet {
-            rails: compile_all(config, models, prompts, engine, Place::Output, &mut faults),
+            rails: compiler.compile_all(Place::Output, &rails.output.flows),
             parallel: rails.output.parallel,
         };
+        let Compiler {
+            faults,
+            mut refused,
+            ..
+        } = compiler;
         // What the layer would not run it refuses rather than leaves out: nothing slips past for a section that is ignored.
-        let mut refused = Vec::new();
         for (place, section) in [
             (Place::Retrieval, &rails.retrieval),
             (Place::ToolInput, &rails.tool_input),
@@ -105,15 +108,11 @@ impl Plan {
         ] {
             for flow in &section.flows {
                 let message = format!("{} rails are not run by the layer", name_of(place));
-                let judge: Arc<dyn Ask> = Arc::new(NotRun(message.clone()));
-                input.rails.push(CompiledRail {
-                    name: Arc::from(flow.text.as_str()),
-                    place: Place::Input,
-                    fingerprint: judge.fingerprint(),
-                    judge: Judge::Ask(judge),
-                    refusal: Arc::from(REFUSAL),
-                    timeout: RAIL_TIMEOUT,
-                });
+                let judge = Judge::Ask(Arc::new(NotRun(message.clone())));
+                let refusal = Arc::from(REFUSAL);
+                input
+                    .rails
+                    .push(CompiledRail::new(flow, Place::Input, judge, refusal));
                 refused.push(Rails::flow_fault(place, flow, message));
             }
         }
@@ -131,88 +130,146 @@ impl Plan {
     }
 }
 
-fn compile_all(
-    config: &RailsConfig,
-    models: &Models,
-    prompts: &Arc<Prompts>,
-    engine: Option<&Arc<Engine>>,
-    place: Place,
-    faults: &mut Vec<Fault>,
-) -> Vec<CompiledRail> {
-    let flows = match place {
-        Place::Output => &config.rails.output.flows,
-        _ => &config.rails.input.flows,
-    };
-    let refusal: Arc<str> = config
-        .bot_message("refuse to respond")
-        .map_or_else(|| Arc::from(REFUSAL), Arc::from);
-    let mut compiled = Vec::with_capacity(flows.len());
-    let mut reported = HashSet::new();
-    for flow in flows {
-        let found = library::find(&flow.name);
-        // A flow of the application goes before a library rail of the same name.
-        let by_flow = engine.filter(|engine| {
-            engine.flows.is_own(&flow.name) || (found.is_none() && engine.flows.has(&flow.name))
-        });
-        if let Some(engine) = by_flow {
-            let judge: Arc<dyn Ask> = Arc::new(FlowRail::new(engine, place, &flow.text));
-            compiled.push(CompiledRail {
-                name: Arc::from(flow.text.as_str()),
-                place,
-                fingerprint: judge.fingerprint(),
-                judge: Judge::Ask(judge),
-                refusal: Arc::clone(&refusal),
-                timeout: RAIL_TIMEOUT,
-            });
-            continue;
-        }
-        if found.is_none() && engine.is_none() {
-            // The Colang files have faults: whether they define it shows when those are mended.
-            continue;
-        }
-        let Some((rail, stands)) = found else {
-            faults.push(Rails::flow_fault(
-                place,
-                flow,
-                unknown_flow(&flow.name, place),
-            ));
-            continue;
+/// Compiles the lines of `rails.*.flows`.
+struct Compiler<'a> {
+    library: &'a Arc<LibraryRails>,
+    engine: Option<&'a Arc<Engine>>,
+    shared: Arc<library::Shared>,
+    refusal: Arc<str>,
+    faults: Vec<Fault>,
+    /// What only a turn can run.
+    refused: Vec<Fault>,
+    /// The faults of rails' sections: a rail that stands in several lines reports them once.
+    reported: HashSet<String>,
+}
+
+impl<'a> Compiler<'a> {
+    fn new(library: &'a Arc<LibraryRails>, engine: Option<&'a Arc<Engine>>) -> Self {
+        let messages = match engine {
+            Some(engine) => engine.flows.bot_messages().clone(),
+            None => library.config.bot_messages.clone(),
         };
-        if stands != place {
-            let message = format!("the flow `{}` is no {} rail", flow.name, name_of(place));
-            faults.push(Rails::flow_fault(place, flow, message));
-            continue;
-        }
-        match (rail.compile)(&CompileContext {
-            config,
-            models,
-            prompts,
-            flow,
-            place,
-        }) {
-            Ok(judge) => {
-                let fingerprint = match &judge {
-                    Judge::Patterns(_) => String::new(),
-                    Judge::Ask(ask) => ask.fingerprint(),
-                };
-                compiled.push(CompiledRail {
-                    name: Arc::from(flow.text.as_str()),
-                    place,
-                    judge,
-                    refusal: Arc::clone(&refusal),
-                    timeout: RAIL_TIMEOUT,
-                    fingerprint,
-                });
-            }
-            // A rail that stands in several lines reports the faults of its section once.
-            Err(found) => faults.extend(
-                found
-                    .into_iter()
-                    .filter(|fault| reported.insert(fault.to_string())),
-            ),
+        let refusal = messages.get(library::REFUSE_TO_RESPOND);
+        let refusal = refusal
+            .and_then(|texts| texts.first())
+            .map_or(REFUSAL, String::as_str);
+        Self {
+            refusal: Arc::from(refusal),
+            shared: Arc::new(library::Shared {
+                models: library.models.clone(),
+                prompts: Arc::clone(&library.prompts),
+                messages,
+            }),
+            library,
+            engine,
+            faults: Vec::new(),
+            refused: Vec::new(),
+            reported: HashSet::new(),
         }
     }
-    compiled
+
+    fn compile_all(&mut self, place: Place, lines: &[FlowReference]) -> Vec<CompiledRail> {
+        let judges = lines
+            .iter()
+            .filter_map(|line| Some((line, self.judge(place, line)?)));
+        let judges: Vec<_> = judges.collect();
+        let rails = judges
+            .into_iter()
+            .map(|(line, judge)| CompiledRail::new(line, place, judge, Arc::clone(&self.refusal)));
+        rails.collect()
+    }
+
+    /// How `line` judges; none where it cannot, which is then among the faults.
+    fn judge(&mut self, place: Place, line: &FlowReference) -> Option<Judge> {
+        let found = library::find(&line.name);
+        // A flow of the application goes before a library rail of the same name.
+        let by_flow = self.engine.filter(|engine| {
+            engine.flows.is_own(&line.name) || (found.is_none() && engine.flows.has(&line.name))
+        });
+        if let Some(engine) = by_flow {
+            return Some(Judge::Ask(Arc::new(FlowRail::new(
+                engine, place, &line.text,
+            ))));
+        }
+        let Some((rail, flow)) = found else {
+            // Without an engine the Colang files have faults: whether they define it shows when those are mended.
+            if self.engine.is_some() {
+                self.faults.push(Rails::flow_fault(
+                    place,
+                    line,
+                    unknown_flow(&line.name, place),
+                ));
+            }
+            return None;
+        };
+        if flow.place != place {
+            let message = format!("the flow `{}` is no {} rail", line.name, name_of(place));
+            self.faults.push(Rails::flow_fault(place, line, message));
+            return None;
+        }
+        let check = match self.library.get(rail) {
+            Ok(check) => check,
+            Err(error) => {
+                let found = error.faults.into_iter();
+                self.faults
+                    .extend(found.filter(|fault| self.reported.insert(fault.to_string())));
+                return None;
+            }
+        };
+        match check.accept(flow, line) {
+            Ok(()) if flow.stands_alone() => {}
+            Ok(()) => {
+                let message = format!(
+                    "the rail `{}` needs a whole turn, which the layer does not run",
+                    line.name
+                );
+                return Some(self.refuse(place, line, vec![message]));
+            }
+            Err(Unusable::Unready(messages)) => return Some(self.refuse(place, line, messages)),
+            Err(Unusable::Invalid(messages)) => {
+                let faults = messages
+                    .into_iter()
+                    .map(|message| Rails::flow_fault(place, line, message));
+                self.faults.extend(faults);
+                return None;
+            }
+        }
+        Some(match check.patterns(flow) {
+            Some(patterns) => Judge::Patterns(patterns),
+            None => Judge::Ask(Arc::new(CompiledFlow::new(
+                flow,
+                line.clone(),
+                check,
+                Arc::clone(&self.shared),
+            ))),
+        })
+    }
+
+    /// Stands in for a line that cannot run alone: nothing passes it.
+    fn refuse(&mut self, place: Place, line: &FlowReference, messages: Vec<String>) -> Judge {
+        let judge = NotRun(messages.join("; "));
+        let faults = messages
+            .into_iter()
+            .map(|message| Rails::flow_fault(place, line, message));
+        self.refused.extend(faults);
+        Judge::Ask(Arc::new(judge))
+    }
+}
+
+impl CompiledRail {
+    fn new(line: &FlowReference, place: Place, judge: Judge, refusal: Arc<str>) -> Self {
+        Self {
+            name: Arc::from(line.text.as_str()),
+            place,
+            fingerprint: match &judge {
+                Judge::Patterns(_) => String::new(),
+                Judge::Ask(ask) => ask.fingerprint(),
+            },
+            judge,
+            refusal,
+            timeout: RAIL_TIMEOUT,
+        }
+    }
 }
 
 fn unknown_flow(name: &str, place: Place) -> String {
@@ -220,9 +277,9 @@ fn unknown_flow(name: &str, place: Place) -> String {
     let known = library::RAILS
         .iter()
         .flat_map(|rail| rail.flows)
-        .filter(|(_, stands)| *stands == place);
+        .filter(|flow| flow.place == place);
     let close = known
-        .map(|(flow, _)| *flow)
+        .map(|flow| flow.name)
         .find(|flow| crate::config::is_similar(flow, name));
     match close {
         Some(close) => {

@@ -8,6 +8,7 @@ mod flows;
 mod inspect;
 mod limits;
 mod models;
+mod rails_docs;
 mod refused;
 mod servers;
 mod servers_support;

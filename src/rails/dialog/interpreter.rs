@@ -17,9 +17,6 @@ use crate::{
 /// The pipeline of a turn.
 const SYSTEM: &str = include_str!("system.co");
 
-/// The built-in rails.
-const LIBRARY: &str = include_str!("../../library/colang1.co");
-
 /// What the flows make of an event.
 #[derive(Debug, Default)]
 pub(crate) struct Decision {
@@ -90,7 +87,8 @@ impl Flows {
             }
             flows.push(flow);
         }
-        for (name, text) in [("system.co", SYSTEM), ("library.co", LIBRARY)] {
+        let library = crate::rails::library_flows::colang1();
+        for (name, text) in [("system.co", SYSTEM), ("library.co", &library)] {
             let (parsed, wrong) = v1::parse(name, text);
             faults.extend(wrong);
             flows.extend(parsed.flows);
@@ -179,7 +177,8 @@ impl Flows {
 
 /// The flows that come with the crate: the pipeline's, and the built-in rails'.
 pub(crate) fn built_in_flows() -> [Vec<Flow>; 2] {
-    [("system.co", SYSTEM), ("library.co", LIBRARY)]
+    let library = crate::rails::library_flows::colang1();
+    [("system.co", SYSTEM), ("library.co", &library)]
         .map(|(name, text)| v1::parse(name, text).0.flows)
 }
 

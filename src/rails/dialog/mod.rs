@@ -9,7 +9,7 @@ mod index;
 mod interpreter;
 mod output_rail;
 mod parallel;
-mod rail_actions;
+mod rail_call;
 mod run;
 mod setup;
 mod start_action;

@@ -8,7 +8,7 @@ use super::{
     super::log::ProcessingLog,
     Turn,
     interpreter::{OutputRail, flow_parameters},
-    rail_actions::{self, RailCall},
+    rail_call::{self, RailCall},
 };
 use crate::{
     actions::{ActionContext, ActionResult, EventLog},
@@ -63,7 +63,7 @@ impl Turn {
                     log: &log,
                     action: &rail.action,
                 };
-                rail_actions::run(call).await
+                rail_call::run(call).await
             }
         };
         match result {

@@ -11,11 +11,10 @@ use super::{
     generation,
     index::{Broken, Indexes, not_of_a_model},
     interpreter::Flows,
-    rail_actions,
 };
 use crate::{
     actions::{ActionsServer, Params, Registry},
-    config::{EmbeddingSearchProvider, FlowReference, RailsConfig, StreamingConfig},
+    config::{EmbeddingSearchProvider, RailsConfig, StreamingConfig},
     embeddings::{
         self, CacheSettings, EmbeddingCache, EmbeddingModel, IndexSettings, SearchIndex,
         SearchProvider, VectorIndex,
@@ -23,15 +22,15 @@ use crate::{
     error::{BoxError, ConfigError, Result},
     http::Client,
     kb::{KnowledgeBase, RELEVANT_CHUNKS},
-    library::{self, CompileContext, Judge},
+    library,
     llm::{Models, OutputParsers, prompt::Prompts, template::Templates},
     rails::{
         event::Event,
         history::History,
+        library_rails::LibraryRails,
         log::{ExplainInfo, ModelCall},
         turn::history_of,
     },
-    verdict::Outcome,
 };
 
 /// What the application registers beside the configuration.
@@ -61,16 +60,16 @@ pub(crate) struct Engine {
     pub(crate) actions_server: Option<ActionsServer>,
     pub(crate) models: Models,
     pub(crate) prompts: Arc<Prompts>,
+    /// The library's rails.
+    pub(crate) library: Arc<LibraryRails>,
     pub(crate) history: History,
     pub(super) indexes: Indexes,
-    config_json: Value,
     knowledge_base: Option<KnowledgeBase>,
     embedding_models: HashMap<String, Arc<dyn EmbeddingModel>>,
     search_providers: HashMap<String, SearchProvider>,
     client: Client,
     /// The model calls and the events of the last turn.
     last: Mutex<(Vec<ModelCall>, Arc<Vec<Event>>)>,
-    regexes: Mutex<HashMap<String, Arc<library::PatternRail>>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -89,12 +88,13 @@ impl Engine {
     ///
     /// Where a flow, a bot message or a document cannot be used.
     pub(crate) fn new(
-        config: Arc<RailsConfig>,
-        models: Models,
-        prompts: Arc<Prompts>,
+        library: Arc<LibraryRails>,
         registered: Registered,
         client: Client,
     ) -> Result<Self, ConfigError> {
+        let config = Arc::clone(&library.config);
+        let models = library.models.clone();
+        let prompts = Arc::clone(&library.prompts);
         let Registered {
             actions,
             params,
@@ -134,15 +134,14 @@ impl Engine {
             actions_server,
             models,
             prompts,
+            library,
             history: History::default(),
             indexes: Indexes::default(),
-            config_json,
             knowledge_base: None,
             embedding_models,
             search_providers,
             client,
             last: Mutex::default(),
-            regexes: Mutex::default(),
             config,
         };
         engine.knowledge_base = engine.new_knowledge_base();
@@ -156,7 +155,7 @@ impl Engine {
             None => {
                 matches!(action, "create_event")
                     || generation::NAMES.contains(&action)
-                    || rail_actions::SYSTEM_NAMES.contains(&action)
+                    || library::find_action(action).is_some_and(|(_, action)| action.is_system)
             }
         }
     }
@@ -227,55 +226,6 @@ impl Engine {
             return Ok(template.to_owned());
         }
         Ok(self.prompts.templates().render(template, &variables)?)
-    }
-
-    /// A value of the configuration, by its keys.
-    pub(super) fn config_value(&self, keys: &[&str]) -> Option<Value> {
-        keys.iter()
-            .try_fold(&self.config_json, |value, key| value.get(key))
-            .cloned()
-    }
-
-    /// The prompt task of a variant: `task`, or the bare name where only that has a prompt.
-    pub(super) fn prompt_task(&self, task: &str, bare: &str) -> String {
-        let has = |name: &str| self.config.prompts.iter().any(|prompt| prompt.task == name);
-        if !has(task) && has(bare) {
-            bare.to_owned()
-        } else {
-            task.to_owned()
-        }
-    }
-
-    /// Searches `text` for the patterns of `rails.config.regex_detection`.
-    pub(super) fn regex(&self, source: &str, text: &str) -> Result<Outcome, BoxError> {
-        let rail = self.pattern_rail(source)?;
-        Ok(match rail.patterns.find(text)? {
-            Some(found) => Outcome::block(format!("pattern {} matches", found.pattern + 1)),
-            None => Outcome::Allow,
-        })
-    }
-
-    fn pattern_rail(&self, source: &str) -> Result<Arc<library::PatternRail>, BoxError> {
-        let mut rails = self.regexes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(rail) = rails.get(source) {
-            return Ok(Arc::clone(rail));
-        }
-        let name = format!("regex check {source}");
-        let (rail, place) = library::find(&name).ok_or("there are no such patterns")?;
-        let flow = FlowReference::parse(&name);
-        let context = CompileContext {
-            config: &self.config,
-            models: &self.models,
-            prompts: &self.prompts,
-            flow: &flow,
-            place,
-        };
-        let judge = (rail.compile)(&context).map_err(|faults| ConfigError { faults })?;
-        let Judge::Patterns(patterns) = judge else {
-            return Err("the rail has no patterns".into());
-        };
-        rails.insert(source.to_owned(), Arc::clone(&patterns));
-        Ok(patterns)
     }
 
     /// The chunks that fit `text`; none where there is no knowledge base.

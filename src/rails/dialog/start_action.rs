@@ -8,7 +8,7 @@ use super::{
     super::{event::Event, log::ProcessingLog},
     Run, Turn, generation,
     parallel::Beside,
-    rail_actions::{self, RailCall},
+    rail_call::{self, RailCall},
 };
 use crate::{
     actions::{ActionContext, ActionResult, EventLog, model_error},
@@ -130,7 +130,7 @@ impl Turn {
             log,
             action: name,
         };
-        if let Some(result) = rail_actions::run(call).await {
+        if let Some(result) = rail_call::run(call).await {
             return settle(name, result).map(Some);
         }
         match &self.engine.actions_server {
