@@ -245,7 +245,14 @@ pub(super) fn load_imports(loaded: &mut Loaded, report: &mut Report) {
                     line,
                     column: 1,
                 };
-                note_import(&mut loaded.root, path, at, report);
+                if is_two {
+                    note_import(&mut loaded.root, path, at, report);
+                } else {
+                    let message = format!(
+                        "`import {path}` is passed over, as in every file of Colang 1.0: `import_paths` in YAML imports"
+                    );
+                    report.warn(&at, message);
+                }
             }
         }
         let paths = loaded.root.get("import_paths").and_then(Node::items);
