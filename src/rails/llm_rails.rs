@@ -271,6 +271,7 @@ impl LlmRailsBuilder {
     }
 }
 
+/// What prompts are made of.
 pub(super) fn prompt_settings(config: &RailsConfig) -> PromptSettings {
     let general = config
         .instructions

@@ -7,6 +7,7 @@ pub(crate) mod flows;
 mod generate;
 mod history;
 mod inspect;
+mod iorails;
 mod library_flows;
 mod library_rails;
 mod llm_rails;
@@ -16,21 +17,24 @@ mod needed_actions;
 mod options;
 mod plan;
 mod response;
+mod run;
 mod state;
 pub(crate) mod stream;
 mod streaming;
 mod turn;
 mod windows;
 
-pub(crate) use check::Checked;
 pub use check::{Blocked, OnRailError};
+pub(crate) use check::{Checked, Policy};
 pub use inspect::{Inspection, ModelFacts, OutputFacts, PromptFacts, RailsFacts, SectionFacts};
+pub use iorails::{IoRails, IoRailsBuilder};
 pub use llm_rails::{LlmRails, LlmRailsBuilder};
 pub use log::{
     ActivatedRail, ExecutedAction, ExplainInfo, GenerationLog, GenerationStats, ModelCall,
 };
 pub use needed_actions::{ActionCall, NeededAction, Provider};
 pub use options::{GenerationOptions, LogOptions, OutputVars, RailSwitch, RailsOptions};
+pub(crate) use plan::RailSet;
 pub use response::{GenerationRequest, GenerationResponse, RailStatus, RailType, RailsResult};
 pub use state::State;
 pub use streaming::{Chunk, ChunkStream, StreamRequest};

@@ -25,6 +25,7 @@ use crate::{
     message::{Message, ToolCall},
 };
 
+pub(crate) use call::metadata_of;
 pub(crate) use definitions::{Defined, Definitions};
 pub(crate) use handler::{Handler, Piece};
 pub(crate) use interpreter::{OutputRail, built_in_flows};
