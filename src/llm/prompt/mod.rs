@@ -1,5 +1,6 @@
 //! Prompts: which one a task has, and what it renders to.
 
+mod check;
 mod defaults;
 mod render;
 mod select;

@@ -21,6 +21,8 @@ const FIRST_EVENTS: usize = 64;
 /// What of a configuration prompts need.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PromptSettings {
+    /// Prompts for every configuration, over the default ones.
+    pub(crate) shared: Vec<TaskPrompt>,
     /// The configuration's own prompts, in its order.
     pub(crate) prompts: Vec<TaskPrompt>,
     /// Its models.
@@ -36,7 +38,7 @@ pub(crate) struct PromptSettings {
 /// The prompts of all tasks, with the templates' filters and the answers' parsers.
 #[derive(Debug, Clone)]
 pub(crate) struct Prompts {
-    settings: PromptSettings,
+    pub(super) settings: PromptSettings,
     templates: Templates,
     parsers: OutputParsers,
 }
@@ -93,7 +95,9 @@ impl Prompts {
         let model = select::model_name(select::model_for_task(&self.settings.models, task));
         let mode = self.settings.prompting_mode.as_deref();
         let mode = mode.filter(|mode| !mode.is_empty()).unwrap_or("standard");
-        let all = defaults::prompts().iter().chain(&self.settings.prompts);
+        let settings = &self.settings;
+        let shared = defaults::prompts().iter().chain(&settings.shared);
+        let all = shared.chain(&settings.prompts);
         select::best(all, task, &model, mode).ok_or_else(|| PromptError::Missing {
             task: task.to_owned(),
             model,
@@ -312,7 +316,7 @@ static SINGLE_VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The role of a message's type.
-fn role(prompt: &TaskPrompt, kind: &str) -> Result<Role, PromptError> {
+pub(super) fn role(prompt: &TaskPrompt, kind: &str) -> Result<Role, PromptError> {
     match kind {
         "user" | "human" => Ok(Role::User),
         "assistant" | "bot" => Ok(Role::Assistant),

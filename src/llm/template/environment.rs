@@ -80,14 +80,20 @@ impl Templates {
         }
     }
 
-    /// Whether `source` can be parsed, and names only filters that there are.
+    /// Whether `source` can be parsed, and comes to no filter that there is not.
     ///
     /// # Errors
     ///
     /// The parser's error.
     pub(crate) fn check(&self, source: &str) -> Result<(), TemplateError> {
-        self.environment.template_from_str(source)?;
-        Ok(())
+        use minijinja::ErrorKind::{UnknownFilter, UnknownTest};
+        let template = self.environment.template_from_str(source)?;
+        // Filters are looked for when they are met: with no variables that fails for many reasons, of which these are
+        // the template's own.
+        match template.render(()) {
+            Err(error) if matches!(error.kind(), UnknownFilter | UnknownTest) => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// The text of `source` with `variables` in it.

@@ -1,6 +1,7 @@
 //! A dialog turn in Colang 1.0: the interpreter decides, this room awaits what it asks for.
 
 mod call;
+mod definitions;
 mod engine;
 mod generation;
 mod handler;
@@ -25,8 +26,9 @@ use crate::{
 };
 
 pub(crate) use call::metadata_of;
+pub(crate) use definitions::{Defined, Definitions};
 pub(crate) use handler::{Handler, Piece};
-pub(crate) use interpreter::OutputRail;
+pub(crate) use interpreter::{OutputRail, built_in_flows};
 pub(crate) use run::Run;
 pub(crate) use setup::{Engine, Registered};
 pub(crate) use start_action::INTERNAL_ERROR;

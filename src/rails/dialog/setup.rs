@@ -19,7 +19,7 @@ use crate::{
         self, CacheSettings, EmbeddingCache, EmbeddingModel, IndexSettings, SearchIndex,
         SearchProvider, VectorIndex,
     },
-    error::{BoxError, ConfigError, Fault, Result},
+    error::{BoxError, ConfigError, Result},
     http::Client,
     kb::{KnowledgeBase, RELEVANT_CHUNKS},
     library,
@@ -102,18 +102,27 @@ impl Engine {
             search_providers,
             ..
         } = registered;
+        let mut faults = Vec::new();
         if config.passthrough && config.rails.dialog.single_call.enabled {
             let message = "`passthrough` and `rails.dialog.single_call` exclude each other: a single call needs a prompt of its own";
-            return Err(Fault::new(message).into());
+            faults.push(config.fault("passthrough", message));
         }
         let has_2 = !config.colang_files.is_empty() && config.colang_version.starts_with('2');
         if has_2 {
             let message =
                 "`colang_version` is 2.x: the flows of Colang 1.0 are run, not those of 2.x";
-            return Err(Fault::new(message).into());
+            faults.push(config.fault("colang_version", message));
+            return Err(ConfigError { faults });
         }
         let config_json = shown_config(&config);
-        let flows = Flows::new(&config, &config_json)?;
+        let flows = match Flows::new(&config, &config_json) {
+            Ok(flows) if faults.is_empty() => flows,
+            Ok(_) => return Err(ConfigError { faults }),
+            Err(error) => {
+                faults.extend(error.faults);
+                return Err(ConfigError { faults });
+            }
+        };
         let actions_server = config
             .actions_server_url
             .as_deref()
