@@ -4,6 +4,7 @@
 //! settings and what it needs. [`RAILS`] lists them all; to add one, write its file and add its line here. From the one
 //! declaration come the compiled rail, the Colang flow and the row in the docs.
 
+mod ai_defense;
 mod call;
 mod chat;
 mod compiled;
@@ -29,6 +30,7 @@ pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
 
 /// Every built-in rail, alphabetic.
 pub static RAILS: &[&Rail] = &[
+    &ai_defense::RAIL,
     &content_safety::RAIL,
     &privateai::RAIL,
     &regex::RAIL,
