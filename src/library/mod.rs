@@ -4,6 +4,7 @@
 //! settings and what it needs. [`RAILS`] lists them all; to add one, write its file and add its line here. From the one
 //! declaration come the compiled rail, the Colang flow and the row in the docs.
 
+mod activefence;
 mod ai_defense;
 mod call;
 mod chat;
@@ -30,6 +31,7 @@ pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
 
 /// Every built-in rail, alphabetic.
 pub static RAILS: &[&Rail] = &[
+    &activefence::RAIL,
     &ai_defense::RAIL,
     &content_safety::RAIL,
     &privateai::RAIL,
