@@ -6,6 +6,7 @@
 
 mod activefence;
 mod ai_defense;
+mod autoalign;
 mod call;
 mod chat;
 mod compiled;
@@ -33,6 +34,7 @@ pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
 pub static RAILS: &[&Rail] = &[
     &activefence::RAIL,
     &ai_defense::RAIL,
+    &autoalign::RAIL,
     &content_safety::RAIL,
     &privateai::RAIL,
     &regex::RAIL,
