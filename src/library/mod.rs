@@ -9,6 +9,7 @@ mod ai_defense;
 mod autoalign;
 mod call;
 mod chat;
+mod clavata;
 mod compiled;
 mod content_safety;
 mod privateai;
@@ -35,6 +36,7 @@ pub static RAILS: &[&Rail] = &[
     &activefence::RAIL,
     &ai_defense::RAIL,
     &autoalign::RAIL,
+    &clavata::RAIL,
     &content_safety::RAIL,
     &privateai::RAIL,
     &regex::RAIL,
