@@ -12,6 +12,7 @@ mod chat;
 mod clavata;
 mod compiled;
 mod content_safety;
+mod crowdstrike_aidr;
 mod privateai;
 mod rail;
 mod regex;
@@ -38,6 +39,7 @@ pub static RAILS: &[&Rail] = &[
     &autoalign::RAIL,
     &clavata::RAIL,
     &content_safety::RAIL,
+    &crowdstrike_aidr::RAIL,
     &privateai::RAIL,
     &regex::RAIL,
     &self_check::RAIL,
