@@ -13,6 +13,7 @@ mod clavata;
 mod compiled;
 mod content_safety;
 mod crowdstrike_aidr;
+mod f5;
 mod privateai;
 mod rail;
 mod regex;
@@ -40,6 +41,7 @@ pub static RAILS: &[&Rail] = &[
     &clavata::RAIL,
     &content_safety::RAIL,
     &crowdstrike_aidr::RAIL,
+    &f5::RAIL,
     &privateai::RAIL,
     &regex::RAIL,
     &self_check::RAIL,
