@@ -14,6 +14,7 @@ mod compiled;
 mod content_safety;
 mod crowdstrike_aidr;
 mod f5;
+mod fiddler;
 mod privateai;
 mod rail;
 mod regex;
@@ -42,6 +43,7 @@ pub static RAILS: &[&Rail] = &[
     &content_safety::RAIL,
     &crowdstrike_aidr::RAIL,
     &f5::RAIL,
+    &fiddler::RAIL,
     &privateai::RAIL,
     &regex::RAIL,
     &self_check::RAIL,
