@@ -10,6 +10,7 @@ mod autoalign;
 mod call;
 mod chat;
 mod clavata;
+mod cleanlab;
 mod compiled;
 mod content_safety;
 mod crowdstrike_aidr;
@@ -40,6 +41,7 @@ pub static RAILS: &[&Rail] = &[
     &ai_defense::RAIL,
     &autoalign::RAIL,
     &clavata::RAIL,
+    &cleanlab::RAIL,
     &content_safety::RAIL,
     &crowdstrike_aidr::RAIL,
     &f5::RAIL,
