@@ -22,9 +22,33 @@ const CHECK: &str = "ClavataCheckAction";
 const KEY: &str = "CLAVATA_API_KEY";
 const EXCEPTION: &str = "ClavataPolicyMatchException";
 
-/// The names in braces are the reference's, which fills nothing in for them.
+/// The names in braces stand as they are: nothing is filled in for them, as in the reference.
 const MESSAGE: &str =
     "Interaction blocked by clavata check with policy={var_policy} and text={var_text}";
+
+const INPUT_FLOW: &str = r#"define subflow clavata check input
+  """Blocks what matches a policy at Clavata."""
+  $is_match = execute ClavataCheckAction(text=$user_message, rail="input")
+  if $is_match.is_blocked
+    if $config.enable_rails_exceptions
+      $msg = "Interaction blocked by clavata check with policy={var_policy} and text={var_text}"
+      create event ClavataPolicyMatchException(message=$msg)
+    else
+      bot refuse to respond
+    stop
+"#;
+
+const OUTPUT_FLOW: &str = r#"define subflow clavata check output
+  """Blocks what matches a policy at Clavata."""
+  $is_match = execute ClavataCheckAction(text=$bot_message, rail="output")
+  if $is_match.is_blocked
+    if $config.enable_rails_exceptions
+      $msg = "Interaction blocked by clavata check with policy={var_policy} and text={var_text}"
+      create event ClavataPolicyMatchException(message=$msg)
+    else
+      bot refuse to respond
+    stop
+"#;
 
 const PATIENCE: Patience = Patience {
     retries: 2,
@@ -43,14 +67,16 @@ pub(super) static RAIL: Rail = Rail {
                 ("rail", Bound::Literal("input")),
             ])
             .result("is_match")
-            .exception(EXCEPTION, MESSAGE),
+            .exception(EXCEPTION, MESSAGE)
+            .colang1(INPUT_FLOW),
         Flow::new("clavata check output", Place::Output, CHECK)
             .arguments(&[
                 ("text", Bound::Variable("bot_message")),
                 ("rail", Bound::Literal("output")),
             ])
             .result("is_match")
-            .exception(EXCEPTION, MESSAGE),
+            .exception(EXCEPTION, MESSAGE)
+            .colang1(OUTPUT_FLOW),
     ],
     actions: &[RailAction::new(CHECK)],
     section: Some(Section {
