@@ -22,6 +22,30 @@ pub enum Place {
     ToolOutput,
 }
 
+/// What becomes of a text when a rail fails: an error of its model or service, a time-out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OnRailError {
+    /// It does not pass: the client gets an error response.
+    #[default]
+    Block,
+    /// It passes; the verdict shows the failure.
+    Pass,
+}
+
+/// Whether a rail acts on what it finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Enforcement {
+    /// It blocks and rewrites.
+    #[default]
+    Enforce,
+    /// It only reports what it would have done: the text passes as it is.
+    Monitor,
+}
+
 /// What a rail decides of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -84,6 +84,7 @@ fn join(earlier: RailsConfig, mut later: RailsConfig) -> RailsConfig {
     ) {
         unique(later, earlier);
     }
+    under(&mut rails.options, old.options);
     rails.config.node = node(
         old.config.node,
         std::mem::replace(&mut rails.config.node, Node::empty_mapping()),

@@ -14,6 +14,7 @@ mod cleanlab;
 mod compiled;
 mod content_safety;
 mod crowdstrike_aidr;
+mod docs;
 mod f5;
 mod fiddler;
 mod privateai;
@@ -28,6 +29,7 @@ mod testing;
 pub use call::{Call, Decision, Finding};
 pub(crate) use call::{Question, Scene, text_variable};
 pub(crate) use compiled::{CompiledFlow, Shared};
+pub use docs::markdown;
 pub use rail::{
     Ask, AskContext, Bound, BuildContext, Built, Check, Exception, Flow, INFORM_ANSWER_UNKNOWN,
     Judge, Key, Need, PatternRail, REFUSE_TO_RESPOND, Rail, RailAction, Refusal, Section, Subject,

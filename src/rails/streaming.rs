@@ -235,7 +235,15 @@ impl Reader {
         out: mpsc::Sender<Result<Chunk>>,
     ) -> Result<()> {
         let streaming = self.engine.streaming();
-        let mut windows = Windows::new(streaming.chunk_size, streaming.context_size);
+        let size = |value: i64, key: &str| {
+            usize::try_from(value).map_err(|_| {
+                let message = format!("`rails.output.streaming.{key}` is negative: {value}");
+                Error::invalid_input(message)
+            })
+        };
+        let chunk_size = size(streaming.chunk_size, "chunk_size")?;
+        let context_size = size(streaming.context_size, "context_size")?;
+        let mut windows = Windows::new(chunk_size, context_size);
         loop {
             let (window, last) = match pieces.next().await {
                 Some(piece) if piece.closing && !self.include_metadata => continue,

@@ -7,6 +7,7 @@ mod cut;
 mod flows;
 mod limits;
 mod models;
+mod rails_docs;
 mod refused;
 mod servers;
 mod servers_support;

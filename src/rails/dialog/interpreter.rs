@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::{
     colang::v1::{self, Flow, Op, Parsed, Program, State, Step},
     config::{FlowReference, Rails, RailsConfig},
-    error::{ConfigError, Error, Result},
+    error::{ConfigError, Error, Fault, Result},
     rails::event::Event,
     verdict::Place,
 };
@@ -61,6 +61,12 @@ impl Flows {
             faults.extend(wrong);
             merge(&mut own, parsed);
         }
+        // Those of YAML files, which were read when the configuration was loaded, come before those of Colang files.
+        let in_yaml = config.flows.iter().map(v1::flow_of_yaml);
+        match in_yaml.collect::<std::result::Result<Vec<Flow>, String>>() {
+            Ok(flows) => own.flows.splice(0..0, flows),
+            Err(message) => return Err(Fault::new(message).into()),
+        };
         let mut user_messages = config.user_messages.clone();
         user_messages.extend(own.user_messages);
         let mut bot_messages = config.bot_messages.clone();

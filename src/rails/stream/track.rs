@@ -40,11 +40,12 @@ impl TrackPlan {
                 crate::library::Judge::Ask(_) => None,
             })
             .collect();
+        let size = |value: i64| usize::try_from(value).unwrap_or(0);
         let windows = rails.asking().next().map(|_| WindowSizes {
             chunk: streaming
-                .map_or(200, |streaming| streaming.chunk_size)
+                .map_or(200, |streaming| size(streaming.chunk_size))
                 .max(1),
-            context: streaming.map_or(50, |streaming| streaming.context_size),
+            context: streaming.map_or(50, |streaming| size(streaming.context_size)),
             stream_first: streaming
                 .and_then(|streaming| streaming.stream_first)
                 .unwrap_or(false),
