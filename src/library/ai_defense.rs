@@ -153,7 +153,10 @@ impl Check for AiDefense {
 #[cfg(test)]
 mod tests {
     use super::{super::testing::Trial, *};
-    use crate::{http::testing::json as answer, verdict::Outcome};
+    use crate::{
+        http::testing::{Step, json as answer},
+        verdict::Outcome,
+    };
 
     const ENVIRONMENT: &[(&str, &str)] = &[(KEY, "secret"), (ENDPOINT, "URL/inspect")];
 
@@ -197,5 +200,14 @@ mod tests {
                 assert_eq!(outcome.unwrap() == Outcome::Allow, passes, "{config}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_service_that_hangs_is_left() {
+        let config = "rails: {config: {ai_defense: {timeout: '0.05'}}}";
+        let hanging = vec![Step::Wait(std::time::Duration::from_secs(60))];
+        let trial = Trial::new(&RAIL, config, ENVIRONMENT, vec![hanging]).await;
+        let outcome = trial.judge("ai defense inspect prompt", "x").await;
+        assert!(matches!(outcome, Ok(Outcome::Block(_))), "{outcome:?}");
     }
 }

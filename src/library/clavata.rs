@@ -292,10 +292,7 @@ impl Clavata {
         if text.is_empty() {
             return Err(call.failed("there is no text to check"));
         }
-        let options = match call.text("rail") {
-            Some(rail) => Some(self.settings.options(&rail)),
-            None => None,
-        };
+        let options = call.text("rail").map(|rail| self.settings.options(&rail));
         let policy = match (call.text("policy"), &options) {
             (Some(policy), _) => policy.into_owned(),
             (None, Some(Ok(options))) => options.policy.clone(),
