@@ -4,11 +4,19 @@
 //! settings and what it needs. [`RAILS`] lists them all; to add one, write its file and add its line here. From the one
 //! declaration come the compiled rail, the Colang flow and the row in the docs.
 
+mod activefence;
+mod ai_defense;
+mod autoalign;
 mod call;
 mod chat;
+mod clavata;
+mod cleanlab;
 mod compiled;
 mod content_safety;
+mod crowdstrike_aidr;
 mod docs;
+mod f5;
+mod fiddler;
 mod privateai;
 mod rail;
 mod regex;
@@ -35,7 +43,15 @@ pub(crate) use witness::{Asked, Seen, Witness};
 
 /// Every built-in rail, alphabetic.
 pub static RAILS: &[&Rail] = &[
+    &activefence::RAIL,
+    &ai_defense::RAIL,
+    &autoalign::RAIL,
+    &clavata::RAIL,
+    &cleanlab::RAIL,
     &content_safety::RAIL,
+    &crowdstrike_aidr::RAIL,
+    &f5::RAIL,
+    &fiddler::RAIL,
     &privateai::RAIL,
     &regex::RAIL,
     &self_check::RAIL,
