@@ -9,6 +9,7 @@ mod chat;
 mod compiled;
 mod content_safety;
 mod docs;
+mod jailbreak_detection;
 mod privateai;
 mod rail;
 mod regex;
@@ -32,6 +33,7 @@ pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
 /// Every built-in rail, alphabetic.
 pub static RAILS: &[&Rail] = &[
     &content_safety::RAIL,
+    &jailbreak_detection::RAIL,
     &privateai::RAIL,
     &regex::RAIL,
     &self_check::RAIL,
