@@ -18,6 +18,7 @@ mod self_check_facts;
 mod service;
 #[cfg(test)]
 mod testing;
+mod trend_micro;
 
 pub use call::{Call, Decision, Finding};
 pub(crate) use call::{Question, Scene, text_variable};
@@ -38,6 +39,7 @@ pub static RAILS: &[&Rail] = &[
     &regex::RAIL,
     &self_check::RAIL,
     &self_check_facts::RAIL,
+    &trend_micro::RAIL,
 ];
 
 /// The declaration of the rail with the flow `name`, and the flow.
