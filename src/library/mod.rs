@@ -10,6 +10,8 @@ mod compiled;
 mod content_safety;
 mod docs;
 mod jailbreak_detection;
+mod pii;
+mod polygraf;
 mod privateai;
 mod rail;
 mod regex;
@@ -35,6 +37,7 @@ pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
 pub static RAILS: &[&Rail] = &[
     &content_safety::RAIL,
     &jailbreak_detection::RAIL,
+    &polygraf::RAIL,
     &privateai::RAIL,
     &regex::RAIL,
     &self_check::RAIL,
