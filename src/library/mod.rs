@@ -13,6 +13,7 @@ mod jailbreak_detection;
 mod pii;
 mod polygraf;
 mod privateai;
+mod prompt_security;
 mod rail;
 mod regex;
 mod self_check;
@@ -39,6 +40,7 @@ pub static RAILS: &[&Rail] = &[
     &jailbreak_detection::RAIL,
     &polygraf::RAIL,
     &privateai::RAIL,
+    &prompt_security::RAIL,
     &regex::RAIL,
     &self_check::RAIL,
     &self_check_facts::RAIL,
