@@ -10,6 +10,7 @@ mod compiled;
 mod content_safety;
 mod docs;
 mod jailbreak_detection;
+mod pangea;
 mod pii;
 mod polygraf;
 mod privateai;
@@ -38,6 +39,7 @@ pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
 pub static RAILS: &[&Rail] = &[
     &content_safety::RAIL,
     &jailbreak_detection::RAIL,
+    &pangea::RAIL,
     &polygraf::RAIL,
     &privateai::RAIL,
     &prompt_security::RAIL,
