@@ -12,6 +12,7 @@ mod docs;
 mod jailbreak_detection;
 mod pangea;
 mod pii;
+mod policyai;
 mod polygraf;
 mod privateai;
 mod prompt_security;
@@ -40,6 +41,7 @@ pub static RAILS: &[&Rail] = &[
     &content_safety::RAIL,
     &jailbreak_detection::RAIL,
     &pangea::RAIL,
+    &policyai::RAIL,
     &polygraf::RAIL,
     &privateai::RAIL,
     &prompt_security::RAIL,
