@@ -9,6 +9,7 @@ mod chat;
 mod compiled;
 mod content_safety;
 mod docs;
+mod gliner;
 mod jailbreak_detection;
 mod pangea;
 mod pii;
@@ -39,6 +40,7 @@ pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
 /// Every built-in rail, alphabetic.
 pub static RAILS: &[&Rail] = &[
     &content_safety::RAIL,
+    &gliner::RAIL,
     &jailbreak_detection::RAIL,
     &pangea::RAIL,
     &policyai::RAIL,
