@@ -10,6 +10,7 @@ mod compiled;
 mod content_safety;
 mod docs;
 mod gliner;
+mod hf_classifier;
 mod jailbreak_detection;
 mod pangea;
 mod pii;
@@ -41,6 +42,7 @@ pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
 pub static RAILS: &[&Rail] = &[
     &content_safety::RAIL,
     &gliner::RAIL,
+    &hf_classifier::RAIL,
     &jailbreak_detection::RAIL,
     &pangea::RAIL,
     &policyai::RAIL,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::BuildContext;
-use crate::http::{Client, HttpError, Limits, Request, Secret};
+use crate::http::{Client, HttpError, Limits, Request, Secret, Tls};
 
 /// How long a service may take to answer, unless the rail's section says otherwise.
 const SERVICE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,7 +39,6 @@ impl Service {
         }
     }
 
-    #[allow(dead_code, reason = "for the rails to come")]
     /// Sets how long the service may take.
     pub(super) fn timeout(mut self, timeout: Duration) -> Self {
         self.limits.timeout = timeout;
@@ -50,6 +49,12 @@ impl Service {
     /// Sets how often a request is sent again after an answer that asks for it (429, 5xx), with its `Retry-After`.
     pub(super) fn retries(mut self, retries: u32) -> Self {
         self.limits.max_retries = retries;
+        self
+    }
+
+    /// Sets how it and the service prove who they are.
+    pub(super) fn tls(mut self, tls: Tls) -> Self {
+        self.client = Client::with_tls(tls);
         self
     }
 
@@ -67,6 +72,20 @@ impl Service {
         let request = with_headers(Request::post_json(url, body)?, headers)?;
         let response = self.client.send(&request, &self.limits).await?;
         response.json()
+    }
+
+    /// Posts a form to `url`, which answers with JSON.
+    ///
+    /// # Errors
+    ///
+    /// As [`post`](Self::post).
+    pub(super) async fn post_form(
+        &self,
+        url: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<Value, HttpError> {
+        let request = Request::post_form(url, fields)?;
+        self.client.send(&request, &self.limits).await?.json()
     }
 
     #[allow(dead_code, reason = "for the rails to come")]
