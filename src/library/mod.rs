@@ -9,6 +9,7 @@ mod chat;
 mod compiled;
 mod content_safety;
 mod docs;
+mod gcp_moderate_text;
 mod gliner;
 mod hf_classifier;
 mod jailbreak_detection;
@@ -41,6 +42,7 @@ pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
 /// Every built-in rail, alphabetic.
 pub static RAILS: &[&Rail] = &[
     &content_safety::RAIL,
+    &gcp_moderate_text::RAIL,
     &gliner::RAIL,
     &hf_classifier::RAIL,
     &jailbreak_detection::RAIL,
