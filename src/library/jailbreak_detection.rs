@@ -5,7 +5,7 @@
 //! - Config: `rails.config.jailbreak_detection`.
 //! - On block: the refusal to respond. A service that fails, blocks, and no failure is remembered as a verdict.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use futures_core::future::BoxFuture;
 use serde::Deserialize;
@@ -246,7 +246,11 @@ impl JailbreakDetection {
             .iter()
             .map(|value| ("authorization", value.as_str()))
             .collect();
+        let started_at = SystemTime::now();
         let answer = self.service.post(url, &headers, &body).await;
+        if call.action() == MODEL {
+            call.note_model_call(MODEL, started_at);
+        }
         let answer = answer.map_err(|error| call.failed(error))?;
         match answer.get("jailbreak") {
             Some(Value::Bool(is_jailbreak)) => Ok(Finding::block_if(*is_jailbreak)),

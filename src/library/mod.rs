@@ -26,7 +26,9 @@ mod self_check_facts;
 mod service;
 #[cfg(test)]
 mod testing;
+mod tool_validation;
 mod trend_micro;
+mod witness;
 
 pub use call::{Call, Decision, Finding};
 pub(crate) use call::{Question, Scene, text_variable};
@@ -38,6 +40,8 @@ pub use rail::{
     Unusable,
 };
 pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
+pub(crate) use tool_validation::{Toolset, check_calls, check_results};
+pub(crate) use witness::{Asked, Seen, Witness};
 
 /// Every built-in rail, alphabetic.
 pub static RAILS: &[&Rail] = &[
@@ -54,6 +58,7 @@ pub static RAILS: &[&Rail] = &[
     &regex::RAIL,
     &self_check::RAIL,
     &self_check_facts::RAIL,
+    &tool_validation::RAIL,
     &trend_micro::RAIL,
 ];
 

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use indexmap::IndexMap;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{
     colang::v1::{self, Flow, Op, Parsed, Program, State, Step},
@@ -117,7 +117,12 @@ impl Flows {
         if !faults.is_empty() {
             return Err(ConfigError { faults });
         }
-        let shown = crate::value::Value::from_json(shown);
+        // Flows look up what the bot says there, whoever worded it.
+        let mut shown = shown.clone();
+        if let Some(config) = shown.as_object_mut() {
+            config.insert("bot_messages".to_owned(), json!(bot_messages));
+        }
+        let shown = crate::value::Value::from_json(&shown);
         Ok(Self {
             start: State::new(Arc::clone(&program), shown),
             program,
@@ -141,6 +146,35 @@ impl Flows {
     /// Whether the application itself defines the flow of this name.
     pub(crate) fn is_own(&self, name: &str) -> bool {
         self.own.contains(name)
+    }
+
+    /// Whether the flow `flow`, or one that it calls, sets `variable`. An action may set it unseen.
+    pub(crate) fn may_set(&self, flow: &str, variable: &str) -> bool {
+        let mut seen = HashSet::new();
+        let mut left = vec![v1::flow_name(flow).to_owned()];
+        while let Some(name) = left.pop() {
+            let Some(flow) = self.program.flow(&name) else {
+                continue;
+            };
+            for element in &flow.elements {
+                match &element.op {
+                    Op::Set { variable: set, .. } if set == variable => return true,
+                    Op::Action {
+                        result: Some(set), ..
+                    } if set == variable => return true,
+                    // Which flow that is shows when it runs.
+                    Op::Call { flow } if flow.starts_with('$') => return true,
+                    Op::Call { flow } => {
+                        let called = v1::flow_name(flow).to_owned();
+                        if seen.insert(called.clone()) {
+                            left.push(called);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        false
     }
 
     /// What users may mean, with examples.
