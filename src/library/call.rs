@@ -1,6 +1,6 @@
 //! What a rail's action is called with, and what it finds.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::SystemTime};
 
 use futures_core::future::BoxFuture;
 use serde_json::{Map, Value, json};
@@ -35,6 +35,11 @@ pub(crate) trait Scene: Send + Sync {
 
     /// Asks a model.
     fn ask<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<ModelReply, Error>>;
+
+    /// Logs that a classifier was asked for `task` at `started_at`, where a log wants to know.
+    fn note_model_call(&self, task: &str, started_at: SystemTime) {
+        let _ = (task, started_at);
+    }
 
     /// Whether there is a model of the type `kind`.
     fn has_model(&self, kind: &str) -> bool;
@@ -200,6 +205,11 @@ impl<'a> Call<'a> {
     /// Whether there is a model of the type `kind`.
     pub(crate) fn has_model(&self, kind: &str) -> bool {
         self.scene.has_model(kind)
+    }
+
+    /// Logs that a classifier was asked for `task` at `started_at`, which counts as a call of a model.
+    pub(crate) fn note_model_call(&self, task: &str, started_at: SystemTime) {
+        self.scene.note_model_call(task, started_at);
     }
 
     /// Asks a model.

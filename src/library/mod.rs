@@ -17,7 +17,16 @@ mod crowdstrike_aidr;
 mod docs;
 mod f5;
 mod fiddler;
+mod gcp_moderate_text;
+mod gliner;
+mod hf_classifier;
+mod jailbreak_detection;
+mod pangea;
+mod pii;
+mod policyai;
+mod polygraf;
 mod privateai;
+mod prompt_security;
 mod rail;
 mod regex;
 mod self_check;
@@ -26,6 +35,7 @@ mod service;
 #[cfg(test)]
 mod testing;
 mod tool_validation;
+mod trend_micro;
 mod witness;
 
 pub use call::{Call, Decision, Finding};
@@ -52,11 +62,20 @@ pub static RAILS: &[&Rail] = &[
     &crowdstrike_aidr::RAIL,
     &f5::RAIL,
     &fiddler::RAIL,
+    &gcp_moderate_text::RAIL,
+    &gliner::RAIL,
+    &hf_classifier::RAIL,
+    &jailbreak_detection::RAIL,
+    &pangea::RAIL,
+    &policyai::RAIL,
+    &polygraf::RAIL,
     &privateai::RAIL,
+    &prompt_security::RAIL,
     &regex::RAIL,
     &self_check::RAIL,
     &self_check_facts::RAIL,
     &tool_validation::RAIL,
+    &trend_micro::RAIL,
 ];
 
 /// The declaration of the rail with the flow `name`, and the flow.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{BuildContext, Call, Unusable};
 use crate::{
     error::{Error, Fault},
-    http::{Client, HttpError, Limits, Request, Secret, parse_retry_after},
+    http::{Client, HttpError, Limits, Request, Secret, Tls, parse_retry_after},
 };
 
 /// How long a service may take to answer, unless the rail's section says otherwise.
@@ -55,6 +55,12 @@ impl Service {
         self
     }
 
+    /// Sets how it and the service prove who they are.
+    pub(super) fn tls(mut self, tls: Tls) -> Self {
+        self.client = Client::with_tls(tls);
+        self
+    }
+
     /// Posts `body` as JSON to `url`.
     ///
     /// # Errors
@@ -96,6 +102,20 @@ impl Service {
             tracing::debug!(%error, ?wait, tries, "the service is busy and will be asked again");
             tokio::time::sleep(wait).await;
         }
+    }
+
+    /// Posts a form to `url`, which answers with JSON.
+    ///
+    /// # Errors
+    ///
+    /// As [`post`](Self::post).
+    pub(super) async fn post_form(
+        &self,
+        url: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<Value, HttpError> {
+        let request = Request::post_form(url, fields)?;
+        self.client.send(&request, &self.limits).await?.json()
     }
 
     /// As [`post`](Self::post), but gives the text of the answer.

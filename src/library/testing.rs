@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Ask, AskContext, BuildContext, Check, CompiledFlow, Rail, Shared, Subject, messages};
+use super::{
+    Ask, AskContext, BuildContext, Check, CompiledFlow, Rail, Shared, Subject, Unusable, messages,
+};
 use crate::{
     config::{FlowReference, RailsConfig},
-    error::Error,
+    error::{Error, Fault},
     http::{
         Client,
         testing::{Answer, Received, Server},
@@ -58,17 +60,8 @@ impl Trial {
         models: Models,
     ) -> Self {
         let server = Server::start(answers).await;
-        let yaml = format!("models: []\n{}\n", config.replace("URL", &server.url));
-        let config = RailsConfig::from_content(&yaml, "").unwrap();
-        let settings = PromptSettings {
-            prompts: config.prompts.clone(),
-            ..PromptSettings::default()
-        };
-        let prompts = Arc::new(Prompts::new(
-            settings,
-            Templates::new(),
-            OutputParsers::default(),
-        ));
+        let config = read(&config.replace("URL", &server.url));
+        let prompts = prompts_of(&config);
         let variable = |name: &str| {
             let found = environment.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| value.replace("URL", &server.url))
@@ -120,8 +113,50 @@ impl Trial {
         compiled.ask(subject, &AskContext::default()).await
     }
 
+    /// The rail as logs would show it.
+    pub(super) fn shown(&self) -> String {
+        format!("{:?}", self.check)
+    }
+
+    /// What is made of the line `line` where the configuration is loaded.
+    pub(super) fn accept(&self, line: &str) -> Result<(), Unusable> {
+        let line = FlowReference::parse(line);
+        let flow = self.rail.flows.iter().find(|flow| flow.name == line.name);
+        self.check
+            .accept(flow.expect("the rail has this flow"), &line)
+    }
+
     /// What the service received.
     pub(super) fn received(&self) -> Vec<Received> {
         self.server.received()
     }
+}
+
+/// What is wrong with the settings of `rail` in the YAML `config`.
+pub(super) fn faults_of(rail: &'static Rail, config: &str) -> Vec<Fault> {
+    let config = read(config);
+    let context = BuildContext {
+        config: &config,
+        models: &Models::default(),
+        prompts: &prompts_of(&config),
+        client: &Client::default(),
+        environment: &|_| None,
+    };
+    (rail.build)(&context).err().unwrap_or_default()
+}
+
+fn read(config: &str) -> RailsConfig {
+    RailsConfig::from_content(&format!("models: []\n{config}\n"), "").unwrap()
+}
+
+fn prompts_of(config: &RailsConfig) -> Arc<Prompts> {
+    let settings = PromptSettings {
+        prompts: config.prompts.clone(),
+        ..PromptSettings::default()
+    };
+    Arc::new(Prompts::new(
+        settings,
+        Templates::new(),
+        OutputParsers::default(),
+    ))
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use indexmap::IndexMap;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::definitions::{Defined, Definitions};
 use crate::{
@@ -107,7 +107,12 @@ impl Flows {
         if !faults.is_empty() {
             return Err(ConfigError { faults });
         }
-        let shown = crate::value::Value::from_json(shown);
+        // Flows look up what the bot says there, whoever worded it.
+        let mut shown = shown.clone();
+        if let Some(config) = shown.as_object_mut() {
+            config.insert("bot_messages".to_owned(), json!(bot_messages));
+        }
+        let shown = crate::value::Value::from_json(&shown);
         Ok(Self {
             start: State::new(Arc::clone(&program), shown),
             program,

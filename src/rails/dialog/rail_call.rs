@@ -1,6 +1,6 @@
 //! The actions of library rails in a turn.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::SystemTime};
 
 use futures_core::future::BoxFuture;
 use serde_json::{Map, Value};
@@ -105,6 +105,10 @@ impl Scene for RailCall<'_> {
             _ => None,
         });
         said.collect()
+    }
+
+    fn note_model_call(&self, task: &str, started_at: SystemTime) {
+        self.log.model_call(task, started_at);
     }
 
     fn has_model(&self, kind: &str) -> bool {
