@@ -3,6 +3,7 @@
 mod check;
 mod dialog;
 mod event;
+mod events;
 pub(crate) mod flows;
 mod generate;
 mod history;

@@ -1,8 +1,8 @@
 //! The interpreter: which steps follow an event.
 //!
 //! [`State::feed`] takes one event after the other. What it decides is what the reference computes from the whole history
-//! of events; it costs what the event costs. To hide a turn, the state before each turn is kept; copies share what they
-//! have in common.
+//! of events; it costs what the event costs. To hide a turn, the state before each of the last turns is kept; copies share
+//! what they have in common.
 
 mod error;
 mod follow;
@@ -11,7 +11,10 @@ mod slide;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json, json};
@@ -24,6 +27,9 @@ use super::{
 };
 use crate::value::Value;
 
+/// How many turns can be hidden, one after the other, before the events must be read again.
+const MOST_EARLIER_TURNS: usize = 8;
+
 /// How far the flows have come in a conversation.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -32,7 +38,8 @@ pub struct State {
     /// The flows that events brought along, by name.
     added: Arc<HashMap<String, Arc<Prepared>>>,
     turn: Turn,
-    earlier: Earlier,
+    /// The state before each of the last turns, the oldest first.
+    earlier: VecDeque<Arc<Turn>>,
 }
 
 /// What the flows make of an event.
@@ -166,26 +173,6 @@ impl<'a> Flows<'a> {
     }
 }
 
-/// The state before each turn, the last one first.
-#[derive(Debug, Clone, Default)]
-struct Earlier(Option<Arc<Before>>);
-
-#[derive(Debug)]
-struct Before {
-    turn: Turn,
-    earlier: Earlier,
-}
-
-impl Drop for Earlier {
-    // One after the other: dropped by themselves they would drop each other, as deep as the conversation is long.
-    fn drop(&mut self) {
-        let mut next = self.0.take();
-        while let Some(mut before) = next.and_then(Arc::into_inner) {
-            next = before.earlier.0.take();
-        }
-    }
-}
-
 impl State {
     /// The state before any event. Expressions see `config` as `$config`.
     pub fn new(program: Arc<Program>, config: Value) -> Self {
@@ -194,7 +181,7 @@ impl State {
             config,
             added: Arc::default(),
             turn: Turn::default(),
-            earlier: Earlier::default(),
+            earlier: VecDeque::new(),
         }
     }
 
@@ -207,18 +194,17 @@ impl State {
     pub fn feed(&mut self, event: &Map<String, Json>) -> Result<Decision, StateError> {
         match matching::kind(event) {
             "hide_prev_turn" => {
-                let Some(before) = self.earlier.0.take() else {
+                let Some(before) = self.earlier.pop_back() else {
                     return Err(StateError::NothingToHide);
                 };
-                self.turn = before.turn.clone();
-                self.earlier = before.earlier.clone();
+                self.turn = Arc::unwrap_or_clone(before);
                 return Ok(self.decision());
             }
             "UtteranceUserActionFinished" => {
-                self.earlier = Earlier(Some(Arc::new(Before {
-                    turn: self.turn.clone(),
-                    earlier: std::mem::take(&mut self.earlier),
-                })));
+                if self.earlier.len() == MOST_EARLIER_TURNS {
+                    self.earlier.pop_front();
+                }
+                self.earlier.push_back(Arc::new(self.turn.clone()));
             }
             "start_flow" => self.add_flow(event)?,
             _ => {}
@@ -230,6 +216,17 @@ impl State {
         self.turn.follow(&flows, &self.config, event)?;
         self.turn.stopped = matching::is_stop(event);
         Ok(self.decision())
+    }
+
+    /// Whether the state before the last turn is still kept: a `hide_prev_turn` needs it. Those of the last few turns are.
+    pub fn can_hide_turn(&self) -> bool {
+        !self.earlier.is_empty()
+    }
+
+    /// The state of the same flows before any event.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        Self::new(Arc::clone(&self.program), self.config.clone())
     }
 
     /// The value of a variable.

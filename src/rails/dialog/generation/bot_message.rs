@@ -76,7 +76,7 @@ impl Asked<'_> {
             }
             let prompt = match &said {
                 Some(said) => self.raw_prompt(Some(said), true)?,
-                None => self.turn.raw.clone().unwrap_or_default(),
+                None => self.turn.raw.as_deref().cloned().unwrap_or_default(),
             };
             let asked = shown(&prompt);
             let reply = self
