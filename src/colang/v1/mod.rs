@@ -38,5 +38,5 @@ pub use self::{
     call::{flow_name, flow_parameters},
     parser::{flow_of, parse},
     program::{Element, Expression, Flow, Op, Origin, Parsed, Program},
-    state::{Decision, State, StateError, Step},
+    state::{Decision, State, StateError, StateSnapshot, Step},
 };

@@ -8,6 +8,7 @@ mod error;
 mod follow;
 mod matching;
 mod slide;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -17,10 +18,11 @@ use std::{
 };
 
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
-pub use self::error::StateError;
 use self::slide::Next;
+pub use self::{error::StateError, snapshot::StateSnapshot};
 use super::{
     parser,
     program::{Element, Op, Prepared, Program},
@@ -36,7 +38,7 @@ pub struct State {
     program: Arc<Program>,
     config: Value,
     /// The flows that events brought along, by name.
-    added: Arc<HashMap<String, Arc<Prepared>>>,
+    added: Arc<HashMap<String, Added>>,
     turn: Turn,
     /// The state before each of the last turns, the oldest first.
     earlier: VecDeque<Arc<Turn>>,
@@ -120,6 +122,8 @@ struct Turn {
     next: Option<Next>,
     updates: IndexMap<String, Value>,
     last_uid: u64,
+    /// How many more steps the flows may take at this event.
+    steps_left: usize,
     /// Whether the last event was the bot's `stop`.
     stopped: bool,
 }
@@ -146,7 +150,8 @@ impl Running {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Status {
     Active,
     Interrupted,
@@ -154,22 +159,57 @@ enum Status {
     Completed,
 }
 
+/// A flow that an event brought along.
+#[derive(Debug, Clone)]
+struct Added {
+    flow: Arc<Prepared>,
+    /// Its statements as written.
+    body: Arc<str>,
+}
+
+impl Added {
+    fn new(id: &str, body: &str) -> Result<Self, StateError> {
+        let mut flow = parser::flow_of(id, body).map_err(|fault| StateError::FlowBody {
+            flow: id.to_owned(),
+            fault,
+        })?;
+        let begins = Op::Event {
+            kind: "start_flow".to_owned(),
+            fields: [("flow_id".to_owned(), Json::from(id))]
+                .into_iter()
+                .collect(),
+        };
+        flow.elements.insert(
+            0,
+            Element {
+                op: begins,
+                origin: None,
+            },
+        );
+        Ok(Self {
+            flow: Arc::new(Prepared::new(flow)),
+            body: body.into(),
+        })
+    }
+}
+
 /// The flows that can be called.
 #[derive(Debug, Clone, Copy)]
 struct Flows<'a> {
     program: &'a Program,
-    added: &'a HashMap<String, Arc<Prepared>>,
+    added: &'a HashMap<String, Added>,
 }
 
 impl<'a> Flows<'a> {
     fn find(self, id: &str) -> Option<&'a Arc<Prepared>> {
-        self.program.prepared(id).or_else(|| self.added.get(id))
+        self.program
+            .prepared(id)
+            .or_else(|| self.added.get(id).map(|added| &added.flow))
     }
 
     fn added(self, id: &str) -> Option<&'a Arc<Prepared>> {
-        self.added
-            .get(id)
-            .filter(|_| self.program.prepared(id).is_none())
+        let added = self.added.get(id)?;
+        self.program.prepared(id).is_none().then_some(&added.flow)
     }
 }
 
@@ -245,25 +285,8 @@ impl State {
         if self.program.prepared(id).is_some() || self.added.contains_key(id) {
             return Ok(());
         }
-        let refuse = |fault: String| StateError::FlowBody {
-            flow: id.to_owned(),
-            fault,
-        };
-        let mut flow = parser::flow_of(id, body).map_err(refuse)?;
-        let begins = Op::Event {
-            kind: "start_flow".to_owned(),
-            fields: [("flow_id".to_owned(), Json::from(id))]
-                .into_iter()
-                .collect(),
-        };
-        flow.elements.insert(
-            0,
-            Element {
-                op: begins,
-                origin: None,
-            },
-        );
-        Arc::make_mut(&mut self.added).insert(id.to_owned(), Arc::new(Prepared::new(flow)));
+        let added = Added::new(id, body)?;
+        Arc::make_mut(&mut self.added).insert(id.to_owned(), added);
         Ok(())
     }
 
