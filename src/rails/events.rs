@@ -99,6 +99,8 @@ impl Events {
     /// Whether `values` begin with these events.
     pub(crate) fn is_start_of_values(&self, values: &[Value]) -> bool {
         let mut pairs = self.iter().zip(values);
+        #[cfg(test)]
+        super::work::count(|work| work.compared += self.len());
         self.len() <= values.len()
             && pairs.all(|(event, value)| value.as_object().is_some_and(|fields| event.has(fields)))
     }
@@ -109,6 +111,8 @@ impl Events {
             return false;
         }
         let shared = self.shares(other);
+        #[cfg(test)]
+        super::work::count(|work| work.compared += self.len() - shared);
         let mut pairs = self.all.from(shared).zip(other.all.from(shared));
         pairs.all(|(one, two)| one.is_like(two))
     }
@@ -122,6 +126,8 @@ impl History for Events {
     fn last(&self, scope: Scope, count: usize) -> Vec<SharedEvent> {
         let pieces = self.of(scope);
         let events = pieces.from(pieces.len().saturating_sub(count));
+        #[cfg(test)]
+        super::work::count(|work| work.read += count);
         events.map(|event| Arc::clone(event.shared())).collect()
     }
 }

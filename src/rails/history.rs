@@ -137,6 +137,8 @@ impl Chain {
     }
 
     pub(crate) fn add(&mut self, message: &Message) {
+        #[cfg(test)]
+        super::work::count(|work| work.hashed += 1);
         let text: String = match (&message.role, &message.content) {
             // Messages of the system and of tools, and exceptions, make no difference, as in the reference.
             (Role::User, Content::Parts(parts)) => parts

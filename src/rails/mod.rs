@@ -20,6 +20,8 @@ pub(crate) mod stream;
 mod streaming;
 mod turn;
 mod windows;
+#[cfg(test)]
+mod work;
 
 pub(crate) use check::Checked;
 pub use check::{Blocked, OnRailError};

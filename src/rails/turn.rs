@@ -43,8 +43,8 @@ pub(crate) async fn generate(
         options,
         state,
     } = request;
-    // With a state, what is returned beside the answer is always of interest.
     let messages = Arc::new(messages);
+    // With a state, what is returned beside the answer is always of interest.
     let options = options.or_else(|| state.as_ref().map(|_| GenerationOptions::default()));
     let turn = Turn::new(
         Arc::clone(engine),
@@ -71,30 +71,23 @@ async fn answer(
     let options = options.map(|options| options.with_full_names(&engine.config.rails));
     check_asks_for_something(messages, options.as_ref())?;
     let (context, messages) = with_options(messages, options.as_ref());
-    let mut chain = Chain::default();
-    context.iter().for_each(|message| chain.add(message));
-    let (known, keys) = match &state {
-        Some(_) => (None, None),
-        None => {
-            let keys = chain.keys(messages);
-            (engine.history.longest(&keys), Some(keys))
-        }
-    };
+    let keys = state.is_none().then(|| {
+        let mut chain = Chain::default();
+        context.iter().for_each(|message| chain.add(message));
+        chain.keys(messages)
+    });
+    // What the conversation goes on from, and how many of the messages that has seen already.
+    let remembered = keys.as_ref().and_then(|keys| engine.history.longest(keys));
     let mut events = Vec::new();
-    let (mut run, known) = match (known, &state) {
+    let (mut run, known) = match (remembered, &state) {
         (Some((known, run)), _) => ((*run).clone(), known),
         (None, state) => {
-            let context = context.iter().cloned().collect::<Vec<_>>();
-            events.extend(events_of(&context, 0, false)?);
-            let state = state
-                .as_ref()
-                .map(|state| engine.recent.run_after(engine, state));
-            (
-                state
-                    .transpose()?
-                    .unwrap_or_else(|| Run::new(&engine.flows)),
-                0,
-            )
+            events.extend(events_of(context.as_slice(), 0, false)?);
+            let run = match state {
+                Some(state) => engine.recent.run_after(engine, state)?,
+                None => Run::new(&engine.flows),
+            };
+            (run, 0)
         }
     };
     let has_tool_input_rails = !engine.config.rails.tool_input.flows.is_empty();

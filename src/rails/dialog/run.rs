@@ -42,6 +42,8 @@ impl Run {
     ///
     /// Where an expression of a flow fails.
     pub(crate) fn push(&mut self, event: Event) -> Result<Decision> {
+        #[cfg(test)]
+        crate::rails::work::count(|work| work.fed += 1);
         let variables = Arc::make_mut(&mut self.variables);
         match event.kind() {
             "ContextUpdate" => {
