@@ -150,10 +150,11 @@ pub(crate) fn colang_with(events: &[impl Fields], how: ColangHistory) -> String 
                     .get("instructions")
                     .filter(|_| Some(index) == last_bot_intent);
                 let instructions = instructions.map(|words| format!("# {}\n", printed(words)));
+                // A message in place has a dict for an intent.
+                let intent = event.get("intent").map(printed).unwrap_or_default();
                 Some(format!(
-                    "{}bot {}\n",
-                    instructions.unwrap_or_default(),
-                    text(event, "intent")
+                    "{}bot {intent}\n",
+                    instructions.unwrap_or_default()
                 ))
             }
             "StartUtteranceBotAction" if how.include_texts => Some(format!(
