@@ -35,7 +35,7 @@ pub enum StateError {
         source: ExprError,
     },
     /// An expression failed.
-    #[error("`{expression}` failed")]
+    #[error("{source}")]
     Evaluation {
         /// As written.
         expression: String,
@@ -112,8 +112,12 @@ impl From<StateError> for Error {
         let mut message = error.to_string();
         let mut cause = std::error::Error::source(&error);
         while let Some(source) = cause {
-            message.push_str(": ");
-            message.push_str(&source.to_string());
+            let text = source.to_string();
+            // Some errors tell their cause themselves.
+            if !message.ends_with(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
             cause = source.source();
         }
         Self::Colang(message)

@@ -312,7 +312,7 @@ fn an_expression_that_fails_tells_flow_file_and_line() {
     let error = try_feed(&mut state(text), &user("hi")).unwrap_err();
     let shown = Error::from(error).to_string();
     assert!(
-        shown.contains("the flow `adding` fails at a.co:7: `$n + \"a\"` failed: "),
+        shown.contains("the flow `adding` fails at a.co:7: the expression `$n + \"a\"` failed: "),
         "{shown}"
     );
     let call = try_feed(
