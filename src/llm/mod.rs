@@ -12,9 +12,12 @@ pub(crate) mod template;
 pub use models::Models;
 pub use parse_output::{OutputParser, OutputParsers, ParseError, Parsed, Verdict};
 pub use prompt::PromptError;
+pub(crate) use prompt::{History, Scope};
 pub(crate) use python_json::dumps;
 pub use template::TemplateError;
-pub(crate) use template::{ColangHistory, colang_history, colang_history_with};
+pub(crate) use template::{
+    ColangHistory, Fields, SharedEvent, colang_history, colang_history_with, is_told,
+};
 
 use std::fmt;
 

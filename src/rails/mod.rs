@@ -3,6 +3,7 @@
 mod check;
 mod dialog;
 mod event;
+mod events;
 pub(crate) mod flows;
 mod generate;
 mod history;
@@ -23,6 +24,8 @@ pub(crate) mod stream;
 mod streaming;
 mod turn;
 mod windows;
+#[cfg(test)]
+mod work;
 
 pub use check::{Blocked, OnRailError};
 pub(crate) use check::{Checked, Policy};

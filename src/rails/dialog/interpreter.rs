@@ -221,16 +221,23 @@ pub(crate) fn built_in_flows() -> [Vec<Flow>; 2] {
 pub(crate) struct FlowState(State);
 
 impl FlowState {
+    /// Whether the state before the last turn is still kept.
+    pub(crate) fn can_hide_turn(&self) -> bool {
+        self.0.can_hide_turn()
+    }
+
+    /// The state before any event.
+    pub(crate) fn fresh(&self) -> Self {
+        Self(self.0.fresh())
+    }
+
     /// Takes one event, and says what follows it.
     ///
     /// # Errors
     ///
     /// Where an expression fails, or a flow is not there.
     pub(crate) fn feed(&mut self, event: &Event) -> Result<Decision> {
-        let decision = self
-            .0
-            .feed(event.fields())
-            .map_err(|error| Error::Colang(error.to_string()))?;
+        let decision = self.0.feed(event.fields())?;
         let next = decision.steps.iter().map(Step::to_event);
         Ok(Decision {
             flow: decision.flow,

@@ -39,7 +39,7 @@ pub(crate) struct Turn {
     pub(crate) engine: Arc<Engine>,
     pub(crate) options: Option<GenerationOptions>,
     /// The caller's own messages, for passthrough.
-    pub(crate) raw: Option<Vec<Message>>,
+    pub(crate) raw: Option<Arc<Vec<Message>>>,
     /// The model in the place of the main one, where the caller brings one.
     pub(crate) main: Option<Arc<dyn Model>>,
     /// Where the answer streams to.
@@ -102,7 +102,7 @@ impl Turn {
     pub(crate) fn new(
         engine: Arc<Engine>,
         options: Option<GenerationOptions>,
-        raw: Option<Vec<Message>>,
+        raw: Option<Arc<Vec<Message>>>,
         main: Option<Arc<dyn Model>>,
         sink: Option<Sink>,
     ) -> Self {

@@ -6,7 +6,7 @@ use futures_core::future::BoxFuture;
 use serde_json::{Map, Value};
 
 use super::{
-    super::{event::Event, log::ProcessingLog},
+    super::{events::Events, log::ProcessingLog},
     Turn,
     interpreter::{flow_name, flow_parameters},
 };
@@ -24,7 +24,7 @@ use crate::{
 pub(super) struct RailCall<'a> {
     pub(super) turn: &'a Turn,
     pub(super) variables: &'a Map<String, Value>,
-    pub(super) events: &'a [Event],
+    pub(super) events: &'a Events,
     pub(super) arguments: &'a Map<String, Value>,
     pub(super) log: &'a ProcessingLog,
     pub(super) action: &'a str,
@@ -99,7 +99,7 @@ impl Scene for RailCall<'_> {
     }
 
     fn history(&self) -> Vec<Message> {
-        let said = self.events.iter().filter_map(|event| match event.kind() {
+        let said = self.events.told().filter_map(|event| match event.kind() {
             "UserMessage" => Some(Message::user(event.text("text")?)),
             "StartUtteranceBotAction" => Some(Message::assistant(event.text("script")?)),
             _ => None,

@@ -25,8 +25,8 @@ use crate::{
     library,
     llm::{Models, OutputParsers, prompt::Prompts, template::Templates},
     rails::{
-        event::Event,
-        history::History,
+        events::Events,
+        history::{History, Recent},
         library_rails::LibraryRails,
         log::{ExplainInfo, ModelCall},
         turn::history_of,
@@ -63,13 +63,15 @@ pub(crate) struct Engine {
     /// The library's rails.
     pub(crate) library: Arc<LibraryRails>,
     pub(crate) history: History,
+    /// The conversations of callers that bring their events along.
+    pub(crate) recent: Recent,
     pub(super) indexes: Indexes,
     knowledge_base: Option<KnowledgeBase>,
     embedding_models: HashMap<String, Arc<dyn EmbeddingModel>>,
     search_providers: HashMap<String, SearchProvider>,
     client: Client,
     /// The model calls and the events of the last turn.
-    last: Mutex<(Vec<ModelCall>, Arc<Vec<Event>>)>,
+    last: Mutex<(Vec<ModelCall>, Events)>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -136,6 +138,7 @@ impl Engine {
             prompts,
             library,
             history: History::default(),
+            recent: Recent::default(),
             indexes: Indexes::default(),
             knowledge_base: None,
             embedding_models,
@@ -362,7 +365,7 @@ impl Engine {
     }
 
     /// Notes what a turn did.
-    pub(crate) fn note_last(&self, calls: Vec<ModelCall>, events: Arc<Vec<Event>>) {
+    pub(crate) fn note_last(&self, calls: Vec<ModelCall>, events: Events) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = (calls, events);
     }
 }
