@@ -238,6 +238,10 @@ pub struct Finding {
     pub reason: Option<String>,
     /// What the verdict rests on, for flows: scores, categories.
     pub metadata: Map<String, Value>,
+    /// What is said on a block, where the rail words it itself; else the message of the flow's intent.
+    pub message: Option<String>,
+    /// What flows see instead of a verdict, where the action gives none.
+    pub value: Option<Value>,
 }
 
 /// A verdict.
@@ -258,6 +262,16 @@ impl Finding {
             decision,
             reason: None,
             metadata: Map::new(),
+            message: None,
+            value: None,
+        }
+    }
+
+    /// No verdict but a value, of an action that flows use for something else.
+    pub fn of_value(value: impl Into<Value>) -> Self {
+        Self {
+            value: Some(value.into()),
+            ..Self::allow()
         }
     }
 
@@ -303,13 +317,24 @@ impl Finding {
         self
     }
 
+    /// Sets what is said on a block.
+    #[must_use]
+    pub fn saying(mut self, message: impl Into<String>) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+
     /// Whether the text does not pass.
     pub fn is_block(&self) -> bool {
         self.decision == Decision::Block
     }
 
-    /// The object that flows see: `is_blocked`, `is_transform`, `transform_text`, `reason`, `failed`, `metadata`.
+    /// The object that flows see: `is_blocked`, `is_transform`, `transform_text`, `reason`, `failed`, `metadata`; or the value
+    /// that stands for it.
     pub(crate) fn to_value(&self) -> Value {
+        if let Some(value) = &self.value {
+            return value.clone();
+        }
         let (decision, rewrites) = match &self.decision {
             Decision::Allow => ("allow", Map::new()),
             Decision::Block => ("block", Map::new()),

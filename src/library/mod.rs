@@ -4,11 +4,16 @@
 //! settings and what it needs. [`RAILS`] lists them all; to add one, write its file and add its line here. From the one
 //! declaration come the compiled rail, the Colang flow and the row in the docs.
 
+mod alignscore;
 mod call;
 mod chat;
 mod compiled;
 mod content_safety;
 mod docs;
+mod hallucination;
+mod llama_guard;
+mod patronus_api;
+mod patronus_lynx;
 mod privateai;
 mod rail;
 mod regex;
@@ -17,6 +22,7 @@ mod self_check_facts;
 mod service;
 #[cfg(test)]
 mod testing;
+mod topic_safety;
 
 pub use call::{Call, Decision, Finding};
 pub(crate) use call::{Question, Scene, text_variable};
@@ -31,11 +37,17 @@ pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
 
 /// Every built-in rail, alphabetic.
 pub static RAILS: &[&Rail] = &[
+    &alignscore::RAIL,
     &content_safety::RAIL,
+    &hallucination::RAIL,
+    &llama_guard::RAIL,
+    &patronus_api::RAIL,
+    &patronus_lynx::RAIL,
     &privateai::RAIL,
     &regex::RAIL,
     &self_check::RAIL,
     &self_check_facts::RAIL,
+    &topic_safety::RAIL,
 ];
 
 /// The declaration of the rail with the flow `name`, and the flow.
@@ -52,12 +64,15 @@ pub fn find(name: &str) -> Option<(&'static Rail, &'static Flow)> {
     })
 }
 
-/// The declaration of the rail with the action `name`, and the action.
+/// The declaration of the rail with the action that flows call `name`, and the action; `DetectPiiAction` also finds `detect_pii`.
 pub fn find_action(name: &str) -> Option<(&'static Rail, &'static RailAction)> {
-    RAILS.iter().find_map(|rail| {
-        let action = rail.actions.iter().find(|action| action.name == name)?;
-        Some((*rail, action))
-    })
+    let named = |name: &str| {
+        RAILS.iter().find_map(|rail| {
+            let action = rail.actions.iter().find(|action| action.name == name)?;
+            Some((*rail, action))
+        })
+    };
+    named(name).or_else(|| named(&crate::actions::normalized(name)))
 }
 
 /// The built-in message of the bot's intent `intent`.

@@ -10,7 +10,7 @@ use futures_core::future::BoxFuture;
 
 use super::{
     BuildContext, Built, Call, Check, Finding, Flow, Need, Rail, RailAction, Unusable,
-    chat::{Chat, template_variable},
+    chat::{Chat, given, is_empty},
 };
 use crate::{config::FlowReference, error::Error, verdict::Place};
 
@@ -69,7 +69,7 @@ fn build(context: &BuildContext<'_>) -> Built {
 impl SelfCheck {
     /// The task of `base` with the variant, or the variant's bare name where only that has a prompt.
     fn task(&self, base: &str, variant: Option<&str>) -> String {
-        let Some(variant) = variant else {
+        let Some(variant) = variant.filter(|variant| *variant != base) else {
             return base.to_owned();
         };
         let task = format!("{base} $variant={variant}");
@@ -86,25 +86,22 @@ impl SelfCheck {
         } else {
             ("self_check_input", "self check input", "user_message")
         };
-        let given = call.text("variant");
-        let variant = given
-            .filter(|variant| !variant.starts_with('$'))
+        let variant = call
+            .text("variant")
+            .filter(|variant| !variant.is_empty() && !variant.starts_with('$'))
             .map(std::borrow::Cow::into_owned)
-            .or_else(|| call.parameter(flow, "variant"));
+            .or_else(|| call.parameter(flow, "variant"))
+            .filter(|variant| !variant.is_empty());
         let task = self.task(base, variant.as_deref());
-        let of = |name: &str| match call.argument(name) {
-            Some(value) => value.into_owned(),
-            None => template_variable(call, name),
-        };
-        let text = of(judged);
+        let text = given(call, judged);
         // Without a text there is nothing that could be found harmless.
-        if text.is_null() || text == "" {
+        if is_empty(&text) {
             return Ok(Finding::block());
         }
         let variables = [
-            ("user_input", of("user_message")),
-            ("bot_response", of("bot_message")),
-            ("bot_thinking", of("bot_thinking")),
+            ("user_input", given(call, "user_message")),
+            ("bot_response", given(call, "bot_message")),
+            ("bot_thinking", given(call, "bot_thinking")),
         ];
         let kinds = [variant.as_deref().unwrap_or(base), base];
         let temperature = self.chat.lowest_temperature();

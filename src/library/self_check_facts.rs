@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     BuildContext, Built, Call, Check, Finding, Flow, Need, Rail, RailAction, Unusable,
-    chat::{Chat, template_variable},
+    chat::{Chat, given, is_empty},
 };
 use crate::{config::FlowReference, error::Error, llm::Verdict, verdict::Place};
 
@@ -75,11 +75,11 @@ pub(super) async fn accuracy(
 
 impl Facts {
     async fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
-        let evidence = template_variable(call, "relevant_chunks");
-        let accuracy = if evidence.is_null() || evidence == "" || evidence == json!([]) {
+        let evidence = given(call, "relevant_chunks");
+        let accuracy = if is_empty(&evidence) {
             1.0
         } else {
-            let response = template_variable(call, "bot_message");
+            let response = given(call, "bot_message");
             accuracy(&self.chat, call, evidence, response).await?
         };
         Ok(Finding::block_if(accuracy < 0.5).with("accuracy", accuracy))

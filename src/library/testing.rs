@@ -81,13 +81,19 @@ impl Trial {
             environment: &variable,
         };
         let check = (rail.build)(&context).unwrap();
-        let texts = messages().map(|(intent, text)| (intent.to_owned(), vec![text.to_owned()]));
+        let mut texts = indexmap::IndexMap::<String, Vec<String>>::new();
+        for (intent, text) in messages() {
+            texts
+                .entry(intent.to_owned())
+                .or_default()
+                .push(text.to_owned());
+        }
         Self {
             rail,
             check,
             shared: Arc::new(Shared {
                 models,
-                messages: texts.collect(),
+                messages: texts,
                 prompts,
             }),
             server,

@@ -2,9 +2,11 @@
 //!
 //! - Service: the model of the type that the parameter names.
 //! - Config: a prompt `content_safety_check_input $model=x`; `rails.config.content_safety`.
-//! - On block: the refusal to respond, or one in the user's language.
+//! - On block: the refusal to respond, or one in the user's language. An answer that the prompt's parser cannot read is a failure.
 
-use std::sync::Arc;
+mod language;
+
+use std::{collections::HashMap, sync::Arc};
 
 use futures_core::future::BoxFuture;
 use serde::Deserialize;
@@ -13,12 +15,14 @@ use serde_json::json;
 use super::{
     Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction, Section,
     Unusable,
-    chat::{Chat, template_variable},
+    chat::{Chat, accepted_model, given, kinds, named_model},
 };
 use crate::{config::FlowReference, error::Error, verdict::Place};
 
 /// The temperature that the models are asked with: practically none.
 const TEMPERATURE: f64 = 1e-20;
+
+const DETECT_LANGUAGE: &str = "detect_language";
 
 /// The declaration.
 pub(super) static RAIL: Rail = Rail {
@@ -31,27 +35,42 @@ pub(super) static RAIL: Rail = Rail {
                 "ContentSafetyCheckInputException",
                 "Input not allowed. The input was blocked by the 'content safety check input $model='{$model}'' flow.",
             )
-            .colang1(include_str!("content_safety_input.co")),
+            .colang1(include_str!("input.co")),
         Flow::new("content safety check output", Place::Output, "content_safety_check_output")
             .arguments(&[("model_name", Bound::Parameter("model"))])
             .exception(
                 "ContentSafetyCheckOuputException",
                 "Output not allowed. The output was blocked by the 'content safety check output $model='{$model}'' flow.",
             )
-            .colang1(include_str!("content_safety_output.co")),
+            .colang1(include_str!("output.co")),
     ],
     actions: &[
         RailAction::new("content_safety_check_input"),
         RailAction::new("content_safety_check_output"),
+        RailAction::new(DETECT_LANGUAGE),
     ],
     section: Some(Section {
         key: "content_safety",
-        keys: &[Key::new(
-            "reasoning.enabled",
-            "bool",
-            "false",
-            "whether the model may reason before it answers; the prompt sees it as `reasoning_enabled`",
-        )],
+        keys: &[
+            Key::new(
+                "reasoning.enabled",
+                "bool",
+                "false",
+                "whether the model may reason before it answers; the prompt sees it as `reasoning_enabled`",
+            ),
+            Key::new(
+                "multilingual.enabled",
+                "bool",
+                "false",
+                "whether to refuse in the user's language: Arabic, Chinese, English, French, German, Hindi, Japanese, Spanish or Thai",
+            ),
+            Key::new(
+                "multilingual.refusal_messages",
+                "texts by language code",
+                "",
+                "refusals of your own: `en`, `es`, `zh`, `de`, `fr`, `hi`, `ja`, `ar`, `th`",
+            ),
+        ],
     }),
     needs: &[
         Need::Model("the type that `$model=` names"),
@@ -66,12 +85,20 @@ pub(super) static RAIL: Rail = Rail {
 #[serde(default)]
 struct Settings {
     reasoning: Reasoning,
+    multilingual: Multilingual,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Reasoning {
     enabled: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Multilingual {
+    enabled: bool,
+    refusal_messages: Option<HashMap<String, String>>,
 }
 
 #[derive(Debug)]
@@ -86,31 +113,17 @@ fn build(context: &BuildContext<'_>) -> Built {
     Ok(Arc::new(ContentSafety {
         chat: Chat::new(context),
         settings: settings.map_err(|fault| vec![fault])?,
-        models: context
-            .models
-            .kinds()
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
+        models: kinds(context),
     }))
 }
 
 impl ContentSafety {
     async fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
-        let model = match call.text("model_name") {
-            Some(name) => name.into_owned(),
-            None => call
-                .variable_text("model")
-                .ok_or_else(|| call.failed("content safety needs a model: `$model=...`"))?
-                .into_owned(),
-        };
-        if !call.has_model(&model) {
-            return Err(call.failed(format!("there is no model of the type `{model}`")));
-        }
+        let model = named_model(call)?;
         let task = format!("{} $model={model}", call.action());
         let variables = [
-            ("user_input", template_variable(call, "user_message")),
-            ("bot_response", template_variable(call, "bot_message")),
+            ("user_input", given(call, "user_message")),
+            ("bot_response", given(call, "bot_message")),
             ("reasoning_enabled", json!(self.settings.reasoning.enabled)),
         ];
         let answer = self
@@ -118,24 +131,41 @@ impl ContentSafety {
             .verdict(call, &task, &[&model], Some(TEMPERATURE), &variables)
             .await?;
         let violations = answer.verdict.categories().to_vec();
-        Ok(Finding::block_if(!answer.verdict.is_safe()).with("policy_violations", violations))
+        let finding = Finding::block_if(!answer.verdict.is_safe());
+        let finding = finding.with("policy_violations", violations);
+        Ok(
+            if finding.is_block() && self.settings.multilingual.enabled {
+                let (_, refusal) = self.refusal(call);
+                finding.saying(refusal)
+            } else {
+                finding
+            },
+        )
+    }
+
+    /// The code of the user's language, and the refusal in it.
+    fn refusal(&self, call: &Call<'_>) -> (&'static str, &str) {
+        let text = call.variable_text("user_message").unwrap_or_default();
+        let code = language::detect(&text);
+        let own = self.settings.multilingual.refusal_messages.as_ref();
+        (code, language::refusal(code, own))
     }
 }
 
 impl Check for ContentSafety {
     fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
-        Box::pin(async move { self.check(&call).await })
+        Box::pin(async move {
+            if call.action() == DETECT_LANGUAGE {
+                let (language, refusal) = self.refusal(&call);
+                let found = json!({"language": language, "refusal_message": refusal});
+                return Ok(Finding::of_value(found));
+            }
+            self.check(&call).await
+        })
     }
 
     fn accept(&self, flow: &Flow, line: &FlowReference) -> Result<(), Unusable> {
-        let Some(model) = line.parameter("model") else {
-            let message = format!("`{}` needs a model: `$model=...`", flow.name);
-            return Err(Unusable::Invalid(vec![message]));
-        };
-        if !self.models.iter().any(|kind| kind == model) {
-            let message = format!("there is no model of the type `{model}`");
-            return Err(Unusable::Invalid(vec![message]));
-        }
+        let model = accepted_model(flow, line, &self.models)?;
         self.chat.accept(&format!("{} $model={model}", flow.action))
     }
 }

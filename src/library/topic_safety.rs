@@ -1,0 +1,133 @@
+//! `topic safety check input $model=x`: a model trained for it says whether the user stays on the topics of the prompt.
+//!
+//! - Service: the model of the type that the parameter names. It sees the conversation.
+//! - Config: a prompt `topic_safety_check_input $model=x`, a text with the rules; what to answer is added to it.
+//! - On block: the refusal to respond. Whatever is not clearly on the topic blocks.
+
+use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
+use serde_json::Value;
+
+use super::{
+    Bound, BuildContext, Built, Call, Check, Finding, Flow, Need, Rail, RailAction, Unusable,
+    chat::{Chat, Inquiry, accepted_model, content, given, kinds, named_model},
+};
+use crate::{
+    config::FlowReference,
+    error::Error,
+    llm::{Verdict, prompt::RenderedPrompt},
+    message::{Message, Role},
+    verdict::Place,
+};
+
+const ACTION: &str = "topic_safety_check_input";
+
+/// The temperature that the models are asked with.
+const TEMPERATURE: f64 = 0.01;
+
+/// What the model is to answer.
+const ANSWERS: &str = r#"Say "off-topic" where the user's last message breaks one of these rules, and "on-topic" where it keeps them all. Answer with nothing but "on-topic" or "off-topic"."#;
+
+/// The declaration.
+pub(super) static RAIL: Rail = Rail {
+    name: "topic_safety",
+    about: "Asks a model trained for it whether the user stays on topic",
+    flows: &[Flow::new("topic safety check input", Place::Input, ACTION)
+        .arguments(&[("model_name", Bound::Parameter("model"))])
+        .exception(
+            "TopicSafetyCheckInputException",
+            "Input not allowed. The input was blocked by the 'topic safety check input $model='{$model}'' flow.",
+        )
+        .colang1(
+            r#"define subflow topic safety check input
+  $response = execute topic_safety_check_input
+
+  $on_topic = not $response.is_blocked
+
+  if not $on_topic
+    if $config.enable_rails_exceptions
+      create event TopicSafetyCheckInputException(message="Input not allowed. The input was blocked by the 'topic safety check input $model='{$model}'' flow.")
+    else
+      bot refuse to respond
+    stop
+"#,
+        )],
+    actions: &[RailAction::new(ACTION)],
+    section: None,
+    needs: &[
+        Need::Model("the type that `$model=` names"),
+        Need::Prompt("topic_safety_check_input $model=..."),
+    ],
+    messages: &[],
+    build,
+};
+
+#[derive(Debug)]
+struct TopicSafety {
+    chat: Chat,
+    models: Vec<String>,
+}
+
+fn build(context: &BuildContext<'_>) -> Built {
+    Ok(Arc::new(TopicSafety {
+        chat: Chat::new(context),
+        models: kinds(context),
+    }))
+}
+
+impl TopicSafety {
+    async fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
+        let model = named_model(call)?;
+        let task = format!("{ACTION} $model={model}");
+        let RenderedPrompt::Text(rules) = self.chat.render(call, &task, &[])? else {
+            return Err(call.failed(format!("the prompt `{task}` is no text")));
+        };
+        let mut messages = vec![Message::system(with_answers(&rules))];
+        messages.extend(call.history());
+        let said = match given(call, "user_message") {
+            Value::Null => Value::from(""),
+            said => said,
+        };
+        messages.push(Message::new(Role::User, content(&said)));
+        let inquiry = Inquiry {
+            task: &task,
+            shown_as: &task,
+            kinds: &[&model],
+            temperature: Some(TEMPERATURE),
+            most_tokens: self.chat.most_tokens(call, &task)?,
+        };
+        let reply = self.chat.ask(call, inquiry, messages).await?;
+        let verdict = Verdict::from_topic(&reply.content);
+        Ok(Finding::block_if(!verdict.is_safe()))
+    }
+}
+
+/// The rules with what to answer, unless they end with that.
+fn with_answers(rules: &str) -> String {
+    let rules = rules.trim();
+    let last = rules.trim_end_matches('.');
+    let last = last.rsplit(['.', '\n']).next().unwrap_or_default();
+    let says = ["on-topic", "off-topic"].map(|answer| last.contains(&format!("\"{answer}\"")));
+    if says == [true, true] {
+        rules.to_owned()
+    } else {
+        format!("{rules}\n\n{ANSWERS}")
+    }
+}
+
+impl Check for TopicSafety {
+    fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
+        Box::pin(async move { self.check(&call).await })
+    }
+
+    fn accept(&self, flow: &Flow, line: &FlowReference) -> Result<(), Unusable> {
+        let model = accepted_model(flow, line, &self.models)?;
+        self.chat.has(&format!("{ACTION} $model={model}"))
+    }
+
+    /// The conversation counts too.
+    fn is_steady(&self, _: &Flow) -> bool {
+        false
+    }
+}
