@@ -58,6 +58,7 @@ pub(super) static RAIL: Rail = Rail {
     needs: &[
         Need::Service("AlignScore", "POST to `parameters.endpoint`"),
         Need::Prompt("self_check_facts, to fall back on"),
+        Need::Model("alignscore_check_facts, else main, to fall back on"),
     ],
     messages: &[],
     build,
@@ -105,7 +106,8 @@ impl AlignScore {
         let endpoint = endpoint.ok_or_else(|| call.failed(NO_ENDPOINT))?;
         match self.score(call, endpoint, &evidence, &response).await? {
             Value::Null if self.falls_back => {
-                let accuracy = self_check_facts::accuracy(&self.chat, call, evidence, response);
+                let accuracy =
+                    self_check_facts::accuracy(&self.chat, call, &[CHECK], evidence, response);
                 accuracy.await.map(finding)
             }
             Value::Null => Err(call.failed("AlignScore gave no score")),
@@ -176,5 +178,90 @@ impl Check for AlignScore {
     /// The chunks count too.
     fn is_steady(&self, _: &Flow) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::testing::{Script, Trial},
+        *,
+    };
+    use crate::http::testing::json as answer;
+
+    /// The accuracy that is found where the service answers this; with a `script`, a chat model may be asked instead.
+    async fn run(script: Option<&Script>, status: u16, body: Value) -> Result<f64, Error> {
+        let falls_back = script.is_some();
+        let config = format!(
+            "rails: {{config: {{fact_checking: {{parameters: {{endpoint: 'URL/align'}}, fallback_to_self_check: {falls_back}}}}}}}\nprompts: [{{task: self_check_facts, content: '{{{{ evidence }}}}|{{{{ response }}}}'}}]"
+        );
+        let models = script
+            .map(|script| script.of(&["main"]))
+            .unwrap_or_default();
+        let trial =
+            Trial::with_models(&RAIL, &config, &[], vec![answer(status, &body)], models).await;
+        let variables = json!({"relevant_chunks": "lamp", "bot_message": "red"});
+        let found = trial.run(CHECK, json!({}), variables).await;
+        assert_eq!(
+            trial.received()[0].json(),
+            json!({"evidence": "lamp", "claim": "red"})
+        );
+        let found = found?;
+        let accuracy = found.metadata["accuracy"].as_f64().unwrap();
+        assert_eq!(found.is_block(), accuracy < THRESHOLD);
+        Ok(accuracy)
+    }
+
+    #[tokio::test]
+    async fn the_score_decides() {
+        assert_eq!(
+            run(None, 200, json!({"alignscore": 0.93})).await.unwrap(),
+            0.93
+        );
+        assert_eq!(
+            run(None, 200, json!({"alignscore": 0.49})).await.unwrap(),
+            0.49
+        );
+    }
+
+    #[tokio::test]
+    async fn without_a_score_there_is_no_verdict() {
+        for (status, body) in [
+            (500, json!({})),
+            (200, json!({})),
+            (200, json!({"alignscore": "1"})),
+            (200, json!([])),
+        ] {
+            assert!(run(None, status, body.clone()).await.is_err(), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_chat_model_may_be_asked_instead() {
+        let script = Script::new(["yes", "no", "maybe"]);
+        for accuracy in [1.0, 0.0, 0.0] {
+            assert_eq!(run(Some(&script), 500, json!({})).await.unwrap(), accuracy);
+        }
+        assert_eq!(script.asked()[0].messages[0].content.text(), "lamp|red");
+        assert_eq!(
+            run(Some(&script), 200, json!({"alignscore": 0.7}))
+                .await
+                .unwrap(),
+            0.7
+        );
+    }
+
+    #[tokio::test]
+    async fn without_chunks_the_answer_passes() {
+        let trial = Trial::new(&RAIL, "rails: {}", &[], Vec::new()).await;
+        let found = trial
+            .run(CHECK, json!({}), json!({"bot_message": "red"}))
+            .await
+            .unwrap();
+        assert!(!found.is_block());
+        assert!(matches!(
+            trial.accept("alignscore check facts"),
+            Err(Unusable::Unready(_))
+        ));
     }
 }

@@ -373,6 +373,29 @@ impl Finding {
     }
 }
 
+/// A verdict as callers are shown it: an object as [`Finding::to_value`] makes it, without what follows from the rest. Any other
+/// value stays as it is.
+pub(crate) fn shown_verdict(value: Value) -> Value {
+    let is_verdict = ["decision", "is_blocked", "is_transform", "transform_text"]
+        .iter()
+        .all(|key| value.get(key).is_some());
+    if !is_verdict {
+        return value;
+    }
+    let texts = value.get("transform_text").and_then(Value::as_object);
+    let transforms = texts.into_iter().flatten();
+    let transforms: Vec<Value> = transforms
+        .map(|(target, text)| json!({"target": target, "text": text}))
+        .collect();
+    json!({
+        "decision": value.get("decision"),
+        "reason": value.get("reason"),
+        "metadata": value.get("metadata"),
+        "transforms": transforms,
+        "failed": value.get("failed"),
+    })
+}
+
 /// The variable that holds the text which rails at `place` check.
 pub(crate) fn text_variable(place: Place) -> &'static str {
     match place {

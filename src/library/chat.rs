@@ -148,7 +148,8 @@ impl Chat {
         Ok(prompt.max_tokens.filter(|most| *most > 0))
     }
 
-    /// The prompt of `task`. It sees no conversation, and what is not there as an empty text.
+    /// The prompt of `task`. It sees no conversation; a variable that is nothing it sees as "None", one that is not among
+    /// `variables` as an empty text.
     ///
     /// # Errors
     ///
@@ -163,9 +164,7 @@ impl Chat {
             "history" => Some(Value::Null),
             _ => {
                 let given = variables.iter().find(|(known, _)| *known == name);
-                given
-                    .map(|(_, value)| value.clone())
-                    .filter(|value| !value.is_null())
+                given.map(|(_, value)| value.clone())
             }
         };
         let rendered = self.prompts.render(task, &lookup, &[]);

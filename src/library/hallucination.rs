@@ -215,3 +215,74 @@ impl Check for Hallucination {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::testing::{Script, Trial},
+        *,
+    };
+
+    const CONFIG: &str =
+        "prompts: [{task: self_check_hallucination, content: '{{ statement }}? {{ paragraph }}'}]";
+
+    async fn run(script: &Script, prompt: Value) -> Result<Finding, Error> {
+        let trial = Trial::with_models(&RAIL, CONFIG, &[], Vec::new(), script.of(&["main"])).await;
+        let variables = json!({"bot_message": "Wren did.", LAST_PROMPT: prompt});
+        trial.run(TASK, json!({}), variables).await
+    }
+
+    #[tokio::test]
+    async fn only_a_clear_yes_passes() {
+        for (answer, blocks) in [
+            ("Yes.", false),
+            ("yes", false),
+            ("no", true),
+            ("Yes and no", true),
+            ("maybe", true),
+            ("", true),
+        ] {
+            let script = Script::new(["\"Wren did.\"", "Hooke\nuser \"x\"", answer]);
+            let found = run(&script, json!("Who?")).await.unwrap();
+            assert_eq!(found.is_block(), blocks, "{answer}");
+            let asked = script.asked();
+            assert_eq!(asked[0].messages, [Message::user("Who?")]);
+            assert_eq!(json!(asked[1].parameters), json!({"temperature": 1.0}));
+            assert_eq!(
+                asked[2].messages[0].content.text(),
+                "Wren did.? Wren did.. Hooke"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn one_answer_more_is_enough_none_is_not() {
+        let script = Script::failing([None, Some("Wren"), Some("yes")]);
+        assert!(!run(&script, json!("Who?")).await.unwrap().is_block());
+        let script = Script::failing([None, None, Some("yes")]);
+        assert!(matches!(
+            run(&script, json!("Who?")).await,
+            Err(Error::Rail { .. })
+        ));
+    }
+
+    #[tokio::test]
+    async fn what_no_model_made_passes() {
+        let script = Script::default();
+        assert!(!run(&script, Value::Null).await.unwrap().is_block());
+        assert!(script.asked().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_prompt_of_messages_is_asked_as_such() {
+        let script = Script::new(["a", "b", "yes"]);
+        let prompt = json!([{"type": "system", "content": "s"}, {"type": "bot", "content": "b"}, {"type": "user", "content": "u"}]);
+        run(&script, prompt).await.unwrap();
+        let expected = [
+            Message::system("s"),
+            Message::assistant("b"),
+            Message::user("u"),
+        ];
+        assert_eq!(script.asked()[0].messages, expected);
+    }
+}

@@ -133,3 +133,69 @@ impl Check for LlamaGuard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::testing::{Script, Trial},
+        *,
+    };
+
+    const CONFIG: &str = "prompts: [{task: llama_guard_check_input, content: 'Rate: {{ user_input }}', max_tokens: 5}, {task: llama_guard_check_output, content: '{{ user_input }}: {{ bot_response }}'}]";
+
+    #[tokio::test]
+    async fn only_a_clear_safe_passes() {
+        let script = Script::new(["safe", "unsafe\nS1,S3", "hm", ""]);
+        let trial = Trial::with_model(&RAIL, CONFIG, MODEL, script.clone()).await;
+        let mut outcomes = Vec::new();
+        for text in ["a", "b", "c", "d"] {
+            let outcome = trial.judge("llama guard check input", text).await.unwrap();
+            outcomes.push(outcome.is_block());
+        }
+        assert_eq!(outcomes, [false, true, true, true]);
+        let asked = script.asked();
+        assert_eq!(asked[0].messages[0].content.text(), "Rate: a");
+        assert_eq!(json!(asked[0].parameters), json!({"temperature": 0.0}));
+    }
+
+    #[tokio::test]
+    async fn flows_see_what_is_violated() {
+        let script = Script::new(["Unsafe\nS1 S3", "safe"]);
+        let trial = Trial::with_model(&RAIL, CONFIG, MODEL, script.clone()).await;
+        let run = || {
+            trial.run(
+                OUTPUT,
+                json!({"model_name": MODEL}),
+                json!({"bot_message": "x", "user_message": "y"}),
+            )
+        };
+        assert_eq!(
+            run().await.unwrap().metadata["policy_violations"],
+            json!(["s1", "s3"])
+        );
+        assert_eq!(
+            run().await.unwrap().metadata["policy_violations"],
+            Value::Null
+        );
+        assert_eq!(script.asked()[0].messages[0].content.text(), "y: x");
+        assert!(run().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn its_own_model_is_needed() {
+        let trial = Trial::with_model(&RAIL, CONFIG, "main", Script::new(["safe"])).await;
+        assert!(matches!(
+            trial.accept("llama guard check input"),
+            Err(Unusable::Unready(_))
+        ));
+        let arguments = json!({"model_name": MODEL});
+        assert!(
+            trial
+                .run(INPUT, arguments, json!({"user_message": "x"}))
+                .await
+                .is_err()
+        );
+    }
+}

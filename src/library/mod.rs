@@ -25,7 +25,7 @@ mod testing;
 mod topic_safety;
 
 pub use call::{Call, Decision, Finding};
-pub(crate) use call::{Question, Scene, text_variable};
+pub(crate) use call::{Question, Scene, shown_verdict, text_variable};
 pub(crate) use compiled::{CompiledFlow, Shared};
 pub use docs::markdown;
 pub use rail::{

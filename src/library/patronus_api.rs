@@ -210,3 +210,78 @@ impl Check for PatronusApi {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{super::testing::Trial, *};
+    use crate::http::testing::json as answer;
+
+    fn config(strategy: &str) -> String {
+        format!(
+            "rails: {{config: {{patronus: {{api_url: 'URL/v1/evaluate', output: {{evaluate_config: {{success_strategy: {strategy}, params: {{evaluators: [{{evaluator: lynx}}]}}}}}}}}}}}}"
+        )
+    }
+
+    async fn run(strategy: &str, status: u16, body: Value) -> Result<bool, Error> {
+        let answers = vec![answer(status, &body)];
+        let trial = Trial::new(&RAIL, &config(strategy), &[(KEY, "secret")], answers).await;
+        let variables = json!({"user_message": "q", "bot_message": "a"});
+        let found = trial.run(ACTION, json!({}), variables).await;
+        let received = trial.received();
+        assert!(
+            received[0].head.contains("x-api-key: secret"),
+            "{}",
+            received[0].head
+        );
+        let expected = json!({"evaluators": [{"evaluator": "lynx"}], "evaluated_model_input": "q", "evaluated_model_output": "a", "evaluated_model_retrieved_context": null});
+        assert_eq!(received[0].json(), expected);
+        found.map(|found| found.is_block())
+    }
+
+    #[tokio::test]
+    async fn the_strategy_says_how_many_must_pass() {
+        let passes = |pass: bool| json!({"evaluation_result": {"pass": pass}});
+        let mixed = json!({"results": [passes(true), passes(false)]});
+        assert!(run("all_pass", 200, mixed.clone()).await.unwrap());
+        assert!(!run("any_pass", 200, mixed).await.unwrap());
+        let all = json!({"results": [passes(true), passes(true)]});
+        assert!(!run("all_pass", 200, all).await.unwrap());
+        for nonsense in [
+            json!({}),
+            json!({"results": []}),
+            json!({"results": [{}]}),
+            json!([]),
+        ] {
+            assert!(
+                run("all_pass", 200, nonsense.clone()).await.unwrap(),
+                "{nonsense}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_blocks() {
+        assert!(run("any_pass", 500, json!({})).await.unwrap());
+        assert!(run("any_pass", 422, json!({})).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_key_and_evaluators_are_needed() {
+        let trial = Trial::new(&RAIL, &config("all_pass"), &[], Vec::new()).await;
+        assert!(matches!(
+            trial.accept("patronus api check output"),
+            Err(Unusable::Unready(_))
+        ));
+        let trial = Trial::new(
+            &RAIL,
+            "rails: {config: {patronus: {}}}",
+            &[(KEY, "k")],
+            Vec::new(),
+        )
+        .await;
+        assert!(trial.accept("patronus api check output").is_err());
+        assert!(trial.run(ACTION, json!({}), json!({})).await.is_err());
+    }
+}

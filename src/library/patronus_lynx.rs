@@ -148,3 +148,51 @@ impl Check for Lynx {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::testing::{Script, Trial},
+        *,
+    };
+
+    const CONFIG: &str = "prompts: [{task: patronus_lynx_check_output_hallucination, content: '{{ user_input }}|{{ provided_context }}|{{ bot_response }}'}]";
+
+    async fn run(script: &Script, chunks: Value) -> Result<Finding, Error> {
+        let trial = Trial::with_model(&RAIL, CONFIG, MODEL, script.clone()).await;
+        let variables = json!({"user_message": "q", "bot_message": "a", "relevant_chunks": chunks});
+        trial
+            .run(ACTION, json!({"model_name": MODEL}), variables)
+            .await
+    }
+
+    #[tokio::test]
+    async fn only_a_pass_passes() {
+        for (answer, blocks) in [
+            (r#"{"REASONING": ["a", 'b'], "SCORE": PASS}"#, false),
+            (r#"{"SCORE": "PASS"}"#, false),
+            (r#"{"SCORE": "FAIL"}"#, true),
+            (r#"{"SCORE": "PASS"} {"SCORE": "FAIL"}"#, true),
+            (r#"{"SCORE": "PASSED"}"#, true),
+            ("PASS", true),
+            ("", true),
+        ] {
+            let script = Script::new([answer]);
+            let found = run(&script, json!("chunk")).await.unwrap();
+            assert_eq!(found.is_block(), blocks, "{answer}");
+            assert_eq!(script.asked()[0].messages[0].content.text(), "q|chunk|a");
+        }
+        let found = run(&Script::new([r#""REASONING": ["a", 'b']"#]), json!("c")).await;
+        assert_eq!(found.unwrap().metadata["reasoning"], json!(["\"a", "b'"]));
+        assert!(run(&Script::default(), json!("c")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn without_chunks_the_answer_passes() {
+        for chunks in [Value::Null, json!(" "), json!([])] {
+            assert!(!run(&Script::default(), chunks).await.unwrap().is_block());
+        }
+    }
+}

@@ -123,3 +123,93 @@ impl Check for SelfCheck {
             .accept(&self.task(flow.action, line.parameter("variant")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::testing::{Script, Trial},
+        *,
+    };
+
+    const CONFIG: &str = "prompts: [{task: self_check_input, content: 'Block {{ user_input }}?', stop: [x]}, {task: 'self_check_input $variant=strict', content: 'Strict {{ user_input }}?', max_tokens: 3}, {task: bare, content: Bare?}, {task: self_check_output, content: '{{ user_input }}|{{ bot_response }}|{{ bot_thinking }}'}]";
+
+    async fn trial(script: &Script) -> Trial {
+        let models = script.of(&["main"]);
+        Trial::with_models(&RAIL, CONFIG, &[], Vec::new(), models).await
+    }
+
+    #[tokio::test]
+    async fn variants_have_prompts_of_their_own() {
+        let script = Script::new(["no", "No.", "yes", "no"]);
+        let trial = trial(&script).await;
+        let mut blocked = Vec::new();
+        for line in [
+            "self check input",
+            "self check input $variant=strict",
+            "self check input $variant=bare",
+            "self check input $variant=self_check_input",
+        ] {
+            blocked.push(trial.judge(line, "hi").await.unwrap().is_block());
+        }
+        assert_eq!(blocked, [false, false, true, false]);
+        let asked = script.asked();
+        let texts: Vec<_> = asked
+            .iter()
+            .map(|request| request.messages[0].content.text().into_owned())
+            .collect();
+        assert_eq!(texts, ["Block hi?", "Strict hi?", "Bare?", "Block hi?"]);
+        assert_eq!(asked[0].parameters["max_tokens"], json!(1024));
+        assert_eq!(asked[0].parameters["stop"], json!(["x"]));
+        assert_eq!(asked[1].parameters["max_tokens"], json!(3));
+    }
+
+    #[tokio::test]
+    async fn an_empty_text_and_an_unclear_answer_block() {
+        let script = Script::new(["", "not safe", "hm"]);
+        let trial = trial(&script).await;
+        assert!(
+            trial
+                .judge("self check input", "")
+                .await
+                .unwrap()
+                .is_block()
+        );
+        assert!(script.asked().is_empty());
+        for _ in 0..3 {
+            assert!(
+                trial
+                    .judge("self check input", "hi")
+                    .await
+                    .unwrap()
+                    .is_block()
+            );
+        }
+        assert!(trial.judge("self check input", "hi").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn the_output_prompt_sees_question_answer_and_thoughts() {
+        let script = Script::new(["no", "no"]);
+        let trial = trial(&script).await;
+        let variables = json!({"user_message": "q", "bot_message": "a", "bot_thinking": "t"});
+        assert!(
+            !trial
+                .run("self_check_output", json!({}), variables)
+                .await
+                .unwrap()
+                .is_block()
+        );
+        trial
+            .judge_answer("self check output", "a", "q")
+            .await
+            .unwrap();
+        let texts: Vec<_> = script
+            .asked()
+            .iter()
+            .map(|request| request.messages[0].content.text().into_owned())
+            .collect();
+        assert_eq!(texts, ["q|a|t", "q|a|None"]);
+    }
+}

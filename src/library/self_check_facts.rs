@@ -48,7 +48,7 @@ fn build(context: &BuildContext<'_>) -> Built {
     }))
 }
 
-/// How well an answer follows from `evidence`, as a chat model sees it: 1 or 0.
+/// How well an answer follows from `evidence`, as the first model of `kinds` that there is, else the main one, sees it: 1 or 0.
 ///
 /// # Errors
 ///
@@ -56,13 +56,14 @@ fn build(context: &BuildContext<'_>) -> Built {
 pub(super) async fn accuracy(
     chat: &Chat,
     call: &Call<'_>,
+    kinds: &[&str],
     evidence: Value,
     response: Value,
 ) -> Result<f64, Error> {
     let variables = [("evidence", evidence), ("response", response)];
     let temperature = chat.lowest_temperature();
     let answer = chat
-        .verdict(call, TASK, &[TASK], temperature, &variables)
+        .verdict(call, TASK, kinds, temperature, &variables)
         .await?;
     // The prompt asks whether the answer is true to the evidence: what the parser takes for harmful is a yes.
     let is_clear = answer.verdict != Verdict::Unclear && !answer.is_truncated;
@@ -80,7 +81,7 @@ impl Facts {
             1.0
         } else {
             let response = given(call, "bot_message");
-            accuracy(&self.chat, call, evidence, response).await?
+            accuracy(&self.chat, call, &[TASK], evidence, response).await?
         };
         Ok(Finding::block_if(accuracy < 0.5).with("accuracy", accuracy))
     }

@@ -131,3 +131,70 @@ impl Check for TopicSafety {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::testing::{Script, Trial},
+        *,
+    };
+
+    const CONFIG: &str =
+        "prompts: [{task: 'topic_safety_check_input $model=topic', content: Talk about gardens.}]";
+
+    #[tokio::test]
+    async fn only_what_is_on_topic_passes() {
+        let answers = [
+            "on-topic",
+            " On-topic.\n",
+            "off-topic",
+            "Off-Topic",
+            "hm",
+            "not on-topic",
+            "",
+        ];
+        let trial = Trial::with_model(&RAIL, CONFIG, "topic", Script::new(answers)).await;
+        let mut blocked = Vec::new();
+        for _ in answers {
+            let outcome = trial
+                .judge("topic safety check input $model=topic", "x")
+                .await;
+            blocked.push(outcome.unwrap().is_block());
+        }
+        assert_eq!(blocked, [false, false, true, true, true, true, true]);
+    }
+
+    #[tokio::test]
+    async fn the_model_sees_the_conversation() {
+        let script = Script::new(["on-topic"]);
+        let trial = Trial::with_model(&RAIL, CONFIG, "topic", script.clone()).await;
+        let variables = json!({"user_message": "Peas?", "model": "topic"});
+        assert!(
+            !trial
+                .run(ACTION, json!({}), variables)
+                .await
+                .unwrap()
+                .is_block()
+        );
+        let asked = &script.asked()[0];
+        let texts: Vec<_> = asked
+            .messages
+            .iter()
+            .map(|message| message.content.text().into_owned())
+            .collect();
+        assert_eq!(texts[0], format!("Talk about gardens.\n\n{ANSWERS}"));
+        assert_eq!(texts[1..], ["Hello", "Hi", "Peas?"]);
+        assert_eq!(json!(asked.parameters), json!({"temperature": 0.01}));
+    }
+
+    #[test]
+    fn rules_that_end_with_the_answers_stay_as_they_are() {
+        let rules = "Gardens.\nYou must answer \"on-topic\" or \"off-topic\".";
+        assert_eq!(with_answers(rules), rules);
+        let rules = "Gardens, else \"off-topic\".";
+        assert!(with_answers(rules).ends_with(ANSWERS));
+        assert_eq!(with_answers(&with_answers(rules)), with_answers(rules));
+    }
+}
