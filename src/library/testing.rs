@@ -203,7 +203,14 @@ impl Scene for Stage<'_> {
 
 /// A model that answers from a script, whatever it is asked; with an error where the script has none.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Script(Arc<Mutex<(VecDeque<Option<String>>, Vec<ModelRequest>)>>);
+pub(super) struct Script(Arc<Mutex<Lines>>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    /// What it is still to answer.
+    answers: VecDeque<Option<String>>,
+    asked: Vec<ModelRequest>,
+}
 
 impl Script {
     pub(super) fn new<'a>(answers: impl IntoIterator<Item = &'a str>) -> Self {
@@ -213,12 +220,15 @@ impl Script {
     /// A script in which nothing stands for an error.
     pub(super) fn failing<'a>(answers: impl IntoIterator<Item = Option<&'a str>>) -> Self {
         let answers = answers.into_iter().map(|answer| answer.map(str::to_owned));
-        Self(Arc::new(Mutex::new((answers.collect(), Vec::new()))))
+        Self(Arc::new(Mutex::new(Lines {
+            answers: answers.collect(),
+            asked: Vec::new(),
+        })))
     }
 
     /// What it was asked.
     pub(super) fn asked(&self) -> Vec<ModelRequest> {
-        self.0.lock().unwrap().1.clone()
+        self.0.lock().unwrap().asked.clone()
     }
 
     /// It as the model of each type of `kinds`.
@@ -238,8 +248,8 @@ impl Model for Script {
 
     fn complete(&self, request: ModelRequest) -> BoxFuture<'_, Result<ModelReply, ModelError>> {
         let mut script = self.0.lock().unwrap();
-        script.1.push(request);
-        let answer = script.0.pop_front().flatten();
+        script.asked.push(request);
+        let answer = script.answers.pop_front().flatten();
         let answer = answer.map(|content| ModelReply {
             content,
             ..ModelReply::default()

@@ -84,12 +84,12 @@ impl TopicSafety {
             return Err(call.failed(format!("the prompt `{task}` is no text")));
         };
         let mut messages = vec![Message::system(with_answers(&rules))];
-        messages.extend(call.history());
-        let said = match given(call, "user_message") {
+        messages.extend(call.history().into_iter().filter_map(said));
+        let asked = match given(call, "user_message") {
             Value::Null => Value::from(""),
-            said => said,
+            asked => asked,
         };
-        messages.push(Message::new(Role::User, content(&said)));
+        messages.push(Message::new(Role::User, content(&asked)));
         let inquiry = Inquiry {
             task: &task,
             shown_as: &task,
@@ -101,6 +101,17 @@ impl TopicSafety {
         let verdict = Verdict::from_topic(&reply.content);
         Ok(Finding::block_if(!verdict.is_safe()))
     }
+}
+
+/// A message as the model sees it: who says what, of the application, the user and the assistant.
+fn said(message: Message) -> Option<Message> {
+    let role = match message.role {
+        Role::System | Role::Developer => Role::System,
+        Role::User => Role::User,
+        Role::Assistant if !message.content.is_none() => Role::Assistant,
+        _ => return None,
+    };
+    Some(Message::new(role, message.content))
 }
 
 /// The rules with what to answer, unless they end with that.

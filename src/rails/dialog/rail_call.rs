@@ -128,7 +128,7 @@ impl Scene for RailCall<'_> {
             .copied()
             .unwrap_or("main");
         Box::pin(async move {
-            let asked = self.turn.call(kind, task, messages, parameters, self.log);
+            let asked = self.turn.ask(kind, task, messages, parameters, self.log);
             asked
                 .await
                 .map_err(|error| match error.downcast::<crate::error::ModelError>() {
