@@ -6,6 +6,7 @@
 
 mod activefence;
 mod ai_defense;
+mod alignscore;
 mod autoalign;
 mod call;
 mod chat;
@@ -19,9 +20,13 @@ mod f5;
 mod fiddler;
 mod gcp_moderate_text;
 mod gliner;
+mod hallucination;
 mod hf_classifier;
 mod jailbreak_detection;
+mod llama_guard;
 mod pangea;
+mod patronus_api;
+mod patronus_lynx;
 mod pii;
 mod policyai;
 mod polygraf;
@@ -35,11 +40,12 @@ mod service;
 #[cfg(test)]
 mod testing;
 mod tool_validation;
+mod topic_safety;
 mod trend_micro;
 mod witness;
 
 pub use call::{Call, Decision, Finding};
-pub(crate) use call::{Question, Scene, text_variable};
+pub(crate) use call::{Question, Scene, shown_verdict, text_variable};
 pub(crate) use compiled::{CompiledFlow, Shared};
 pub use docs::markdown;
 pub use rail::{
@@ -69,6 +75,12 @@ pub static RAILS: &[&Rail] = &[
     &pangea::RAIL,
     &policyai::RAIL,
     &polygraf::RAIL,
+    &alignscore::RAIL,
+    &content_safety::RAIL,
+    &hallucination::RAIL,
+    &llama_guard::RAIL,
+    &patronus_api::RAIL,
+    &patronus_lynx::RAIL,
     &privateai::RAIL,
     &prompt_security::RAIL,
     &regex::RAIL,
@@ -76,6 +88,7 @@ pub static RAILS: &[&Rail] = &[
     &self_check_facts::RAIL,
     &tool_validation::RAIL,
     &trend_micro::RAIL,
+    &topic_safety::RAIL,
 ];
 
 /// The declaration of the rail with the flow `name`, and the flow.
@@ -92,12 +105,15 @@ pub fn find(name: &str) -> Option<(&'static Rail, &'static Flow)> {
     })
 }
 
-/// The declaration of the rail with the action `name`, and the action.
+/// The declaration of the rail with the action that flows call `name`, and the action; `DetectPiiAction` also finds `detect_pii`.
 pub fn find_action(name: &str) -> Option<(&'static Rail, &'static RailAction)> {
-    RAILS.iter().find_map(|rail| {
-        let action = rail.actions.iter().find(|action| action.name == name)?;
-        Some((*rail, action))
-    })
+    let named = |name: &str| {
+        RAILS.iter().find_map(|rail| {
+            let action = rail.actions.iter().find(|action| action.name == name)?;
+            Some((*rail, action))
+        })
+    };
+    named(name).or_else(|| named(&crate::actions::normalized(name)))
 }
 
 /// The built-in message of the bot's intent `intent`.

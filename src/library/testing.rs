@@ -1,22 +1,31 @@
 //! Rails on trial: one compiled from a declaration and a configuration, against a scripted service.
 
-use std::sync::Arc;
+use std::{
+    borrow::Cow,
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use futures_core::future::BoxFuture;
+use serde_json::Value;
 
 use super::{
-    Ask, AskContext, BuildContext, Check, CompiledFlow, Rail, Shared, Subject, Unusable, messages,
+    Ask, AskContext, BuildContext, Call, Check, CompiledFlow, Finding, Question, Rail, Scene,
+    Shared, Subject, Unusable, messages,
 };
 use crate::{
     config::{FlowReference, RailsConfig},
-    error::{Error, Fault},
+    error::{Error, Fault, ModelError, ModelErrorKind},
     http::{
         Client,
         testing::{Answer, Received, Server},
     },
     llm::{
-        Model, Models, OutputParsers,
+        Model, ModelReply, ModelRequest, Models, OutputParsers,
         prompt::{PromptSettings, Prompts},
         template::Templates,
     },
+    message::Message,
     verdict::{Outcome, Place},
 };
 
@@ -39,7 +48,6 @@ impl Trial {
         Self::with_models(rail, config, environment, answers, Models::default()).await
     }
 
-    #[allow(dead_code, reason = "for the rails to come")]
     /// As [`new`](Self::new), with `model` as the model of the type `kind`.
     pub(super) async fn with_model(
         rail: &'static Rail,
@@ -52,7 +60,8 @@ impl Trial {
         Self::with_models(rail, config, &[], Vec::new(), models).await
     }
 
-    async fn with_models(
+    /// As [`new`](Self::new), with `models`.
+    pub(super) async fn with_models(
         rail: &'static Rail,
         config: &str,
         environment: &[(&str, &str)],
@@ -74,13 +83,19 @@ impl Trial {
             environment: &variable,
         };
         let check = (rail.build)(&context).unwrap();
-        let texts = messages().map(|(intent, text)| (intent.to_owned(), vec![text.to_owned()]));
+        let mut texts = indexmap::IndexMap::<String, Vec<String>>::new();
+        for (intent, text) in messages() {
+            texts
+                .entry(intent.to_owned())
+                .or_default()
+                .push(text.to_owned());
+        }
         Self {
             rail,
             check,
             shared: Arc::new(Shared {
                 models,
-                messages: texts.collect(),
+                messages: texts,
                 prompts,
             }),
             server,
@@ -118,7 +133,22 @@ impl Trial {
         format!("{:?}", self.check)
     }
 
-    /// What is made of the line `line` where the configuration is loaded.
+    /// What `action` finds in a turn with these variables.
+    pub(super) async fn run(
+        &self,
+        action: &str,
+        arguments: Value,
+        variables: Value,
+    ) -> Result<Finding, Error> {
+        let scene = Stage {
+            variables,
+            models: &self.shared.models,
+        };
+        let arguments = arguments.as_object().expect("arguments have names");
+        self.check.run(Call::given(action, arguments, &scene)).await
+    }
+
+    /// Why the line `line` of `rails.*.flows` cannot run, where it cannot.
     pub(super) fn accept(&self, line: &str) -> Result<(), Unusable> {
         let line = FlowReference::parse(line);
         let flow = self.rail.flows.iter().find(|flow| flow.name == line.name);
@@ -159,4 +189,97 @@ fn prompts_of(config: &RailsConfig) -> Arc<Prompts> {
         Templates::new(),
         OutputParsers::default(),
     ))
+}
+
+/// A turn: its variables, and whom it may ask. Before it, "Hello" was answered by "Hi".
+struct Stage<'a> {
+    variables: Value,
+    models: &'a Models,
+}
+
+impl Scene for Stage<'_> {
+    fn variable(&self, name: &str) -> Option<Cow<'_, Value>> {
+        self.variables.get(name).map(Cow::Borrowed)
+    }
+
+    fn parameter(&self, _: &str, _: &str) -> Option<String> {
+        None
+    }
+
+    fn history(&self) -> Vec<Message> {
+        vec![Message::user("Hello"), Message::assistant("Hi")]
+    }
+
+    fn has_model(&self, kind: &str) -> bool {
+        self.models.get(kind).is_some()
+    }
+
+    fn ask<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<ModelReply, Error>> {
+        Box::pin(async move {
+            let mut kinds = question.kinds.iter();
+            let model = kinds.find_map(|kind| self.models.get(kind));
+            let model = model.or_else(|| self.models.main()).expect("a model");
+            let mut request = ModelRequest::new(question.messages);
+            request.parameters = question.parameters;
+            Ok(model.complete(request).await?)
+        })
+    }
+}
+
+/// A model that answers from a script, whatever it is asked; with an error where the script has none.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Script(Arc<Mutex<Lines>>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    /// What it is still to answer.
+    answers: VecDeque<Option<String>>,
+    asked: Vec<ModelRequest>,
+}
+
+impl Script {
+    pub(super) fn new<'a>(answers: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::failing(answers.into_iter().map(Some))
+    }
+
+    /// A script in which nothing stands for an error.
+    pub(super) fn failing<'a>(answers: impl IntoIterator<Item = Option<&'a str>>) -> Self {
+        let answers = answers.into_iter().map(|answer| answer.map(str::to_owned));
+        Self(Arc::new(Mutex::new(Lines {
+            answers: answers.collect(),
+            asked: Vec::new(),
+        })))
+    }
+
+    /// What it was asked.
+    pub(super) fn asked(&self) -> Vec<ModelRequest> {
+        self.0.lock().unwrap().asked.clone()
+    }
+
+    /// It as the model of each type of `kinds`.
+    pub(super) fn of(&self, kinds: &[&str]) -> Models {
+        let mut models = Models::default();
+        for kind in kinds {
+            models.insert(*kind, Arc::new(self.clone()));
+        }
+        models
+    }
+}
+
+impl Model for Script {
+    fn name(&self) -> &str {
+        "script"
+    }
+
+    fn complete(&self, request: ModelRequest) -> BoxFuture<'_, Result<ModelReply, ModelError>> {
+        let mut script = self.0.lock().unwrap();
+        script.asked.push(request);
+        let answer = script.answers.pop_front().flatten();
+        let answer = answer.map(|content| ModelReply {
+            content,
+            ..ModelReply::default()
+        });
+        let failed = || ModelError::new(ModelErrorKind::Server, "script", "it does not answer");
+        Box::pin(std::future::ready(answer.ok_or_else(failed)))
+    }
 }

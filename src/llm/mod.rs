@@ -1,6 +1,7 @@
 //! Models: the [`Model`] trait, the providers, prompts and the parsing of answers.
 
 pub(crate) mod cache;
+pub(crate) mod completion;
 mod models;
 pub(crate) mod parse_output;
 pub(crate) mod prompt;

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    library,
     llm::{Model, colang_history},
     message::{Content, Message, Role},
 };
@@ -240,17 +241,20 @@ fn kept<'a>(new: &'a [Event], kind: &str) -> Option<&'a Event> {
 }
 
 fn output_data(vars: &OutputVars, run: &Run) -> Option<Map<String, Value>> {
-    match vars {
-        OutputVars::All(false) => None,
-        OutputVars::All(true) => Some(run.all_variables()),
-        OutputVars::Only(names) if names.is_empty() => None,
+    let data: Map<String, Value> = match vars {
+        OutputVars::All(false) => return None,
+        OutputVars::All(true) => run.all_variables(),
+        OutputVars::Only(names) if names.is_empty() => return None,
         OutputVars::Only(names) => {
             let data = names
                 .iter()
                 .map(|name| (name.clone(), run.variable(name).unwrap_or_default()));
-            Some(data.collect())
+            data.collect()
         }
-    }
+    };
+    let shown = data.into_iter();
+    let shown = shown.map(|(name, value)| (name, library::shown_verdict(value)));
+    Some(shown.collect())
 }
 
 fn log_of(

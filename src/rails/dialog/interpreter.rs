@@ -91,7 +91,10 @@ impl Flows {
         for (name, text) in [("system.co", SYSTEM), ("library.co", &library)] {
             let (parsed, wrong) = v1::parse(name, text);
             faults.extend(wrong);
-            flows.extend(parsed.flows);
+            flows.extend(parsed.flows.into_iter().map(|mut flow| {
+                flow.is_subflow |= is_rail(&flow);
+                flow
+            }));
             for (intent, texts) in parsed.bot_messages {
                 bot_messages.entry(intent).or_insert(texts);
             }

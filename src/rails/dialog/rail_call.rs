@@ -6,7 +6,7 @@ use futures_core::future::BoxFuture;
 use serde_json::{Map, Value};
 
 use super::{
-    super::{events::Events, log::ProcessingLog},
+    super::{events::Events, log::ProcessingLog, messages::content_of},
     Turn,
     interpreter::{flow_name, flow_parameters},
 };
@@ -15,7 +15,7 @@ use crate::{
     error::{BoxError, Error},
     library::{self, Call, Finding, Question, Scene},
     llm::ModelReply,
-    message::Message,
+    message::{Message, Role},
     verdict::{Outcome, Place},
 };
 
@@ -99,10 +99,14 @@ impl Scene for RailCall<'_> {
     }
 
     fn history(&self) -> Vec<Message> {
-        let said = self.events.told().filter_map(|event| match event.kind() {
-            "UserMessage" => Some(Message::user(event.text("text")?)),
-            "StartUtteranceBotAction" => Some(Message::assistant(event.text("script")?)),
-            _ => None,
+        let said = self.events.told().filter_map(|event| {
+            let (role, key) = match event.kind() {
+                "UserMessage" => (Role::User, "text"),
+                "StartUtteranceBotAction" => (Role::Assistant, "script"),
+                "SystemMessage" => (Role::System, "content"),
+                _ => return None,
+            };
+            Some(Message::new(role, content_of(event.get(key)?)))
         });
         said.collect()
     }
@@ -128,7 +132,7 @@ impl Scene for RailCall<'_> {
             .copied()
             .unwrap_or("main");
         Box::pin(async move {
-            let asked = self.turn.call(kind, task, messages, parameters, self.log);
+            let asked = self.turn.ask(kind, task, messages, parameters, self.log);
             asked
                 .await
                 .map_err(|error| match error.downcast::<crate::error::ModelError>() {
