@@ -8,6 +8,7 @@ mod call;
 mod chat;
 mod compiled;
 mod content_safety;
+mod context_bloat_detection;
 mod docs;
 mod privateai;
 mod rail;
@@ -32,6 +33,7 @@ pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
 /// Every built-in rail, alphabetic.
 pub static RAILS: &[&Rail] = &[
     &content_safety::RAIL,
+    &context_bloat_detection::RAIL,
     &privateai::RAIL,
     &regex::RAIL,
     &self_check::RAIL,
