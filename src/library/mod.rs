@@ -10,6 +10,7 @@ mod compiled;
 mod content_safety;
 mod context_bloat_detection;
 mod docs;
+mod injection_detection;
 mod privateai;
 mod rail;
 mod regex;
@@ -34,6 +35,7 @@ pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
 pub static RAILS: &[&Rail] = &[
     &content_safety::RAIL,
     &context_bloat_detection::RAIL,
+    &injection_detection::RAIL,
     &privateai::RAIL,
     &regex::RAIL,
     &self_check::RAIL,
