@@ -458,7 +458,8 @@ fn share(part: usize, whole: usize) -> f64 {
 
 /// To three places, for the metadata.
 fn rounded(value: f64) -> Value {
-    json!((value * 1000.0).round_ties_even() / 1000.0)
+    // By its digits: a product would round once more.
+    json!(format!("{value:.3}").parse().unwrap_or(value))
 }
 
 #[cfg(test)]
