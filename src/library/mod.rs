@@ -10,6 +10,7 @@ mod compiled;
 mod content_safety;
 mod context_bloat_detection;
 mod docs;
+mod guardrails_ai;
 mod injection_detection;
 mod privateai;
 mod rail;
@@ -35,6 +36,7 @@ pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
 pub static RAILS: &[&Rail] = &[
     &content_safety::RAIL,
     &context_bloat_detection::RAIL,
+    &guardrails_ai::RAIL,
     &injection_detection::RAIL,
     &privateai::RAIL,
     &regex::RAIL,
