@@ -77,26 +77,27 @@ fn on_boundaries(text: &str, range: Range<usize>) -> &str {
 mod tests {
     use super::*;
 
-    fn cut_all(text: &str, pieces: &[Range<usize>]) -> String {
-        cut(text, pieces, &mut Budget::default()).unwrap()
+    fn cut_all(text: &str, pieces: &[(usize, usize)]) -> String {
+        let pieces: Vec<Range<usize>> = pieces.iter().map(|&(start, end)| start..end).collect();
+        cut(text, &pieces, &mut Budget::default()).unwrap()
     }
 
     #[test]
     fn what_is_found_goes_everywhere() {
-        assert_eq!(cut_all("a{{b{{c", &[1..3]), "abc");
-        assert_eq!(cut_all("abcabc", &[0..1, 3..4, 1..3]), "");
+        assert_eq!(cut_all("a{{b{{c", &[(1, 3)]), "abc");
+        assert_eq!(cut_all("abcabc", &[(0, 1), (3, 4), (1, 3)]), "");
     }
 
     #[test]
     fn half_a_character_is_a_whole_one() {
-        assert_eq!(cut_all("--é!", &[0..3]), "!");
-        assert_eq!(cut_all("aéb", &[2..3]), "ab");
+        assert_eq!(cut_all("--é!", &[(0, 3)]), "!");
+        assert_eq!(cut_all("aéb", &[(2, 3)]), "ab");
     }
 
     #[test]
     fn a_piece_that_a_cut_makes_goes_as_often_as_it_was_there() {
         // `;x` is there twice: the second time it is what the first cut left together.
-        assert_eq!(cut_all(";x;;xx", &[0..2, 3..5]), "");
+        assert_eq!(cut_all(";x;;xx", &[(0, 2), (3, 5)]), "");
     }
 
     #[test]

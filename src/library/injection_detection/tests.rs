@@ -65,6 +65,15 @@ fn an_unknown_group_cannot_run() {
     assert!(built("{injections: [sqli], action: sanitize}").is_err());
 }
 
+#[cfg(not(feature = "yara"))]
+#[test]
+fn rules_of_ones_own_need_the_feature() {
+    let settings: Settings = serde_yaml::from_str("{injections: [a], yara_path: x}").unwrap();
+    let fault = |key: &str, message: String| Fault::new(format!("{key}: {message}"));
+    let faults = own_rules(&settings, &fault).unwrap_err();
+    assert!(faults[0].to_string().contains("feature `yara`"));
+}
+
 #[cfg(feature = "yara")]
 mod with_yara {
     use std::sync::LazyLock;
