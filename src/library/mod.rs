@@ -20,6 +20,8 @@ mod self_check_facts;
 mod service;
 #[cfg(test)]
 mod testing;
+mod tool_validation;
+mod witness;
 
 pub use call::{Call, Decision, Finding};
 pub(crate) use call::{Question, Scene, text_variable};
@@ -31,6 +33,8 @@ pub use rail::{
     Unusable,
 };
 pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
+pub(crate) use tool_validation::{Toolset, check_calls, check_results};
+pub(crate) use witness::{Asked, Seen, Witness};
 
 /// Every built-in rail, alphabetic.
 pub static RAILS: &[&Rail] = &[
@@ -42,6 +46,7 @@ pub static RAILS: &[&Rail] = &[
     &regex::RAIL,
     &self_check::RAIL,
     &self_check_facts::RAIL,
+    &tool_validation::RAIL,
 ];
 
 /// The declaration of the rail with the flow `name`, and the flow.
