@@ -131,7 +131,7 @@ impl Ask for CompiledFlow {
     }
 
     fn rewrites(&self) -> bool {
-        self.flow.rewrites
+        self.check.rewrites(self.flow)
     }
 
     fn fingerprint(&self) -> String {

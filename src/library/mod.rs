@@ -14,14 +14,17 @@ mod clavata;
 mod cleanlab;
 mod compiled;
 mod content_safety;
+mod context_bloat_detection;
 mod crowdstrike_aidr;
 mod docs;
 mod f5;
 mod fiddler;
 mod gcp_moderate_text;
 mod gliner;
+mod guardrails_ai;
 mod hallucination;
 mod hf_classifier;
+mod injection_detection;
 mod jailbreak_detection;
 mod llama_guard;
 mod pangea;
@@ -61,34 +64,36 @@ pub(crate) use witness::{Asked, Seen, Witness};
 pub static RAILS: &[&Rail] = &[
     &activefence::RAIL,
     &ai_defense::RAIL,
+    &alignscore::RAIL,
     &autoalign::RAIL,
     &clavata::RAIL,
     &cleanlab::RAIL,
     &content_safety::RAIL,
+    &context_bloat_detection::RAIL,
     &crowdstrike_aidr::RAIL,
     &f5::RAIL,
     &fiddler::RAIL,
     &gcp_moderate_text::RAIL,
     &gliner::RAIL,
-    &hf_classifier::RAIL,
-    &jailbreak_detection::RAIL,
-    &pangea::RAIL,
-    &policyai::RAIL,
-    &polygraf::RAIL,
-    &alignscore::RAIL,
-    &content_safety::RAIL,
+    &guardrails_ai::RAIL,
     &hallucination::RAIL,
+    &hf_classifier::RAIL,
+    &injection_detection::RAIL,
+    &jailbreak_detection::RAIL,
     &llama_guard::RAIL,
+    &pangea::RAIL,
     &patronus_api::RAIL,
     &patronus_lynx::RAIL,
+    &policyai::RAIL,
+    &polygraf::RAIL,
     &privateai::RAIL,
     &prompt_security::RAIL,
     &regex::RAIL,
     &self_check::RAIL,
     &self_check_facts::RAIL,
     &tool_validation::RAIL,
-    &trend_micro::RAIL,
     &topic_safety::RAIL,
+    &trend_micro::RAIL,
 ];
 
 /// The declaration of the rail with the flow `name`, and the flow.
