@@ -5,7 +5,7 @@ use std::{collections::HashSet, ops::Range};
 use memchr::memmem;
 
 /// How many bytes may be looked at to cut one text: some texts are made so that every cut makes the next.
-const BUDGET: usize = 256 * 1024 * 1024;
+const BUDGET: usize = 64 * 1024 * 1024;
 
 /// What is left of the work that one text may take.
 #[derive(Debug)]
