@@ -98,11 +98,12 @@ impl SelfCheck {
         if is_empty(&text) {
             return Ok(Finding::block());
         }
-        let variables = [
-            ("user_input", given(call, "user_message")),
-            ("bot_response", given(call, "bot_message")),
-            ("bot_thinking", given(call, "bot_thinking")),
-        ];
+        let mut variables = vec![("user_input", given(call, "user_message"))];
+        // What is not given is an empty text in a template, what is nothing is `None`.
+        if judged == "bot_message" {
+            variables.push(("bot_response", given(call, "bot_message")));
+            variables.push(("bot_thinking", given(call, "bot_thinking")));
+        }
         let kinds = [variant.as_deref().unwrap_or(base), base];
         let temperature = self.chat.lowest_temperature();
         let answer = self
