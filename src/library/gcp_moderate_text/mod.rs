@@ -8,7 +8,7 @@
 mod categories;
 mod token;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 use http::StatusCode;
@@ -29,6 +29,10 @@ use token::{ServiceAccount, TokenSource};
 
 const ACTION: &str = "call_gcpnlp_api";
 const CREDENTIALS: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+
+/// How long a token may take, and how long a verdict: together no longer than any rail.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The declaration.
 pub(super) static RAIL: Rail = Rail {
@@ -132,8 +136,9 @@ fn build(context: &BuildContext<'_>) -> Built {
             "{}/v2/documents:moderateText",
             settings.endpoint.trim_end_matches('/')
         ),
-        service: Service::new(context),
-        tokens: account.map(TokenSource::new),
+        service: Service::new(context).timeout(TIMEOUT),
+        tokens: account
+            .map(|account| TokenSource::new(account, Service::new(context).timeout(TOKEN_TIMEOUT))),
     }))
 }
 
@@ -160,7 +165,7 @@ impl ModerateText {
 
     async fn ask(&self, text: &str) -> Result<Value, BoxError> {
         let tokens = self.tokens.as_ref().map_err(String::as_str)?;
-        let token = tokens.get(&self.service).await?;
+        let token = tokens.get().await?;
         let bearer = format!("Bearer {}", token.expose());
         let headers = [("authorization", bearer.as_str())];
         let body = json!({"document": {"type": "PLAIN_TEXT", "content": text}});

@@ -134,24 +134,26 @@ impl fmt::Debug for ServiceAccount {
 /// Tokens of an account.
 pub(super) struct TokenSource {
     account: ServiceAccount,
+    service: Service,
     /// The last token, with when it is no longer used. Who waits for the lock gets the token that is asked for meanwhile.
     last: Mutex<Option<(Secret, Instant)>>,
 }
 
 impl TokenSource {
-    pub(super) fn new(account: ServiceAccount) -> Self {
+    pub(super) fn new(account: ServiceAccount, service: Service) -> Self {
         Self {
             account,
+            service,
             last: Mutex::default(),
         }
     }
 
-    /// A token, from `service` where there is none that can still be used.
+    /// A token, from the service where there is none that can still be used.
     ///
     /// # Errors
     ///
     /// Where none is given.
-    pub(super) async fn get(&self, service: &Service) -> Result<Secret, BoxError> {
+    pub(super) async fn get(&self) -> Result<Secret, BoxError> {
         let mut last = self.last.lock().await;
         if let Some((token, expiry)) = &*last
             && Instant::now() < *expiry
@@ -161,7 +163,10 @@ impl TokenSource {
         let asked = Instant::now();
         let claim = self.account.claim(SystemTime::now())?;
         let form = [("grant_type", GRANT), ("assertion", &claim)];
-        let answer = service.post_form(&self.account.token_uri, &form).await?;
+        let answer = self
+            .service
+            .post_form(&self.account.token_uri, &form)
+            .await?;
         let token = answer.get("access_token").and_then(Value::as_str);
         let token = Secret::new(token.ok_or("the answer has no `access_token`")?);
         let lifetime = answer.get("expires_in").and_then(Value::as_u64);

@@ -18,7 +18,12 @@ use super::{
     Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction, Section,
     Unusable,
 };
-use crate::{config::FlowReference, error::Error, verdict::Place};
+use crate::{
+    config::FlowReference,
+    error::{BoxError, Error},
+    http::HttpError,
+    verdict::Place,
+};
 use settings::{Classifier, Engine, Settings};
 
 const CHECK_INPUT: &str = "hf_classifier_check_input";
@@ -196,7 +201,7 @@ impl HfClassifier {
 
 impl Classifier {
     /// Whether the server gives `text` a label that is blocked.
-    async fn blocks(&self, text: &str) -> Result<bool, crate::error::BoxError> {
+    async fn blocks(&self, text: &str) -> Result<bool, BoxError> {
         let service = self.service.as_ref().map_err(String::as_str)?;
         let model = &self.model;
         let (path, body) = match self.engine {
@@ -228,7 +233,8 @@ impl Classifier {
             tries += 1;
             match service.post(&url, &headers, &body).await {
                 Ok(answer) => break answer,
-                Err(error) if error.is_transient() && tries < TRIES => {
+                // Not one that hangs: that would take as long again.
+                Err(error @ HttpError::Connection { .. }) if tries < TRIES => {
                     tracing::debug!(%error, "the classifier will be asked again");
                 }
                 Err(error) => return Err(error.into()),
