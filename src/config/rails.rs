@@ -44,6 +44,9 @@ pub struct Rails {
     /// reference passes over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enforcement: Option<Enforcement>,
+    /// The keys that the configuration has under `rails`.
+    #[serde(skip)]
+    pub(crate) given: Vec<String>,
 }
 
 impl Read for Rails {
@@ -61,10 +64,17 @@ impl Read for Rails {
             tool_input: fields.or("tool_input", default.tool_input),
             options: rail_options::read_options(&mut fields),
             enforcement: fields.optional("enforcement"),
+            given: given(node),
         };
         fields.close();
         Some(section)
     }
+}
+
+fn given(node: &Node) -> Vec<String> {
+    let entries = node.entries().unwrap_or_default().iter();
+    let keys = entries.filter_map(|entry| entry.key.as_str().map(str::to_owned));
+    keys.collect()
 }
 
 impl Rails {

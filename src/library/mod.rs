@@ -22,7 +22,9 @@ mod self_check_facts;
 mod service;
 #[cfg(test)]
 mod testing;
+mod tool_validation;
 mod topic_safety;
+mod witness;
 
 pub use call::{Call, Decision, Finding};
 pub(crate) use call::{Question, Scene, shown_verdict, text_variable};
@@ -34,6 +36,8 @@ pub use rail::{
     Unusable,
 };
 pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
+pub(crate) use tool_validation::{Toolset, check_calls, check_results};
+pub(crate) use witness::{Asked, Seen, Witness};
 
 /// Every built-in rail, alphabetic.
 pub static RAILS: &[&Rail] = &[
@@ -47,6 +51,7 @@ pub static RAILS: &[&Rail] = &[
     &regex::RAIL,
     &self_check::RAIL,
     &self_check_facts::RAIL,
+    &tool_validation::RAIL,
     &topic_safety::RAIL,
 ];
 

@@ -12,6 +12,7 @@
 mod actions;
 mod case;
 mod compare;
+mod engine;
 mod server;
 
 use std::{

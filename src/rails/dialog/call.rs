@@ -281,7 +281,8 @@ const PROTOCOL_KEYS: [&str; 9] = [
     "request_id",
 ];
 
-fn metadata_of(chunk: &ModelChunk) -> Map<String, Value> {
+/// What metadata of a stream shows of a piece.
+pub(crate) fn metadata_of(chunk: &ModelChunk) -> Map<String, Value> {
     let mut metadata = Map::new();
     let own = chunk
         .metadata

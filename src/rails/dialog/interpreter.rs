@@ -146,6 +146,35 @@ impl Flows {
         self.own.contains(name)
     }
 
+    /// Whether the flow `flow`, or one that it calls, sets `variable`. An action may set it unseen.
+    pub(crate) fn may_set(&self, flow: &str, variable: &str) -> bool {
+        let mut seen = HashSet::new();
+        let mut left = vec![v1::flow_name(flow).to_owned()];
+        while let Some(name) = left.pop() {
+            let Some(flow) = self.program.flow(&name) else {
+                continue;
+            };
+            for element in &flow.elements {
+                match &element.op {
+                    Op::Set { variable: set, .. } if set == variable => return true,
+                    Op::Action {
+                        result: Some(set), ..
+                    } if set == variable => return true,
+                    // Which flow that is shows when it runs.
+                    Op::Call { flow } if flow.starts_with('$') => return true,
+                    Op::Call { flow } => {
+                        let called = v1::flow_name(flow).to_owned();
+                        if seen.insert(called.clone()) {
+                            left.push(called);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        false
+    }
+
     /// What users may mean, with examples.
     pub(crate) fn user_messages(&self) -> &IndexMap<String, Vec<String>> {
         &self.user_messages
