@@ -175,18 +175,18 @@ impl Scene for Alone<'_> {
             let (started, clock) = (SystemTime::now(), Instant::now());
             let mut request = ModelRequest::new(question.messages);
             request.parameters = question.parameters;
-            let reply = model.complete(request).await?;
+            let reply = model.complete(request).await;
             if let Some((witness, messages)) = watched.zip(messages) {
                 witness.asked(Asked {
                     model: model.name().to_owned(),
                     provider: model.provider().to_owned(),
                     messages,
-                    reply: reply.clone(),
+                    reply: reply.as_ref().ok().cloned().unwrap_or_default(),
                     started,
                     duration: clock.elapsed(),
                 });
             }
-            Ok(reply)
+            Ok(reply?)
         })
     }
 }

@@ -19,16 +19,17 @@ pub(crate) struct Witness(Mutex<Seen>);
 pub(crate) struct Seen {
     /// What the verdict rests on.
     pub(crate) metadata: Map<String, Value>,
-    /// The models that answered, in order.
+    /// The models that were asked, in order.
     pub(crate) calls: Vec<Asked>,
 }
 
-/// A model that answered.
+/// A model that was asked.
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) model: String,
     pub(crate) provider: String,
     pub(crate) messages: Vec<Message>,
+    /// What it answered; nothing where it failed.
     pub(crate) reply: ModelReply,
     pub(crate) started: SystemTime,
     pub(crate) duration: Duration,

@@ -322,7 +322,7 @@ impl<'a> Compiler<'a> {
             Ok(()) if flow.stands_alone() => {}
             Ok(()) => {
                 let message = format!(
-                    "the rail `{}` needs a whole turn, which the layer does not run",
+                    "the rail `{}` needs a whole turn: a text alone is not enough for it",
                     line.name
                 );
                 return Some(self.refuse(place, line, vec![message]));

@@ -15,7 +15,7 @@ use tower_guardrails::{
     },
 };
 
-use crate::{actions, compare::plain_events, engine::Engine};
+use crate::{actions, compare::plain_events, engine::Engine, ways};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -58,7 +58,10 @@ pub(crate) fn run_in_this_process(folder: &Path, server: &str) -> ExitCode {
 }
 
 async fn run(folder: &Path, prepared: &Path, server: &str) -> Result<Value, Failure> {
-    let case: Value = serde_yaml::from_str(&std::fs::read_to_string(folder.join("case.yml"))?)?;
+    let mut case: Value = serde_yaml::from_str(&std::fs::read_to_string(folder.join("case.yml"))?)?;
+    if let Ok(way) = std::env::var(ways::VARIABLE) {
+        ways::prepare(&mut case, &way);
+    }
     let source = folder.join(
         case.get("config")
             .and_then(Value::as_str)
@@ -410,9 +413,22 @@ fn python_json(value: &Value) -> String {
         Value::Object(fields) => {
             let fields: Vec<String> = fields
                 .iter()
-                .map(|(key, value)| format!("{}: {}", json!(key), python_json(value)))
+                .map(|(key, value)| format!("{}: {}", python_json(&json!(key)), python_json(value)))
                 .collect();
             format!("{{{}}}", fields.join(", "))
+        }
+        Value::String(_) => {
+            let mut out = String::new();
+            for character in value.to_string().chars() {
+                if character.is_ascii() {
+                    out.push(character);
+                    continue;
+                }
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    out.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+            out
         }
         other => other.to_string(),
     }

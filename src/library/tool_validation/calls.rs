@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use boon::{Compiler, Schemas, UrlLoader};
+use boon::{CompileError, Compiler, Schemas, UrlLoader};
 use indexmap::IndexMap;
 use serde_json::Value;
 
@@ -91,11 +91,14 @@ fn check_arguments(name: &str, arguments: &Value, schema: Option<&Value>) -> Res
     let mut schemas = Schemas::new();
     let index = compiler
         .compile(SCHEMA, &mut schemas)
-        .map_err(|error| invalid(&error.to_string()))?;
+        .map_err(|error| match &error {
+            CompileError::ValidationError { src, .. } => invalid(&said(src, schema, &Value::Null)),
+            other => invalid(&other.to_string()),
+        })?;
     if let Err(error) = schemas.validate(arguments, index) {
         return Err(format!(
             "arguments for tool '{name}' do not match its schema: {}",
-            said(&error, arguments)
+            said(&error, arguments, schema)
         ));
     }
     if opens_no_way(schema) {

@@ -4,13 +4,15 @@ use boon::{ErrorKind, ValidationError};
 use serde_json::Value;
 
 /// The fault that says most: the one that lies nearest to the root, and there the first.
-pub(super) fn said(error: &ValidationError<'_, '_>, instance: &Value) -> String {
+///
+/// `instance` is what `schema` does not let pass.
+pub(super) fn said(error: &ValidationError<'_, '_>, instance: &Value, schema: &Value) -> String {
     let mut faults = Vec::new();
     collect(error, &mut faults);
     let depth =
         |error: &ValidationError<'_, '_>| error.instance_location.to_string().matches('/').count();
     let best = faults.into_iter().min_by_key(|fault| depth(fault));
-    best.map_or_else(|| error.to_string(), |fault| words(fault, instance))
+    best.map_or_else(|| error.to_string(), |fault| words(fault, instance, schema))
 }
 
 /// The faults themselves, without what only leads to them; of alternatives only that none fits.
@@ -28,7 +30,7 @@ fn collect<'e>(error: &'e ValidationError<'e, 'e>, faults: &mut Vec<&'e Validati
     }
 }
 
-fn words(fault: &ValidationError<'_, '_>, instance: &Value) -> String {
+fn words(fault: &ValidationError<'_, '_>, instance: &Value, schema: &Value) -> String {
     let pointer = fault.instance_location.to_string();
     let at = instance.pointer(&pointer).unwrap_or(instance);
     let it = shown(at);
@@ -38,7 +40,14 @@ fn words(fault: &ValidationError<'_, '_>, instance: &Value) -> String {
             format!("{} is a required property", quoted(missing))
         }
         ErrorKind::Type { want, .. } => {
-            let types: Vec<String> = want.iter().map(|kind| quoted(&kind.to_string())).collect();
+            // The schema has them in the order in which they were written.
+            let written = fault.schema_url.split_once('#');
+            let written = written.and_then(|(_, pointer)| schema.pointer(pointer)?.get("type"));
+            let types: Vec<String> = match written {
+                Some(Value::Array(types)) => types.iter().map(shown).collect(),
+                Some(kind) => vec![shown(kind)],
+                None => want.iter().map(|kind| quoted(&kind.to_string())).collect(),
+            };
             format!("{it} is not of type {}", types.join(", "))
         }
         ErrorKind::AdditionalProperties { got } => {

@@ -330,7 +330,21 @@ fn plain_words(error: &Error) -> String {
             ModelErrorKind::InvalidResponse => "Request failed.".to_owned(),
             _ => error.message.clone(),
         },
-        Error::Rail { source, .. } | Error::Action { source, .. } => source.to_string(),
-        other => other.to_string(),
+        Error::Rail { source, .. } | Error::Action { source, .. } => {
+            without_addresses(&source.to_string())
+        }
+        other => without_addresses(&other.to_string()),
     }
+}
+
+/// `text` with `the service` in the place of each URL.
+fn without_addresses(text: &str) -> String {
+    let words = text.split(' ').map(|word| {
+        if word.contains("http://") || word.contains("https://") {
+            "the service"
+        } else {
+            word
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
