@@ -95,7 +95,7 @@ impl EmbeddingModel for Lengths {
     }
 
     fn embed(&self, texts: Vec<String>) -> BoxFuture<'_, Result<Vec<Embedding>, ModelError>> {
-        let vectors = texts.iter().map(|text| vec![text.len() as f32, 1.0].into());
+        let vectors = texts.iter().map(|text| vec![text.len() as f32, 1.0]);
         let vectors = vectors.collect();
         Box::pin(async move { Ok(vectors) })
     }

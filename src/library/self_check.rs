@@ -14,12 +14,15 @@ use super::{
 };
 use crate::{config::FlowReference, error::Error, verdict::Place};
 
+const INPUT: &str = "self_check_input";
+const OUTPUT: &str = "self_check_output";
+
 /// The declaration.
 pub(super) static RAIL: Rail = Rail {
     name: "self_check",
     about: "Asks a model whether a text complies with a policy",
     flows: &[
-        Flow::new("self check input", Place::Input, "self_check_input")
+        Flow::new("self check input", Place::Input, INPUT)
             .exception(
                 "InputRailException",
                 "Input not allowed. The input was blocked by the 'self check input' flow.",
@@ -37,14 +40,14 @@ pub(super) static RAIL: Rail = Rail {
     stop
 "#,
             ),
-        Flow::new("self check output", Place::Output, "self_check_output").exception(
+        Flow::new("self check output", Place::Output, OUTPUT).exception(
             "OutputRailException",
             "Output not allowed. The output was blocked by the 'self check output' flow.",
         ),
     ],
     actions: &[
-        RailAction::system("self_check_input"),
-        RailAction::system("self_check_output"),
+        RailAction::system(INPUT),
+        RailAction::system(OUTPUT),
     ],
     section: None,
     needs: &[
@@ -81,10 +84,10 @@ impl SelfCheck {
     }
 
     async fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
-        let (base, flow, judged) = if call.action() == "self_check_output" {
-            ("self_check_output", "self check output", "bot_message")
+        let (base, flow, judged) = if call.action() == OUTPUT {
+            (OUTPUT, "self check output", "bot_message")
         } else {
-            ("self_check_input", "self check input", "user_message")
+            (INPUT, "self check input", "user_message")
         };
         let variant = call
             .text("variant")
@@ -99,9 +102,8 @@ impl SelfCheck {
             return Ok(Finding::block());
         }
         let mut variables = vec![("user_input", given(call, "user_message"))];
-        // What is not given is an empty text in a template, what is nothing is `None`.
-        if judged == "bot_message" {
-            variables.push(("bot_response", given(call, "bot_message")));
+        if base == OUTPUT {
+            variables.push(("bot_response", text));
             variables.push(("bot_thinking", given(call, "bot_thinking")));
         }
         let kinds = [variant.as_deref().unwrap_or(base), base];

@@ -164,7 +164,11 @@ impl Trial {
 
 /// What is wrong with the settings of `rail` in the YAML `config`.
 pub(super) fn faults_of(rail: &'static Rail, config: &str) -> Vec<Fault> {
-    let config = read(config);
+    // Wrong types are found when the configuration is read, the rest by the rail.
+    let config = match RailsConfig::from_content(&yaml(config), "") {
+        Ok(config) => config,
+        Err(error) => return error.faults,
+    };
     let context = BuildContext {
         config: &config,
         models: &Models::default(),
@@ -176,7 +180,11 @@ pub(super) fn faults_of(rail: &'static Rail, config: &str) -> Vec<Fault> {
 }
 
 fn read(config: &str) -> RailsConfig {
-    RailsConfig::from_content(&format!("models: []\n{config}\n"), "").unwrap()
+    RailsConfig::from_content(&yaml(config), "").unwrap()
+}
+
+fn yaml(config: &str) -> String {
+    format!("models: []\n{config}\n")
 }
 
 fn prompts_of(config: &RailsConfig) -> Arc<Prompts> {

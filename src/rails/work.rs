@@ -74,9 +74,10 @@ impl Model for Agreeable {
             .map(|message| message.content.text());
         let is_check = asked.into_iter().any(|text| text.contains("Is this bad?"));
         Box::pin(async move {
-            let mut reply = ModelReply::default();
-            reply.content = if is_check { "No" } else { "Fine." }.to_owned();
-            Ok(reply)
+            Ok(ModelReply {
+                content: if is_check { "No" } else { "Fine." }.to_owned(),
+                ..ModelReply::default()
+            })
         })
     }
 }

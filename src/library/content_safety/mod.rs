@@ -22,6 +22,8 @@ use crate::{config::FlowReference, error::Error, verdict::Place};
 /// The temperature that the models are asked with: practically none.
 const TEMPERATURE: f64 = 1e-20;
 
+const INPUT: &str = "content_safety_check_input";
+const OUTPUT: &str = "content_safety_check_output";
 const DETECT_LANGUAGE: &str = "detect_language";
 
 /// The declaration.
@@ -29,14 +31,14 @@ pub(super) static RAIL: Rail = Rail {
     name: "content_safety",
     about: "Asks a model trained for it whether a text is safe, and what it violates",
     flows: &[
-        Flow::new("content safety check input", Place::Input, "content_safety_check_input")
+        Flow::new("content safety check input", Place::Input, INPUT)
             .arguments(&[("model_name", Bound::Parameter("model"))])
             .exception(
                 "ContentSafetyCheckInputException",
                 "Input not allowed. The input was blocked by the 'content safety check input $model='{$model}'' flow.",
             )
             .colang1(include_str!("input.co")),
-        Flow::new("content safety check output", Place::Output, "content_safety_check_output")
+        Flow::new("content safety check output", Place::Output, OUTPUT)
             .arguments(&[("model_name", Bound::Parameter("model"))])
             .exception(
                 "ContentSafetyCheckOuputException",
@@ -45,8 +47,8 @@ pub(super) static RAIL: Rail = Rail {
             .colang1(include_str!("output.co")),
     ],
     actions: &[
-        RailAction::new("content_safety_check_input"),
-        RailAction::new("content_safety_check_output"),
+        RailAction::new(INPUT),
+        RailAction::new(OUTPUT),
         RailAction::new(DETECT_LANGUAGE),
     ],
     section: Some(Section {
@@ -121,11 +123,13 @@ impl ContentSafety {
     async fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
         let model = named_model(call)?;
         let task = format!("{} $model={model}", call.action());
-        let variables = [
+        let mut variables = vec![
             ("user_input", given(call, "user_message")),
-            ("bot_response", given(call, "bot_message")),
             ("reasoning_enabled", json!(self.settings.reasoning.enabled)),
         ];
+        if call.action() == OUTPUT {
+            variables.push(("bot_response", given(call, "bot_message")));
+        }
         let answer = self
             .chat
             .verdict(call, &task, &[&model], Some(TEMPERATURE), &variables)
