@@ -276,10 +276,9 @@ async fn rails_judge_what_rewriting_rails_made_of_the_text() {
         .generate([Message::user(Content::Parts(parts))])
         .await
         .unwrap();
-    let asked = main.asked.lock().unwrap();
-    let content = &asked.last().unwrap().messages[0].content;
+    let asked = main.asked.lock().unwrap().last().cloned().unwrap();
     assert_eq!(
-        *content,
+        asked.messages[0].content,
         Content::Parts(vec![json!({"type": "text", "text": "I am [N]"}), image])
     );
 
