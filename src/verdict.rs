@@ -99,6 +99,10 @@ pub enum Decision {
     FailedClosed,
     /// The rail failed, and the text passed all the same, since the app asks for it.
     FailedOpen,
+    /// It would have been rewritten; the rail only monitors.
+    WouldTransform,
+    /// It would have been blocked; the rail only monitors.
+    WouldBlock,
 }
 
 /// One rail's run.
@@ -181,6 +185,17 @@ impl GuardrailsVerdict {
         })
     }
 
+    /// The rails that would have blocked, had they not been there to [monitor](Enforcement::Monitor) only.
+    pub fn would_block(&self) -> Vec<RailReport> {
+        self.with(|record| {
+            let rails = record.rails.iter();
+            rails
+                .filter(|rail| rail.decision == Decision::WouldBlock)
+                .cloned()
+                .collect()
+        })
+    }
+
     /// Whether a rail rewrote a text.
     pub fn is_modified(&self) -> bool {
         self.with(|record| {
@@ -252,9 +267,11 @@ impl GuardrailsVerdict {
 fn gravity(decision: Decision) -> u8 {
     match decision {
         Decision::Allowed => 0,
-        Decision::Transformed => 1,
-        Decision::FailedOpen => 2,
-        Decision::FailedClosed => 3,
-        Decision::Blocked => 4,
+        Decision::WouldTransform => 1,
+        Decision::Transformed => 2,
+        Decision::FailedOpen => 3,
+        Decision::WouldBlock => 4,
+        Decision::FailedClosed => 5,
+        Decision::Blocked => 6,
     }
 }

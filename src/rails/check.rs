@@ -11,19 +11,18 @@ use super::{
 };
 use crate::{
     error::Error,
-    library::{AskContext, Judge, Subject},
-    verdict::{Block, Decision, GuardrailsVerdict, Outcome, RailReport},
+    library::{AskContext, Subject},
+    verdict::{Decision, Enforcement, GuardrailsVerdict, Outcome, RailReport},
 };
 
-/// What becomes of a request or a reply when a rail fails: an error of its model or service, a time-out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum OnRailError {
-    /// It does not pass: the client gets an error response.
-    #[default]
-    Block,
-    /// It passes; the verdict shows the failure.
-    Pass,
+pub use crate::verdict::OnRailError;
+
+/// What counts where a rail's own options say nothing, and where its reports go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Policy<'a> {
+    pub(crate) on_error: OnRailError,
+    pub(crate) enforcement: Enforcement,
+    pub(crate) verdict: &'a GuardrailsVerdict,
 }
 
 /// What the rails of a place made of a text.
@@ -53,12 +52,7 @@ pub struct Blocked {
 
 impl RailSet {
     /// Checks `text` by the rails that judge on the spot; those that ask are skipped.
-    pub(crate) fn check_local(
-        &self,
-        text: &str,
-        on_error: OnRailError,
-        verdict: &GuardrailsVerdict,
-    ) -> Checked {
+    pub(crate) fn check_local(&self, text: &str, policy: Policy<'_>) -> Checked {
         for (rail, patterns) in self.patterns() {
             let started = Instant::now();
             let outcome = match patterns.patterns.find(text) {
@@ -69,7 +63,7 @@ impl RailSet {
                     source: error.into(),
                 }),
             };
-            match settle(rail, outcome, started.elapsed(), on_error, verdict) {
+            match settle(rail, outcome, started.elapsed(), policy) {
                 Checked::Allow => {}
                 other => return other,
             }
@@ -77,36 +71,62 @@ impl RailSet {
         Checked::Allow
     }
 
-    /// Checks `subject` by the rails that ask. Those that judge on the spot have read it [before](Self::check_local); they
-    /// read it again where it was rewritten.
-    pub(crate) async fn check_asking(
+    /// Whether a rail may rewrite the text: then nothing of it leaves as it came before that rail has read it.
+    pub(crate) fn rewrites(&self, enforcement: Enforcement) -> bool {
+        let mut rails = self.rails.iter();
+        rails.any(|rail| rail.rewrites() && rail.is_enforced(enforcement))
+    }
+
+    /// Runs the rails that may rewrite the text, in order, each on what the last one made of it.
+    pub(crate) async fn rewrite(
         &self,
         subject: Subject<'_>,
         context: &AskContext,
-        on_error: OnRailError,
-        verdict: &GuardrailsVerdict,
+        policy: Policy<'_>,
+    ) -> Checked {
+        let rails = self.rails.iter();
+        let rails = rails.filter(|rail| rail.rewrites() && rail.is_enforced(policy.enforcement));
+        self.run(rails.collect(), subject, context, policy).await
+    }
+
+    /// Runs the rails that ask and only judge, or only monitor, in order or together. The others have read the text [before](Self::check_local).
+    pub(crate) async fn judge(
+        &self,
+        subject: Subject<'_>,
+        context: &AskContext,
+        policy: Policy<'_>,
+    ) -> Checked {
+        let rails = self
+            .asking()
+            .filter(|rail| !(rail.rewrites() && rail.is_enforced(policy.enforcement)));
+        self.run(rails.collect(), subject, context, policy).await
+    }
+
+    async fn run(
+        &self,
+        rails: Vec<&CompiledRail>,
+        subject: Subject<'_>,
+        context: &AskContext,
+        policy: Policy<'_>,
     ) -> Checked {
         let run = Run {
-            rails: self.rails.iter().collect(),
+            rails,
             parallel: self.parallel,
             patterns_have_read: true,
             watched: false,
         };
-        let settle = |rail: &CompiledRail, ran: Ran| {
-            let outcome = match (&rail.judge, ran.outcome) {
-                (Judge::Patterns(_), Ok(Outcome::Block(block))) => Ok(Outcome::Block(Block {
-                    reason: ran.pattern.map(pattern_matches),
-                    ..block
-                })),
-                (_, outcome) => outcome,
-            };
-            settle(rail, outcome, ran.duration, on_error, verdict)
-        };
+        let settle =
+            |rail: &CompiledRail, ran: Ran| settle(rail, ran.outcome, ran.duration, policy);
         run.check(subject, context, &settle).await
     }
 }
 
 impl CompiledRail {
+    /// Whether it acts on what it finds, where `default` counts for rails whose options do not say.
+    pub(crate) fn is_enforced(&self, default: Enforcement) -> bool {
+        self.options.enforcement.unwrap_or(default) == Enforcement::Enforce
+    }
+
     /// This rail's block, for `reason`.
     pub(crate) fn blocked(&self, reason: Option<String>) -> Blocked {
         Blocked {
@@ -144,12 +164,26 @@ fn settle(
     rail: &CompiledRail,
     outcome: Result<Outcome, Error>,
     duration: Duration,
-    on_error: OnRailError,
-    verdict: &GuardrailsVerdict,
+    policy: Policy<'_>,
 ) -> Checked {
+    let is_enforced = rail.is_enforced(policy.enforcement);
+    let on_error = match rail.options.on_error {
+        _ if !is_enforced => OnRailError::Pass,
+        Some(own) => own,
+        None => policy.on_error,
+    };
     let (decision, reason, checked) = match outcome {
         Ok(Outcome::Allow) => (Decision::Allowed, None, Checked::Allow),
+        Ok(Outcome::Transform(_)) if !is_enforced => {
+            (Decision::WouldTransform, None, Checked::Allow)
+        }
         Ok(Outcome::Transform(text)) => (Decision::Transformed, None, Checked::Transform(text)),
+        Ok(Outcome::Block(block)) if block.failed && on_error == OnRailError::Pass => {
+            (Decision::FailedOpen, block.reason, Checked::Allow)
+        }
+        Ok(Outcome::Block(block)) if !is_enforced => {
+            (Decision::WouldBlock, block.reason, Checked::Allow)
+        }
         Ok(Outcome::Block(block)) => {
             let mut blocked = rail.blocked(block.reason.clone());
             blocked.failed = block.failed;
@@ -182,7 +216,10 @@ fn settle(
             }
         }
     };
-    verdict.add(rail.report(decision, reason, duration));
+    if matches!(decision, Decision::WouldBlock | Decision::WouldTransform) {
+        tracing::info!(rail = %rail.name, ?decision, ?reason, "a rail that only monitors");
+    }
+    policy.verdict.add(rail.report(decision, reason, duration));
     checked
 }
 

@@ -22,14 +22,15 @@ mod streaming;
 mod turn;
 mod windows;
 
-pub(crate) use check::Checked;
 pub use check::{Blocked, OnRailError};
+pub(crate) use check::{Checked, Policy};
 pub use iorails::{IoRails, IoRailsBuilder};
 pub use llm_rails::{LlmRails, LlmRailsBuilder};
 pub use log::{
     ActivatedRail, ExecutedAction, ExplainInfo, GenerationLog, GenerationStats, ModelCall,
 };
 pub use options::{GenerationOptions, LogOptions, OutputVars, RailSwitch, RailsOptions};
+pub(crate) use plan::RailSet;
 pub use response::{GenerationRequest, GenerationResponse, RailStatus, RailType, RailsResult};
 pub use state::State;
 pub use streaming::{Chunk, ChunkStream, StreamRequest};

@@ -6,12 +6,12 @@ use futures_core::future::BoxFuture;
 
 use super::{dialog::Engine, flows::FlowRail, library_rails::LibraryRails};
 use crate::{
-    config::{FlowReference, Rails, StreamingConfig},
+    config::{FlowReference, RailOptions, Rails, StreamingConfig},
     error::{ConfigError, Error, Fault},
     library::{
         self, Ask, AskContext, CompiledFlow, Judge, PatternRail, RAIL_TIMEOUT, Subject, Unusable,
     },
-    verdict::{Block, Outcome, Place},
+    verdict::{Block, Enforcement, Outcome, Place},
 };
 
 /// What a client is told where a rail says nothing else.
@@ -91,6 +91,8 @@ pub(crate) struct CompiledRail {
     pub(crate) refusal: Arc<str>,
     /// How long it may take.
     pub(crate) timeout: Duration,
+    /// What the config says of this rail.
+    pub(crate) options: RailOptions,
     /// What its verdict depends on beside the text.
     pub(crate) fingerprint: String,
 }
@@ -122,9 +124,16 @@ impl Plan {
                 let message = format!("{} rails are not run by the layer", name_of(place));
                 let judge = Judge::Ask(Arc::new(NotRun(message.clone())));
                 let refusal = Arc::from(REFUSAL);
-                plan.input
-                    .rails
-                    .push(CompiledRail::new(flow, Place::Input, judge, refusal));
+                plan.input.rails.push(CompiledRail::new(
+                    flow,
+                    Place::Input,
+                    judge,
+                    refusal,
+                    RailOptions {
+                        enforcement: Some(Enforcement::Enforce),
+                        ..RailOptions::default()
+                    },
+                ));
                 refused.push(Rails::flow_fault(place, flow, message));
             }
         }
@@ -234,9 +243,10 @@ impl<'a> Compiler<'a> {
             .iter()
             .filter_map(|line| Some((line, self.judge(place, line)?)));
         let judges: Vec<_> = judges.collect();
-        let rails = judges
-            .into_iter()
-            .map(|(line, judge)| CompiledRail::new(line, place, judge, Arc::clone(&self.refusal)));
+        let rails = judges.into_iter().map(|(line, judge)| {
+            let options = self.library.config.rails.rail_options(line);
+            CompiledRail::new(line, place, judge, Arc::clone(&self.refusal), options)
+        });
         rails.collect()
     }
 
@@ -349,7 +359,13 @@ impl<'a> Compiler<'a> {
 }
 
 impl CompiledRail {
-    fn new(line: &FlowReference, place: Place, judge: Judge, refusal: Arc<str>) -> Self {
+    fn new(
+        line: &FlowReference,
+        place: Place,
+        judge: Judge,
+        refusal: Arc<str>,
+        options: RailOptions,
+    ) -> Self {
         Self {
             name: Arc::from(line.text.as_str()),
             flow: Arc::from(line.name.as_str()),
@@ -360,7 +376,8 @@ impl CompiledRail {
             },
             judge,
             refusal,
-            timeout: RAIL_TIMEOUT,
+            timeout: options.timeout.unwrap_or(RAIL_TIMEOUT),
+            options,
         }
     }
 
@@ -447,7 +464,7 @@ impl RailSet {
     pub(crate) fn fingerprint(&self) -> String {
         self.rails
             .iter()
-            .map(|rail| format!("{}\0{}\0", rail.name, rail.fingerprint))
+            .map(|rail| format!("{}\0{}\0{:?}\0", rail.name, rail.fingerprint, rail.options))
             .collect()
     }
 

@@ -31,8 +31,6 @@ pub(crate) struct Run<'a> {
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) outcome: Result<Outcome, Error>,
-    /// The pattern that matches, from 0, of a rail of patterns.
-    pub(crate) pattern: Option<usize>,
     pub(crate) started: SystemTime,
     pub(crate) duration: Duration,
     /// What was seen, where it is watched.
@@ -146,14 +144,10 @@ impl CompiledRail {
     async fn judge(&self, subject: Subject<'_>, context: &AskContext, watched: bool) -> Ran {
         let (started, clock) = (SystemTime::now(), Instant::now());
         let witness = watched.then(|| Arc::new(Witness::default()));
-        let mut pattern = None;
         let outcome = match &self.judge {
             Judge::Patterns(patterns) => match patterns.patterns.find(subject.text) {
                 Ok(None) => Ok(Outcome::Allow),
-                Ok(Some(found)) => {
-                    pattern = Some(found.pattern);
-                    Ok(Outcome::Block(Block::default()))
-                }
+                Ok(Some(_)) => Ok(Outcome::Block(Block::default())),
                 Err(error) => Err(Error::Rail {
                     rail: self.name.to_string(),
                     source: error.into(),
@@ -173,7 +167,6 @@ impl CompiledRail {
         };
         Ran {
             outcome,
-            pattern,
             started,
             duration: clock.elapsed(),
             seen: witness.map(|witness| witness.take()),

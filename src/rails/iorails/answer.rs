@@ -26,6 +26,7 @@ use crate::{
 };
 
 /// The main model's answer, with what it is an answer to; or the rail that stopped it.
+#[allow(clippy::large_enum_variant, reason = "one a call")]
 enum Generated {
     Reply(Box<(ModelReply, Conversation)>),
     Stopped(Stopped),
