@@ -69,7 +69,10 @@ impl IoRailsBuilder {
         for (kind, model) in given {
             models.insert(kind, model);
         }
-        let configured: Vec<ModelConfig> = config.models.iter().map(with_retries).collect();
+        let configured: Vec<ModelConfig> = last_of_each_type(&config.models)
+            .into_iter()
+            .map(with_retries)
+            .collect();
         let environment = &crate::config::environment_variable;
         if let Err(error) = models.add_configured(&configured, &client, environment) {
             faults.extend(error.faults);
@@ -143,6 +146,17 @@ fn refused(config: &RailsConfig) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// Of two models of one type the last counts here, as in the reference's engine without Colang.
+fn last_of_each_type(models: &[ModelConfig]) -> Vec<&ModelConfig> {
+    let is_last = |index: usize, kind: &str| {
+        let later = models.get(index + 1..).unwrap_or_default();
+        !later.iter().any(|other| other.kind == kind)
+    };
+    let models = models.iter().enumerate();
+    let last = models.filter(|(index, model)| is_last(*index, &model.kind));
+    last.map(|(_, model)| model).collect()
 }
 
 /// `max_attempts`, the number of tries, as the number of retries that the client counts.

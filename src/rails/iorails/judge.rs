@@ -250,7 +250,7 @@ impl<'a> Session<'a> {
             return Judged::Passed;
         }
         let models = &self.inner.config.models;
-        let main = models.iter().find(|model| model.kind == "main");
+        let main = models.iter().rfind(|model| model.kind == "main");
         let configured = main.and_then(|model| model.parameters.get("tools"));
         let tools = self.parameters.get("tools").or(configured);
         let rails = &self.inner.plan.tool_output;
