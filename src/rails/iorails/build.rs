@@ -7,12 +7,16 @@ use serde_json::Value;
 use super::{super::library_rails::LibraryRails, Inner, IoRails};
 use crate::{
     colang::v1,
-    config::{ModelConfig, RailsConfig},
+    config::{ModelConfig, Rails, RailsConfig},
     error::{ConfigError, Fault, Result},
     http::Client,
     llm::{Model, Models, OutputParser, OutputParsers, prompt::Prompts, template::Templates},
     rails::{llm_rails::prompt_settings, plan::Plan},
+    verdict::Place,
 };
+
+/// The one rail on texts alone that the reference's engine refuses: a configuration that loads here loads there.
+const HEURISTICS: &str = "jailbreak detection heuristics";
 
 /// Builds [`IoRails`].
 pub struct IoRailsBuilder {
@@ -132,6 +136,12 @@ fn refused(config: &RailsConfig) -> Vec<Fault> {
                 "`rails.{section}` needs a whole turn, which rails without Colang have not"
             );
             faults.push(Fault::new(message));
+        }
+    }
+    for flow in &config.rails.input.flows {
+        if flow.name == HEURISTICS {
+            let message = "the reference's engine without Colang does not run this rail";
+            faults.push(Rails::flow_fault(Place::Input, flow, message));
         }
     }
     let tools = [&config.rails.tool_input, &config.rails.tool_output];
