@@ -33,6 +33,11 @@ pub(crate) trait Scene: Send + Sync {
     /// What the user and the bot said before the turn that is checked.
     fn history(&self) -> Vec<Message>;
 
+    /// The messages that the caller gave, those of tools among them; none where there is no turn.
+    fn conversation(&self) -> &[Message] {
+        &[]
+    }
+
     /// Asks a model.
     fn ask<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<ModelReply, Error>>;
 
@@ -200,6 +205,11 @@ impl<'a> Call<'a> {
             Arguments::Bound { subject, .. } => subject.history.to_vec(),
             Arguments::Given(_) => self.scene.history(),
         }
+    }
+
+    /// The messages that the caller gave, those of tools among them; none where there is no turn.
+    pub(crate) fn conversation(&self) -> &'a [Message] {
+        self.scene.conversation()
     }
 
     /// Whether there is a model of the type `kind`.

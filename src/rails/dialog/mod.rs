@@ -38,7 +38,7 @@ pub(crate) use start_action::INTERNAL_ERROR;
 pub(crate) struct Turn {
     pub(crate) engine: Arc<Engine>,
     pub(crate) options: Option<GenerationOptions>,
-    /// The caller's own messages, for passthrough.
+    /// The caller's own messages, for passthrough and for rails on tools.
     pub(crate) raw: Option<Arc<Vec<Message>>>,
     /// The model in the place of the main one, where the caller brings one.
     pub(crate) main: Option<Arc<dyn Model>>,

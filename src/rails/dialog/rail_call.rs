@@ -115,6 +115,10 @@ impl Scene for RailCall<'_> {
         self.log.model_call(task, started_at);
     }
 
+    fn conversation(&self) -> &[Message] {
+        self.turn.raw.as_deref().map_or(&[], Vec::as_slice)
+    }
+
     fn has_model(&self, kind: &str) -> bool {
         self.turn.engine.models.get(kind).is_some()
     }
