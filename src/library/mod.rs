@@ -13,6 +13,7 @@ mod rail;
 mod regex;
 mod self_check;
 mod self_check_facts;
+mod sensitive_data;
 mod service;
 #[cfg(test)]
 mod testing;
@@ -34,6 +35,7 @@ pub static RAILS: &[&Rail] = &[
     &regex::RAIL,
     &self_check::RAIL,
     &self_check_facts::RAIL,
+    &sensitive_data::RAIL,
 ];
 
 /// The declaration of the rail with the flow `name`, and the flow.
