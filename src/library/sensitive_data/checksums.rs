@@ -53,7 +53,7 @@ pub(super) fn luhn(digits: &[u32]) -> bool {
             _ => digit * 2 / 10 + digit * 2 % 10,
         })
         .sum();
-    !digits.is_empty() && sum % 10 == 0
+    !digits.is_empty() && sum.is_multiple_of(10)
 }
 
 /// Verhoeff's check over the dihedral group of the pentagon.
@@ -110,7 +110,7 @@ pub(super) fn mod_97(text: impl Iterator<Item = char>) -> Option<u32> {
 
 /// Whether the date is one of the Gregorian calendar.
 pub(super) fn is_date(year: u32, month: u32, day: u32) -> bool {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let days = match month {
         4 | 6 | 9 | 11 => 30,
         2 => 28 + u32::from(leap),

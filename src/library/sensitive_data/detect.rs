@@ -23,17 +23,16 @@ pub(super) struct Found {
     pub(super) entity: usize,
 }
 
+/// Code that finds the places of an entity, each with how sure it is.
+type Find = fn(&str) -> Vec<(Range<usize>, f64)>;
+
 /// What finds one entity.
 #[derive(Debug)]
 pub(super) enum Finder {
     /// Built-in patterns.
     Table(Table),
     /// Code, with the words that make what it finds likelier.
-    Code(
-        fn(&str) -> Vec<(Range<usize>, f64)>,
-        &'static [&'static str],
-        Hint,
-    ),
+    Code(Find, &'static [&'static str], Hint),
     /// Patterns of a configuration.
     Custom(Custom),
 }

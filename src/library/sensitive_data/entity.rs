@@ -38,15 +38,20 @@ impl Check {
     }
 }
 
+/// Whether a match may stand where it does in the text.
+type Stands = fn(&str, &Range<usize>) -> bool;
+/// Where a match in the text ends; none: it is none.
+type Ends = fn(&str, &Range<usize>) -> Option<usize>;
+
 /// A pattern with how sure a match is, from 0 to 1. Letter case does not count.
 #[derive(Debug)]
 pub(super) struct Pattern {
     pub(super) regex: &'static str,
     pub(super) score: f64,
     /// Whether it may stand there: the text, and the match.
-    pub(super) stands: Option<fn(&str, &Range<usize>) -> bool>,
+    pub(super) stands: Option<Stands>,
     /// Where a match really ends, where the pattern cannot tell: the text, and the match. None: nowhere.
-    pub(super) ends: Option<fn(&str, &Range<usize>) -> Option<usize>>,
+    pub(super) ends: Option<Ends>,
 }
 
 /// A pattern.
@@ -61,13 +66,13 @@ pub(super) const fn pattern(regex: &'static str, score: f64) -> Pattern {
 
 impl Pattern {
     /// Sets where it may stand; a match elsewhere is none.
-    pub(super) const fn stands(mut self, stands: fn(&str, &Range<usize>) -> bool) -> Self {
+    pub(super) const fn stands(mut self, stands: Stands) -> Self {
         self.stands = Some(stands);
         self
     }
 
     /// Sets where a match really ends.
-    pub(super) const fn ends(mut self, ends: fn(&str, &Range<usize>) -> Option<usize>) -> Self {
+    pub(super) const fn ends(mut self, ends: Ends) -> Self {
         self.ends = Some(ends);
         self
     }

@@ -12,17 +12,18 @@ use super::{
 
 /// How sure a number that the plan of a country knows is.
 const SCORE: f64 = 0.4;
-/// The countries whose numbers are known without `+`, and whether the prefix 0 goes before every number there.
-const REGIONS: [(Id, bool); 8] = [
-    (Id::US, false),
-    (Id::CA, false),
-    (Id::GB, true),
-    (Id::DE, true),
-    (Id::FR, true),
-    (Id::IL, true),
-    (Id::IN, false),
-    (Id::BR, false),
+/// The countries whose numbers are known without `+`, and the digits that their numbers begin with.
+const REGIONS: [(Id, &[char]); 8] = [
+    (Id::US, ANY),
+    (Id::CA, ANY),
+    (Id::GB, &['0']),
+    (Id::DE, &['0']),
+    (Id::FR, &['0']),
+    (Id::IL, &['0', '1']),
+    (Id::IN, ANY),
+    (Id::BR, ANY),
 ];
+const ANY: &[char] = &['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
 /// The digits of a number with all prefixes.
 const DIGITS: Range<usize> = FEWEST_DIGITS..20;
 /// The digits that a number has at least.
@@ -31,7 +32,7 @@ pub(super) const FEWEST_DIGITS: usize = 6;
 /// The telephone numbers in `text`.
 pub(super) fn numbers(text: &str) -> Vec<(Range<usize>, f64)> {
     static CANDIDATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        let between = r"[-xX‐-―−ー－-／  \u{ad}\u{200b}\u{2060}\u{3000}()（）［］.\[\]/~⁓∼～]";
+        let between = r"[-‐-―−ー－-／  \u{ad}\u{200b}\u{2060}\u{3000}()（）［］.\[\]/~⁓∼～]";
         let extension = concat!(
             r"(?:;ext=|[  \t,]{0,4}(?:e?xt(?:ensi[oó]n?)?n?|доб|anexo|int|[xX#~＃])[:.．]?[  \t,-]{0,4})\d{1,9}#?",
             r"|[- ]{1,2}\d{1,5}#"
@@ -56,7 +57,7 @@ pub(super) fn numbers(text: &str) -> Vec<(Range<usize>, f64)> {
         if is_date(text, &number) {
             continue;
         }
-        if is_number(text, &number) {
+        if stands_alone(text, &whole.range()) && is_number(text.get(number.clone())) {
             found.push((whole.range(), SCORE));
         } else {
             parts(text, number, &mut found);
@@ -84,6 +85,7 @@ fn parts(text: &str, candidate: Range<usize>, found: &mut Vec<(Range<usize>, f64
         let mut any = false;
         let mut from = 0;
         let opens = separator.as_str().contains('(');
+        let leaves_rest = separator.as_str().contains('/') || separator.as_str().contains('―');
         let ends = separator
             .find_iter(content)
             .map(|cut| (cut.start(), if opens { cut.start() } else { cut.end() }));
@@ -91,16 +93,19 @@ fn parts(text: &str, candidate: Range<usize>, found: &mut Vec<(Range<usize>, f64
             let part = candidate.start + from..candidate.start + end;
             from = next;
             let part = trimmed(text, part);
-            if part != candidate && is_number(text, &part) {
+            if part != candidate && stands_alone(text, &part) && is_number(text.get(part.clone())) {
                 any = true;
                 found.push((part, SCORE));
             }
         }
-        // A number may also begin in the middle: all but the first parts.
-        if !any && let Some(cut) = separator.find_iter(content).find(|cut| cut.start() > 0) {
-            let start = candidate.start + if opens { cut.start() } else { cut.end() };
+        // What comes after a slash or a dash may hold more of them.
+        if leaves_rest
+            && !any
+            && let Some(cut) = separator.find_iter(content).find(|cut| cut.start() > 0)
+        {
+            let start = candidate.start + cut.end();
             let part = trimmed(text, start..candidate.end);
-            if is_number(text, &part) {
+            if stands_alone(text, &part) && is_number(text.get(part.clone())) {
                 any = true;
                 found.push((part, SCORE));
             }
@@ -125,22 +130,21 @@ fn trimmed(text: &str, part: Range<usize>) -> Range<usize> {
     part.start + head..part.end - tail
 }
 
-fn is_number(text: &str, range: &Range<usize>) -> bool {
-    let content = text.get(range.clone()).unwrap_or_default();
+fn is_number(content: Option<&str>) -> bool {
+    let content = content.unwrap_or_default();
     let digits: String = content
         .chars()
         .filter_map(|c| char::from_digit(digit(c)?, 10))
         .collect();
-    if !DIGITS.contains(&digits.len()) || !stands_alone(text, range) || !is_bracketed(content) {
+    if !DIGITS.contains(&digits.len()) || !is_bracketed(content) {
         return false;
     }
     if content.contains(['+', '＋']) {
         return is_valid(None, &format!("+{digits}"));
     }
-    REGIONS.iter().any(|(region, prefixed)| {
-        (!prefixed || digits.starts_with('0') || digits.starts_with('1'))
-            && is_valid(Some(*region), &digits)
-    })
+    REGIONS
+        .iter()
+        .any(|(region, first)| digits.starts_with(*first) && is_valid(Some(*region), &digits))
 }
 
 fn is_valid(region: Option<Id>, digits: &str) -> bool {

@@ -69,11 +69,8 @@ pub(super) fn urls(text: &str) -> Vec<(Range<usize>, f64)> {
         let tail = bytes.get(dot..).unwrap_or_default();
         let end = dot + tail.iter().take_while(|byte| is_host(**byte)).count();
         from = end;
-        let Some(host) = host(text.get(start..end).unwrap_or_default()) else {
-            continue;
-        };
-        let host = start + host.start..start + host.end;
-        let before = text.get(..host.start).unwrap_or_default();
+        let run = text.get(start..end).unwrap_or_default();
+        let before = text.get(..start).unwrap_or_default();
         let scheme = ["https://", "http://"].into_iter().find(|scheme| {
             before.len().checked_sub(scheme.len()).is_some_and(|at| {
                 before
@@ -81,8 +78,17 @@ pub(super) fn urls(text: &str) -> Vec<(Range<usize>, f64)> {
                     .is_some_and(|found| found.eq_ignore_ascii_case(scheme))
             })
         });
-        let url = host.start - scheme.map_or(0, str::len)
-            ..host.end + rest(text.get(host.end..).unwrap_or_default());
+        let known = if scheme.is_some() {
+            &*DOMAINS
+        } else {
+            &*URL_ENDINGS
+        };
+        let Some(host) = host(run, known) else {
+            continue;
+        };
+        let host = start + host.start..start + host.end;
+        let begin = scheme.map_or(host.start, |scheme| start - scheme.len());
+        let url = begin..host.end + rest(text.get(host.end..).unwrap_or_default());
         from = from.max(url.end);
         found.push((url, if scheme.is_some() { 0.6 } else { 0.5 }));
     }
@@ -90,7 +96,7 @@ pub(super) fn urls(text: &str) -> Vec<(Range<usize>, f64)> {
 }
 
 /// The host in a run of its characters: up to the last label that is a top-level domain.
-fn host(run: &str) -> Option<Range<usize>> {
+fn host(run: &str, known: &HashSet<&str>) -> Option<Range<usize>> {
     let start = run.find(|c: char| c.is_ascii_alphanumeric())?;
     let dots = run
         .char_indices()
@@ -102,7 +108,7 @@ fn host(run: &str) -> Option<Range<usize>> {
             .find(|c: char| !c.is_ascii_alphanumeric())
             .unwrap_or(label.len());
         let ending = label.get(..letters)?.to_ascii_lowercase();
-        if URL_ENDINGS.contains(ending.as_str()) {
+        if known.contains(ending.as_str()) {
             return Some(start..dot + 1 + letters);
         }
     }
@@ -128,7 +134,7 @@ fn rest(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn all(find: fn(&str) -> Vec<(Range<usize>, f64)>, text: &str) -> Vec<&str> {
+    fn all(find: impl Fn(&str) -> Vec<(Range<usize>, f64)>, text: &str) -> Vec<&str> {
         find(text)
             .into_iter()
             .map(|(range, _)| &text[range])

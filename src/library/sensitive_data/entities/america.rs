@@ -36,7 +36,9 @@ pub(super) const ENTITIES: &[Entity] = &[
         ],
         context: &["aba", "routing", "association"],
         check: |text| {
-            Check::valid_if(weighted(&digits_in(text), &[3, 7, 1, 3, 7, 1, 3, 7, 1]) % 10 == 0)
+            Check::valid_if(
+                weighted(&digits_in(text), &[3, 7, 1, 3, 7, 1, 3, 7, 1]).is_multiple_of(10),
+            )
         },
     },
     Entity {

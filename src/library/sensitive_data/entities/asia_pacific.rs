@@ -20,7 +20,7 @@ pub(super) const ENTITIES: &[Entity] = &[
             let digits = digits_in(text);
             // One is taken from the first digit, whose weight is 10; 89 keeps the sum positive.
             let sum = weighted(&digits, &[10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19]) + 89 - 10;
-            Check::valid_if(digits.first() != Some(&0) && sum % 89 == 0)
+            Check::valid_if(sum.is_multiple_of(89))
         },
     },
     Entity {
@@ -31,7 +31,9 @@ pub(super) const ENTITIES: &[Entity] = &[
         ],
         context: &["acn"],
         check: |text| {
-            Check::valid_if(weighted(&digits_in(text), &[8, 7, 6, 5, 4, 3, 2, 1, 1]) % 10 == 0)
+            Check::valid_if(
+                weighted(&digits_in(text), &[8, 7, 6, 5, 4, 3, 2, 1, 1]).is_multiple_of(10),
+            )
         },
     },
     Entity {
@@ -55,7 +57,9 @@ pub(super) const ENTITIES: &[Entity] = &[
         ],
         context: &["tfn"],
         check: |text| {
-            Check::valid_if(weighted(&digits_in(text), &[1, 4, 3, 7, 5, 8, 6, 9, 10]) % 11 == 0)
+            Check::valid_if(
+                weighted(&digits_in(text), &[1, 4, 3, 7, 5, 8, 6, 9, 10]).is_multiple_of(11),
+            )
         },
     },
     Entity {

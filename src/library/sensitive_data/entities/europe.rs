@@ -91,7 +91,7 @@ pub(super) const ENTITIES: &[Entity] = &[
             0.4,
         )],
         context: &["pesel"],
-        check: |text| Check::valid_if(weighted(&digits_in(text), &[1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1]) % 10 == 0),
+        check: |text| Check::valid_if(weighted(&digits_in(text), &[1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1]).is_multiple_of(10)),
     },
     Entity {
         name: "SE_ORGANISATIONSNUMMER",
@@ -153,7 +153,7 @@ pub(super) const ENTITIES: &[Entity] = &[
         name: "UK_NHS",
         patterns: &[pattern(r"\b[0-9]{3}[- ]?[0-9]{3}[- ]?[0-9]{4}\b", 0.5)],
         context: &["nhs"],
-        check: |text| Check::valid_if(weighted(&digits_in(text), &[10, 9, 8, 7, 6, 5, 4, 3, 2, 1]) % 11 == 0),
+        check: |text| Check::valid_if(weighted(&digits_in(text), &[10, 9, 8, 7, 6, 5, 4, 3, 2, 1]).is_multiple_of(11)),
     },
     Entity {
         name: "UK_NINO",

@@ -11,7 +11,7 @@ use super::super::{
 
 const IPV4: &str = r"\b(?:(?:25[0-5]|2[0-4]\d|[01]?\d\d?)\.){3}(?:25[0-5]|2[0-4]\d|[01]?\d\d?)(?:/(?:[0-2]?\d|3[0-2]))?\b";
 /// Anything that may be an address of version 6; the check decides.
-const IPV6: &str = r"(?:[0-9a-f]{0,4}:){2,8}(?:[0-9a-f]{1,4}|(?:\d{1,3}\.){3}\d{1,3})?(?:%[0-9a-z]+)?(?:/\d{1,3}\b)?";
+const IPV6: &str = r"(?:[0-9a-f]{0,4}:){2,8}(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9a-f]{1,4})?(?:%[0-9a-z]+)?(?:/\d{1,3}\b)?";
 
 pub(super) const ENTITIES: &[Entity] = &[
     Entity {
