@@ -34,6 +34,6 @@ pub use crate::{
     error::{Error, Result},
     layer::GuardrailsLayer,
     message::{Message, Role},
-    rails::{LlmRails, LlmRailsBuilder},
+    rails::{IoRails, IoRailsBuilder, LlmRails, LlmRailsBuilder},
     verdict::GuardrailsVerdict,
 };

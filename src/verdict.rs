@@ -22,6 +22,30 @@ pub enum Place {
     ToolOutput,
 }
 
+/// What becomes of a text when a rail fails: an error of its model or service, a time-out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OnRailError {
+    /// It does not pass: the client gets an error response.
+    #[default]
+    Block,
+    /// It passes; the verdict shows the failure.
+    Pass,
+}
+
+/// Whether a rail acts on what it finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Enforcement {
+    /// It blocks and rewrites.
+    #[default]
+    Enforce,
+    /// It only reports what it would have done: the text passes as it is.
+    Monitor,
+}
+
 /// What a rail decides of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -75,6 +99,10 @@ pub enum Decision {
     FailedClosed,
     /// The rail failed, and the text passed all the same, since the app asks for it.
     FailedOpen,
+    /// It would have been rewritten; the rail only monitors.
+    WouldTransform,
+    /// It would have been blocked; the rail only monitors.
+    WouldBlock,
 }
 
 /// One rail's run.
@@ -157,6 +185,17 @@ impl GuardrailsVerdict {
         })
     }
 
+    /// The rails that would have blocked, had they not been there to [monitor](Enforcement::Monitor) only.
+    pub fn would_block(&self) -> Vec<RailReport> {
+        self.with(|record| {
+            let rails = record.rails.iter();
+            rails
+                .filter(|rail| rail.decision == Decision::WouldBlock)
+                .cloned()
+                .collect()
+        })
+    }
+
     /// Whether a rail rewrote a text.
     pub fn is_modified(&self) -> bool {
         self.with(|record| {
@@ -228,9 +267,11 @@ impl GuardrailsVerdict {
 fn gravity(decision: Decision) -> u8 {
     match decision {
         Decision::Allowed => 0,
-        Decision::Transformed => 1,
-        Decision::FailedOpen => 2,
-        Decision::FailedClosed => 3,
-        Decision::Blocked => 4,
+        Decision::WouldTransform => 1,
+        Decision::Transformed => 2,
+        Decision::FailedOpen => 3,
+        Decision::WouldBlock => 4,
+        Decision::FailedClosed => 5,
+        Decision::Blocked => 6,
     }
 }

@@ -73,6 +73,7 @@ fn join(earlier: RailsConfig, mut later: RailsConfig) -> RailsConfig {
         earlier.knowledge_base.embedding_search_provider,
     );
     let (rails, old) = (&mut later.rails, earlier.rails);
+    unique(&mut rails.given, old.given);
     unique(&mut rails.input.flows, old.input.flows);
     unique(&mut rails.output.flows, old.output.flows);
     unique(&mut rails.retrieval.flows, old.retrieval.flows);
@@ -84,6 +85,7 @@ fn join(earlier: RailsConfig, mut later: RailsConfig) -> RailsConfig {
     ) {
         unique(later, earlier);
     }
+    under(&mut rails.options, old.options);
     rails.config.node = node(
         old.config.node,
         std::mem::replace(&mut rails.config.node, Node::empty_mapping()),

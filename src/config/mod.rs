@@ -12,10 +12,12 @@ mod load;
 mod merge;
 mod models;
 mod prompts;
+mod rail_options;
 mod rail_sections;
 mod rails;
 mod rails_config;
 mod read;
+mod secrets;
 mod sections;
 mod suggest;
 mod validate;
@@ -24,13 +26,16 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use read::bool_of_text;
 #[allow(unused_imports, reason = "for the rooms above")]
 pub(crate) use suggest::{is_similar, nearest};
+pub(crate) use yaml::Places;
 
 pub use flow_reference::FlowReference;
 pub use load::RailsConfigLoader;
 pub use models::{CacheStats, ModelCache, ModelConfig, ModelMode};
 pub use prompts::{MessageTemplate, PromptMessage, TaskPrompt};
+pub use rail_options::RailOptions;
 pub use rail_sections::RailSections;
 pub use rails::{
     ActionRails, DialogRails, InputRails, OutputRails, RailSection, Rails, SingleCallConfig,

@@ -1,15 +1,21 @@
 //! `models:`: which model serves which type of call.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    read::{Fields, Read, Report},
-    yaml::Node,
+    read::{Fields, Read, Report, read_section},
+    secrets,
+    yaml::{Node, Places},
 };
+use crate::error::Fault;
 
 /// One entry of `models:`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+///
+/// Printed and serialised, keys in its parameters (`api_key`, `default_headers` and their like) are `***`.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ModelConfig {
     /// What the model is for: `main`, `embeddings`, a task's name, or a name that flows refer to by `$model=`.
@@ -24,7 +30,7 @@ pub struct ModelConfig {
     #[serde(default)]
     pub api_key_env_var: Option<String>,
     /// Transport settings (`base_url`, `timeout`, `max_retries`, `default_headers` …); all else is sent in each request's body.
-    #[serde(default)]
+    #[serde(default, serialize_with = "secrets::serialize")]
     pub parameters: Map<String, Value>,
     /// Whether the model is asked by messages or by a text.
     #[serde(default)]
@@ -32,6 +38,22 @@ pub struct ModelConfig {
     /// The cache of this model's answers.
     #[serde(default)]
     pub cache: Option<ModelCache>,
+    #[serde(skip)]
+    pub(crate) places: Places,
+}
+
+impl fmt::Debug for ModelConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelConfig")
+            .field("kind", &self.kind)
+            .field("engine", &self.engine)
+            .field("model", &self.model)
+            .field("api_key_env_var", &self.api_key_env_var)
+            .field("parameters", &secrets::Shown(&self.parameters))
+            .field("mode", &self.mode)
+            .field("cache", &self.cache)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How a model is asked.
@@ -98,6 +120,7 @@ impl Read for ModelConfig {
             parameters,
             mode,
             cache,
+            places: Places::of(node),
         };
         config.settle_name(node, path, report);
         Some(config)
@@ -105,6 +128,12 @@ impl Read for ModelConfig {
 }
 
 impl ModelConfig {
+    /// A fault of the entry, at its key `path`, such as `engine` or `parameters.timeout`; where it has no such key, at
+    /// its first line.
+    pub fn fault(&self, path: &str, message: impl Into<String>) -> Fault {
+        self.places.place_of(path).fault(message)
+    }
+
     /// The name may stand in `parameters`, but only once in all.
     fn settle_name(&mut self, node: &Node, path: &str, report: &mut Report) {
         let names = ["model_name", "model"];
@@ -156,27 +185,13 @@ impl Read for ModelMode {
     }
 }
 
-impl Read for ModelCache {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let cache = Self {
-            enabled: fields.or("enabled", false),
-            maxsize: fields.or("maxsize", 50_000),
-            stats: fields.or_default("stats"),
-        };
-        fields.close();
-        Some(cache)
-    }
-}
+read_section!(ModelCache {
+    enabled,
+    maxsize,
+    stats
+});
 
-impl Read for CacheStats {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let stats = Self {
-            enabled: fields.or("enabled", false),
-            log_interval: fields.or_default("log_interval"),
-        };
-        fields.close();
-        Some(stats)
-    }
-}
+read_section!(CacheStats {
+    enabled,
+    log_interval
+});

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    read::{Fields, Read, Report},
+    read::{Fields, Read, Report, two_texts},
     yaml::{Kind, Node},
 };
 
@@ -142,13 +142,7 @@ impl Read for PromptMessage {
         if let Kind::String(text) = &node.kind {
             return Some(Self::Expanding(text.clone()));
         }
-        let mut fields = Fields::open(node, path, report)?;
-        let kind = fields.required("type");
-        let content = fields.required("content");
-        fields.close();
-        Some(Self::Typed(MessageTemplate {
-            kind: kind?,
-            content: content?,
-        }))
+        let (kind, content) = two_texts(node, path, ["type", "content"], report)?;
+        Some(Self::Typed(MessageTemplate { kind, content }))
     }
 }

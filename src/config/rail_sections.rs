@@ -1,15 +1,21 @@
 //! `rails.config`: kept as written, since each section belongs to a rail.
 
+use std::fmt;
+
 use serde::{Serialize, Serializer, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::{
     read::{Fields, Read, Report},
+    secrets,
     yaml::{self, Node},
 };
 use crate::error::Fault;
 
 /// The settings of the library rails, a section a rail, with the place of each key.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// Printed and serialised, keys in them (`api_key` and its like) are `***`.
+#[derive(Clone, PartialEq)]
 pub struct RailSections {
     pub(super) node: Node,
 }
@@ -59,7 +65,19 @@ impl RailSections {
 
 impl Serialize for RailSections {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.node.to_json().serialize(serializer)
+        match self.node.to_json() {
+            Value::Object(sections) => secrets::serialize(&sections, serializer),
+            other => other.serialize(serializer),
+        }
+    }
+}
+
+impl fmt::Debug for RailSections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.node.to_json() {
+            Value::Object(sections) => secrets::Shown(&sections).fmt(f),
+            other => other.fmt(f),
+        }
     }
 }
 

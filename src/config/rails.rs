@@ -1,14 +1,19 @@
 //! The sections under `rails`, less `rails.config`.
 
+use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::{
     flow_reference::FlowReference,
+    rail_options::{self, RailOptions},
     rail_sections::RailSections,
-    read::{Fields, Read, Report},
+    read::{Fields, Read, Report, read_section},
     yaml::Node,
 };
-use crate::{error::Fault, verdict::Place};
+use crate::{
+    error::Fault,
+    verdict::{Enforcement, Place},
+};
 
 /// `rails`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -31,6 +36,17 @@ pub struct Rails {
     pub tool_output: RailSection,
     /// Rails on the results of tools.
     pub tool_input: RailSection,
+    /// What becomes of single rails' verdicts and failures, by the rail's line or name; see
+    /// [`rail_options`](Self::rail_options). A key of this crate, which the reference passes over.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub options: IndexMap<String, RailOptions>,
+    /// Whether rails act on what they find, where `options` does not say of one. A key of this crate, which the
+    /// reference passes over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enforcement: Option<Enforcement>,
+    /// The keys that the configuration has under `rails`.
+    #[serde(skip)]
+    pub(crate) given: Vec<String>,
 }
 
 impl Read for Rails {
@@ -46,10 +62,19 @@ impl Read for Rails {
             actions: fields.or("actions", default.actions),
             tool_output: fields.or("tool_output", default.tool_output),
             tool_input: fields.or("tool_input", default.tool_input),
+            options: rail_options::read_options(&mut fields),
+            enforcement: fields.optional("enforcement"),
+            given: given(node),
         };
         fields.close();
         Some(section)
     }
+}
+
+fn given(node: &Node) -> Vec<String> {
+    let entries = node.entries().unwrap_or_default().iter();
+    let keys = entries.filter_map(|entry| entry.key.as_str().map(str::to_owned));
+    keys.collect()
 }
 
 impl Rails {
@@ -102,26 +127,7 @@ pub struct InputRails {
     pub flows: Vec<FlowReference>,
 }
 
-impl Read for InputRails {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let default = Self::default();
-        let section = Self {
-            parallel: fields
-                .or("parallel", Some(default.parallel))
-                .unwrap_or_default(),
-            speculative_generation: fields
-                .or(
-                    "speculative_generation",
-                    Some(default.speculative_generation),
-                )
-                .unwrap_or_default(),
-            flows: fields.or("flows", default.flows),
-        };
-        fields.close();
-        Some(section)
-    }
-}
+read_section!(InputRails { flows; nullable parallel, speculative_generation });
 
 /// `rails.output`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -159,10 +165,11 @@ impl Read for OutputRails {
 pub struct StreamingConfig {
     /// Whether the answer is checked while it streams.
     pub enabled: bool,
-    /// How many tokens are checked at once.
-    pub chunk_size: usize,
-    /// How many tokens of what was checked before are checked with them.
-    pub context_size: usize,
+    /// How many tokens are checked at once. With a negative number the configuration loads, but
+    /// [`LlmRails::stream`](crate::LlmRails::stream) fails, as in the reference; the layer takes it for zero.
+    pub chunk_size: i64,
+    /// How many tokens of what was checked before are checked with them; negative ones as above.
+    pub context_size: i64,
     /// Whether tokens are sent on before they are checked; None where the config does not say (the reference: yes).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_first: Option<bool>,
@@ -205,20 +212,7 @@ pub struct RailSection {
     pub parallel: bool,
 }
 
-impl Read for RailSection {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let default = Self::default();
-        let section = Self {
-            flows: fields.or("flows", default.flows),
-            parallel: fields
-                .or("parallel", Some(default.parallel))
-                .unwrap_or_default(),
-        };
-        fields.close();
-        Some(section)
-    }
-}
+read_section!(RailSection { flows; nullable parallel });
 
 /// `rails.dialog`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -231,18 +225,10 @@ pub struct DialogRails {
     pub user_messages: UserMessagesConfig,
 }
 
-impl Read for DialogRails {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let default = Self::default();
-        let section = Self {
-            single_call: fields.or("single_call", default.single_call),
-            user_messages: fields.or("user_messages", default.user_messages),
-        };
-        fields.close();
-        Some(section)
-    }
-}
+read_section!(DialogRails {
+    single_call,
+    user_messages
+});
 
 /// `rails.dialog.single_call`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -263,21 +249,10 @@ impl Default for SingleCallConfig {
     }
 }
 
-impl Read for SingleCallConfig {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let default = Self::default();
-        let section = Self {
-            enabled: fields.or("enabled", default.enabled),
-            fallback_to_multiple_calls: fields.or(
-                "fallback_to_multiple_calls",
-                default.fallback_to_multiple_calls,
-            ),
-        };
-        fields.close();
-        Some(section)
-    }
-}
+read_section!(SingleCallConfig {
+    enabled,
+    fallback_to_multiple_calls
+});
 
 /// `rails.dialog.user_messages`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -327,14 +302,4 @@ pub struct ActionRails {
     pub instant_actions: Option<Vec<String>>,
 }
 
-impl Read for ActionRails {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let default = Self::default();
-        let section = Self {
-            instant_actions: fields.or("instant_actions", default.instant_actions),
-        };
-        fields.close();
-        Some(section)
-    }
-}
+read_section!(ActionRails { instant_actions });

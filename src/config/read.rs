@@ -48,11 +48,16 @@ pub(super) fn lenient_bool(node: &Node) -> Option<bool> {
         Kind::Integer(1) => Some(true),
         Kind::Float(value) if *value == 0.0 => Some(false),
         Kind::Float(value) if *value == 1.0 => Some(true),
-        Kind::String(text) => match text.to_ascii_lowercase().as_str() {
-            "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
-            "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
-            _ => None,
-        },
+        Kind::String(text) => bool_of_text(text),
+        _ => None,
+    }
+}
+
+/// A boolean in words as pydantic accepts it.
+pub(crate) fn bool_of_text(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
+        "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
         _ => None,
     }
 }
@@ -300,4 +305,44 @@ impl<'a> Fields<'a> {
             self.report.unknown.push((path, fault));
         }
     }
+}
+
+/// Reads a section: each key into the field of its name, or that field's default.
+///
+/// Keys after `nullable` may be null, which is the type's default.
+macro_rules! read_section {
+    ($section:ty { $($key:ident),* $(,)? $(; nullable $($nullable:ident),*)? }) => {
+        impl $crate::config::read::Read for $section {
+            fn read(
+                node: &$crate::config::yaml::Node,
+                path: &str,
+                report: &mut $crate::config::read::Report,
+            ) -> Option<Self> {
+                let mut fields = $crate::config::read::Fields::open(node, path, report)?;
+                let default = Self::default();
+                let section = Self {
+                    $($key: fields.or(stringify!($key), default.$key),)*
+                    $($($nullable: fields
+                        .or(stringify!($nullable), Some(default.$nullable))
+                        .unwrap_or_default(),)*)?
+                };
+                fields.close();
+                Some(section)
+            }
+        }
+    };
+}
+pub(super) use read_section;
+
+/// Reads a mapping of two texts that must be there.
+pub(super) fn two_texts(
+    node: &Node,
+    path: &str,
+    keys: [&'static str; 2],
+    report: &mut Report,
+) -> Option<(String, String)> {
+    let mut fields = Fields::open(node, path, report)?;
+    let [one, other] = keys.map(|key| fields.required(key));
+    fields.close();
+    Some((one?, other?))
 }

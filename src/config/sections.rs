@@ -1,10 +1,13 @@
 //! The smaller sections: instructions, documents, embedding search, tracing.
 
+use std::fmt;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    read::{Fields, Read, Report},
+    read::{Read, Report, read_section, two_texts},
+    secrets,
     yaml::Node,
 };
 
@@ -21,13 +24,8 @@ pub struct Instruction {
 
 impl Read for Instruction {
     fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let (kind, content) = (fields.required("type"), fields.required("content"));
-        fields.close();
-        Some(Self {
-            kind: kind?,
-            content: content?,
-        })
+        let (kind, content) = two_texts(node, path, ["type", "content"], report)?;
+        Some(Self { kind, content })
     }
 }
 
@@ -43,23 +41,21 @@ pub struct Document {
 
 impl Read for Document {
     fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let (format, content) = (fields.required("format"), fields.required("content"));
-        fields.close();
-        Some(Self {
-            format: format?,
-            content: content?,
-        })
+        let (format, content) = two_texts(node, path, ["format", "content"], report)?;
+        Some(Self { format, content })
     }
 }
 
 /// `embedding_search_provider`: who finds what is similar.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+///
+/// Printed and serialised, keys in the settings are `***`.
+#[derive(Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct EmbeddingSearchProvider {
     /// The provider.
     pub name: String,
     /// Its settings.
+    #[serde(serialize_with = "secrets::serialize")]
     pub parameters: Map<String, Value>,
     /// Where embeddings are remembered.
     pub cache: EmbeddingsCacheConfig,
@@ -75,22 +71,26 @@ impl Default for EmbeddingSearchProvider {
     }
 }
 
-impl Read for EmbeddingSearchProvider {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let default = Self::default();
-        let section = Self {
-            name: fields.or("name", default.name),
-            parameters: fields.or("parameters", default.parameters),
-            cache: fields.or("cache", default.cache),
-        };
-        fields.close();
-        Some(section)
+read_section!(EmbeddingSearchProvider {
+    name,
+    parameters,
+    cache
+});
+
+impl fmt::Debug for EmbeddingSearchProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddingSearchProvider")
+            .field("name", &self.name)
+            .field("parameters", &secrets::Shown(&self.parameters))
+            .field("cache", &self.cache)
+            .finish()
     }
 }
 
 /// `embedding_search_provider.cache`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+///
+/// Printed and serialised, keys in the store's settings are `***`.
+#[derive(Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct EmbeddingsCacheConfig {
     /// Whether embeddings are remembered.
@@ -100,6 +100,7 @@ pub struct EmbeddingsCacheConfig {
     /// Where they are kept.
     pub store: String,
     /// The settings of the store.
+    #[serde(serialize_with = "secrets::serialize")]
     pub store_config: Map<String, Value>,
 }
 
@@ -114,18 +115,21 @@ impl Default for EmbeddingsCacheConfig {
     }
 }
 
-impl Read for EmbeddingsCacheConfig {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let default = Self::default();
-        let section = Self {
-            enabled: fields.or("enabled", default.enabled),
-            key_generator: fields.or("key_generator", default.key_generator),
-            store: fields.or("store", default.store),
-            store_config: fields.or("store_config", default.store_config),
-        };
-        fields.close();
-        Some(section)
+read_section!(EmbeddingsCacheConfig {
+    enabled,
+    key_generator,
+    store,
+    store_config
+});
+
+impl fmt::Debug for EmbeddingsCacheConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddingsCacheConfig")
+            .field("enabled", &self.enabled)
+            .field("key_generator", &self.key_generator)
+            .field("store", &self.store)
+            .field("store_config", &secrets::Shown(&self.store_config))
+            .finish()
     }
 }
 
@@ -148,21 +152,10 @@ impl Default for KnowledgeBaseConfig {
     }
 }
 
-impl Read for KnowledgeBaseConfig {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let default = Self::default();
-        let section = Self {
-            folder: fields.or("folder", default.folder),
-            embedding_search_provider: fields.or(
-                "embedding_search_provider",
-                default.embedding_search_provider,
-            ),
-        };
-        fields.close();
-        Some(section)
-    }
-}
+read_section!(KnowledgeBaseConfig {
+    folder,
+    embedding_search_provider
+});
 
 /// `core`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -173,20 +166,9 @@ pub struct CoreConfig {
     pub embedding_search_provider: EmbeddingSearchProvider,
 }
 
-impl Read for CoreConfig {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let default = Self::default();
-        let section = Self {
-            embedding_search_provider: fields.or(
-                "embedding_search_provider",
-                default.embedding_search_provider,
-            ),
-        };
-        fields.close();
-        Some(section)
-    }
-}
+read_section!(CoreConfig {
+    embedding_search_provider
+});
 
 /// `tracing`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -213,21 +195,12 @@ impl Default for TracingConfig {
     }
 }
 
-impl Read for TracingConfig {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let default = Self::default();
-        let section = Self {
-            enabled: fields.or("enabled", default.enabled),
-            adapters: fields.or("adapters", default.adapters),
-            span_format: fields.or("span_format", default.span_format),
-            enable_content_capture: fields
-                .or("enable_content_capture", default.enable_content_capture),
-        };
-        fields.close();
-        Some(section)
-    }
-}
+read_section!(TracingConfig {
+    enabled,
+    adapters,
+    span_format,
+    enable_content_capture
+});
 
 /// `metrics`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -238,14 +211,4 @@ pub struct MetricsConfig {
     pub enabled: bool,
 }
 
-impl Read for MetricsConfig {
-    fn read(node: &Node, path: &str, report: &mut Report) -> Option<Self> {
-        let mut fields = Fields::open(node, path, report)?;
-        let default = Self::default();
-        let section = Self {
-            enabled: fields.or("enabled", default.enabled),
-        };
-        fields.close();
-        Some(section)
-    }
-}
+read_section!(MetricsConfig { enabled });

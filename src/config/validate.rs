@@ -1,7 +1,10 @@
 //! What must fit together: rails and their models, prompts, streaming, keys.
 
-use super::{flow_reference::FlowReference, rails_config::RailsConfig, read::Report, yaml::Node};
-use crate::verdict::Place;
+use super::{
+    flow_reference::FlowReference, rail_options, rails_config::RailsConfig, read::Report,
+    yaml::Node,
+};
+use crate::{colang, verdict::Place};
 
 /// Rails that need the prompt of a task.
 const PROMPTS: [(Place, &str, &str, Named); 10] = [
@@ -126,6 +129,8 @@ pub(super) fn validate(config: &RailsConfig, root: &Node, report: &mut Report) {
             prompt_exists(config, place, flow, report);
         }
     }
+    rail_options::check_names(&config.rails, root, report);
+    flows_are_flows(config, root, report);
     streaming_can_rewrite(config, root, report);
     jailbreak_endpoints(config, root, report);
     keys_are_set(config, root, report);
@@ -194,6 +199,19 @@ fn prompt_exists(config: &RailsConfig, place: Place, flow: &FlowReference, repor
             flow.text
         );
         report.fault(&flow.at, message);
+    }
+}
+
+fn flows_are_flows(config: &RailsConfig, root: &Node, report: &mut Report) {
+    // Of Colang 2 there is no such form.
+    if config.colang_version != "1.0" {
+        return;
+    }
+    for (index, entry) in config.flows.iter().enumerate() {
+        if let Err(message) = colang::v1::flow_of_yaml(entry) {
+            let path = format!("flows[{index}]");
+            report.fault(root.place_of(&path), format!("`{path}`: {message}"));
+        }
     }
 }
 

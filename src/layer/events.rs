@@ -19,8 +19,9 @@ use bytes::{Bytes, BytesMut};
 use super::{
     guard::{Guard, Halt, Refused},
     policy::{BlockResponse, Blocked},
+    rewrites::{BodyEdit, Place, Rewriting},
     tracks::{ASIDES, JUNK, JUNK_UNESCAPED, Job, Need, Ticket, Tracks},
-    whole::{REMOVED, Resolved, Whole, first_significant, starts_like_json},
+    whole::{REMOVED, Resolved, Whole, first_significant, place_of, starts_like_json},
 };
 use crate::{
     framing::{SseEvent, SseReader},
@@ -88,8 +89,12 @@ struct Queued {
     raw: Bytes,
     needs: Vec<Need>,
     choices: Vec<ChoiceSpan>,
-    /// The payload and the event's name, should a choice have to be taken out of it.
+    /// The payload and the event's name, should a choice have to be taken out of it, or a text be rewritten.
     payload: Option<(Option<Bytes>, Bytes)>,
+    /// Where texts lie in the payload that a rail may rewrite.
+    places: Vec<Place>,
+    /// What is to be changed in the payload when the event leaves.
+    edits: Vec<BodyEdit>,
     /// Waits for every verdict.
     last: bool,
 }
@@ -273,7 +278,7 @@ impl Events {
         } else {
             let halt = match self.tracks.job_done(ticket, checked) {
                 Ok(None) => None,
-                Ok(Some(_)) => self.tracks.cannot_rewrite(ticket),
+                Ok(Some(text)) => self.rewrite(ticket, text),
                 Err(halt) => Some(halt),
             };
             if let Some(halt) = halt {
@@ -281,6 +286,23 @@ impl Events {
             }
         }
         self.release();
+    }
+
+    /// Puts `text` in the place of the texts of a track, in the events that wait.
+    fn rewrite(&mut self, ticket: Ticket, text: String) -> Option<Halt> {
+        if !self.tracks.rewrites() {
+            // Part of the text has left.
+            return self.tracks.cannot_rewrite(ticket);
+        }
+        let mut rewriting = Rewriting::new(&self.tracks, ticket.track, text);
+        for queued in &mut self.queue {
+            rewriting.edit(&queued.places, &mut queued.edits);
+        }
+        if rewriting.is_placed() {
+            None
+        } else {
+            self.tracks.cannot_rewrite(ticket)
+        }
     }
 
     fn read_events(&mut self) {
@@ -330,10 +352,17 @@ impl Events {
             // What follows the end is none of the client's.
             Ok(texts) if texts.kind == EventKind::Done => self.end_input(queued.raw),
             Ok(texts) => {
-                let Some(edits) = self.take_texts(&texts, &mut queued.needs) else {
+                let Some(edits) = self.take_texts(&texts, &mut queued.needs, &mut queued.places)
+                else {
                     return;
                 };
                 let mut payload = data.clone();
+                if self.tracks.rewrites() {
+                    queued.payload = Some((event.event, payload));
+                    queued.edits = edits;
+                    queued.choices = texts.choices;
+                    return self.enqueue(queued);
+                }
                 if !edits.is_empty() {
                     payload = patch(&data, &edits).into();
                     queued.raw = event_bytes(event.event.as_deref(), &payload);
@@ -365,17 +394,22 @@ impl Events {
                     .read_event(&line, &self.guard.json_limits())
                 {
                     Ok(texts) if texts.kind == EventKind::Done => true,
-                    Ok(texts) => match self.take_texts(&texts, &mut queued.needs) {
-                        Some(edits) if edits.is_empty() => {
-                            queued.choices.extend(texts.choices);
-                            true
+                    Ok(texts) => {
+                        match self.take_texts(&texts, &mut queued.needs, &mut Vec::new()) {
+                            Some(edits) if edits.is_empty() => {
+                                queued.choices.extend(texts.choices);
+                                true
+                            }
+                            Some(_) => {
+                                self.fail(
+                                    "unreadable_reply",
+                                    "an event of the reply cannot be read",
+                                );
+                                false
+                            }
+                            None => false,
                         }
-                        Some(_) => {
-                            self.fail("unreadable_reply", "an event of the reply cannot be read");
-                            false
-                        }
-                        None => false,
-                    },
+                    }
                     Err(_) => self.take_line(&line, &mut queued.needs),
                 }
             });
@@ -412,11 +446,12 @@ impl Events {
     }
 
     /// Takes in what an event says: the edits that remove caught structural fields. None: the stream has ended by it.
-    fn take_texts<'a>(
+    fn take_texts(
         &mut self,
-        texts: &ReplyTexts<'a>,
+        texts: &ReplyTexts<'_>,
         needs: &mut Vec<Need>,
-    ) -> Option<Vec<(Range<usize>, Edit<'a>)>> {
+        places: &mut Vec<Place>,
+    ) -> Option<Vec<BodyEdit>> {
         if texts.ambiguous {
             // One client reads the first of two keys, another the last: no track follows both.
             let message =
@@ -441,8 +476,12 @@ impl Events {
                 }
                 continue;
             }
+            let before = needs.len();
             if !self.take_text(text.channel, &text.text, needs) {
                 return None;
+            }
+            if self.tracks.rewrites() {
+                places.extend(needs.get(before).and_then(|need| place_of(need, text)));
             }
             if text
                 .channel
@@ -653,12 +692,17 @@ impl Events {
             if front.last && matches!(self.framing, Framing::Whole(_)) {
                 return self.release_whole();
             }
-            let Some(front) = self.queue.pop_front() else {
+            let Some(mut front) = self.queue.pop_front() else {
                 return;
             };
             self.queued_bytes = self.queued_bytes.saturating_sub(front.raw.len());
             for choice in &front.choices {
                 self.choice(choice.index).begun = true;
+            }
+            if let Some((name, payload)) = &front.payload
+                && !front.edits.is_empty()
+            {
+                front.raw = event_bytes(name.as_deref(), &patch(payload, &front.edits));
             }
             if !front.raw.is_empty() {
                 self.out.push_back(front.raw);
@@ -765,19 +809,41 @@ fn keep_unblocked(queued: &mut Queued, tracks: &Tracks, is_blocked: &dyn Fn(u32)
     let mut json = data.slice(..first.span.start).to_vec();
     // Where the kept choices lie now: another one may be blocked later.
     let mut choices = Vec::with_capacity(kept.len());
+    let mut moves = vec![(0..first.span.start, 0)];
     for (index, choice) in kept.iter().enumerate() {
         if index > 0 {
             json.push(b',');
         }
         let start = json.len();
         json.extend_from_slice(&data[choice.span.clone()]);
+        moves.push((choice.span.clone(), start));
         choices.push(ChoiceSpan {
             index: choice.index,
             span: start..json.len(),
             finish: choice.finish,
         });
     }
+    moves.push((last.span.end..data.len(), json.len()));
     json.extend_from_slice(&data[last.span.end..]);
+    let moved = |span: &Range<usize>| {
+        let (from, to) = moves
+            .iter()
+            .find(|(from, _)| from.start <= span.start && span.end <= from.end)?;
+        Some(span.start - from.start + to..span.end - from.start + to)
+    };
+    let places = queued.places.drain(..);
+    queued.places = places
+        .filter_map(|place| {
+            Some(Place {
+                span: moved(&place.span)?,
+                ..place
+            })
+        })
+        .collect();
+    let edits = queued.edits.drain(..);
+    queued.edits = edits
+        .filter_map(|(span, edit)| Some((moved(&span)?, edit)))
+        .collect();
     queued.raw = event_bytes(name.as_deref(), &json);
     queued
         .needs

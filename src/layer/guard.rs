@@ -5,8 +5,8 @@ use super::{
     policy::{BlockResponse, Blocked, OnRailError},
 };
 use crate::{
-    rails::LlmRails,
-    verdict::GuardrailsVerdict,
+    rails::{LlmRails, Policy},
+    verdict::{Enforcement, GuardrailsVerdict},
     wire::{JsonLimits, RequestFacts, WireFormat},
 };
 
@@ -21,10 +21,20 @@ pub(super) struct Guard {
     pub(super) verdict: GuardrailsVerdict,
     pub(super) limits: Limits,
     pub(super) on_rail_error: OnRailError,
+    pub(super) enforcement: Enforcement,
     pub(super) block_response: BlockResponse,
 }
 
 impl Guard {
+    /// What counts where a rail's own options say nothing.
+    pub(super) fn policy(&self) -> Policy<'_> {
+        Policy {
+            on_error: self.on_rail_error,
+            enforcement: self.enforcement,
+            verdict: &self.verdict,
+        }
+    }
+
     /// The limits of the JSON reader.
     pub(super) fn json_limits(&self) -> JsonLimits {
         JsonLimits {

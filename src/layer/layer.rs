@@ -7,7 +7,7 @@ use tower_layer::Layer;
 use super::{
     cache::VerdictCache,
     limits::Limits,
-    policy::{BlockResponse, History, OnRailError, UnreadEndpoints},
+    policy::{BlockResponse, Enforcement, History, OnRailError, UnreadEndpoints},
     service::Guardrails,
 };
 use crate::{
@@ -28,6 +28,7 @@ pub(super) struct Settings {
     pub(super) rails: LlmRails,
     pub(super) block_response: BlockResponse,
     pub(super) on_rail_error: OnRailError,
+    pub(super) enforcement: Enforcement,
     pub(super) history: History,
     pub(super) unread_endpoints: UnreadEndpoints,
     pub(super) limits: Limits,
@@ -86,6 +87,7 @@ impl GuardrailsLayer {
                 rails,
                 block_response: BlockResponse::default(),
                 on_rail_error: OnRailError::default(),
+                enforcement: Enforcement::default(),
                 history: History::default(),
                 unread_endpoints: UnreadEndpoints::default(),
                 limits: Limits::default(),
@@ -98,6 +100,22 @@ impl GuardrailsLayer {
     #[must_use]
     pub fn block_response(mut self, block_response: BlockResponse) -> Self {
         self.settings.block_response = block_response;
+        self
+    }
+
+    /// Whether rails act on what they find; an audit sets [`Enforcement::Monitor`]: everything passes as it is, and the verdict
+    /// and the log say what would have been blocked or rewritten. What the config says (`rails.enforcement`, or a rail's
+    /// own options) goes before it. What cannot be read as chat is refused all the same.
+    ///
+    /// ```
+    /// # use tower_guardrails::{GuardrailsLayer, layer::Enforcement};
+    /// # fn f(layer: GuardrailsLayer) -> GuardrailsLayer {
+    /// layer.enforcement(Enforcement::Monitor)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn enforcement(mut self, enforcement: Enforcement) -> Self {
+        self.settings.enforcement = enforcement;
         self
     }
 

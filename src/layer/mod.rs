@@ -47,11 +47,13 @@
 
 mod body;
 mod cache;
+mod draft;
 mod encoding;
 mod events;
 mod future;
 mod guard;
 mod inner;
+mod judge;
 #[allow(
     clippy::module_inception,
     reason = "each of layer, service, future and body has its file, as in tower's own crates"
@@ -61,6 +63,7 @@ mod limits;
 mod policy;
 mod reply;
 mod request;
+mod rewrites;
 mod service;
 mod streamed;
 mod tracks;
@@ -70,5 +73,7 @@ pub use body::{RequestBody, ResponseBody};
 pub use future::ResponseFuture;
 pub use layer::GuardrailsLayer;
 pub use limits::Limits;
-pub use policy::{Answer, BlockResponse, Blocked, History, OnRailError, UnreadEndpoints};
+pub use policy::{
+    Answer, BlockResponse, Blocked, Enforcement, History, OnRailError, UnreadEndpoints,
+};
 pub use service::Guardrails;

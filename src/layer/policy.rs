@@ -5,7 +5,10 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
-pub use crate::rails::{Blocked, OnRailError};
+pub use crate::{
+    rails::Blocked,
+    verdict::{Enforcement, OnRailError},
+};
 
 /// Which messages of a request are checked.
 ///

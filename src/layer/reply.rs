@@ -10,6 +10,7 @@ use super::{
     body::ResponseBody,
     encoding::{Coding, Decoder},
     guard::{Guard, Refused},
+    judge::judge_job,
     policy::{BlockResponse, Blocked, OnRailError},
     request::{Refusal, charsets},
     streamed::StreamedBody,
@@ -17,8 +18,8 @@ use super::{
 };
 use crate::{
     error::BoxError,
-    library::{AskContext, Subject},
-    rails::Checked,
+    library::AskContext,
+    rails::{Checked, Policy},
     verdict::GuardrailsVerdict,
 };
 
@@ -183,11 +184,7 @@ async fn answer_whole<B>(
 ) -> Response<ResponseBody<B>> {
     let mut whole = Whole::new(guard.clone(), decoded);
     while let Some(job) = whole.next_job() {
-        let subject = Subject::output(&job.text, &guard.user_message);
-        let output = &guard.rails.plan().output;
-        let checked: Checked = output
-            .check_asking(subject, &ask, guard.on_rail_error, &guard.verdict)
-            .await;
+        let checked = judge_job(&guard, &ask, &job).await;
         whole.job_done(job.ticket, checked);
     }
     guard.verdict.finish();
@@ -338,8 +335,14 @@ fn remove_caught_headers(guard: &Guard, headers: &mut HeaderMap) {
             continue;
         }
         let text = String::from_utf8_lossy(value.as_bytes());
-        if output.check_local(&text, OnRailError::Block, &GuardrailsVerdict::default())
-            != Checked::Allow
+        if output.check_local(
+            &text,
+            Policy {
+                on_error: OnRailError::Block,
+                enforcement: guard.enforcement,
+                verdict: &GuardrailsVerdict::default(),
+            },
+        ) != Checked::Allow
         {
             caught.push(name.clone());
         }

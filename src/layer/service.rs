@@ -1,17 +1,21 @@
 //! The service: which way a request takes.
 
 use std::{
+    future::poll_fn,
+    pin::pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
 use super::{
     body::{RequestBody, ResponseBody},
+    draft::Drafting,
     encoding::ask_for_readable,
     future::ResponseFuture,
     guard::Guard,
@@ -19,9 +23,7 @@ use super::{
     layer::Settings,
     policy::UnreadEndpoints,
     reply::{blocked_response, guard_reply, refused_response},
-    request::{
-        self, CheckedRequest, ReadBody, Reader, Refusal, check_content_type, client_of, decode_body,
-    },
+    request::{self, ReadBody, Reader, Refusal, check_content_type, client_of, decode_body},
 };
 use crate::{
     error::BoxError,
@@ -130,6 +132,7 @@ impl Settings {
             verdict: GuardrailsVerdict::default(),
             limits: self.limits,
             on_rail_error: self.on_rail_error,
+            enforcement: self.enforcement,
             block_response: self.block_response.clone(),
         }
     }
@@ -188,61 +191,96 @@ where
         Ok(read) => read,
         Err(refusal) => return Ok(refused_response(&guard, &refusal)),
     };
-    let (checked, ask) = {
-        let chat = match format.read_request(&read.decoded, &guard.json_limits()) {
-            Ok(chat) => chat,
-            Err(unreadable) => {
-                let status =
-                    StatusCode::from_u16(unreadable.status).unwrap_or(StatusCode::BAD_REQUEST);
-                let refusal = Refusal::new(status, unreadable.code, unreadable.message);
-                return Ok(refused_response(&guard, &refusal));
-            }
-        };
-        guard.facts = chat.facts();
-        guard.user_message = request::last_user_message(&chat);
-        let model = guard.facts.model.clone().unwrap_or_default();
-        let (ask, client) = if guard.rails.asks_main_model_of_call() {
-            let inner = InnerModel::<S, B>::new(
-                service.clone(),
-                parts.uri.clone(),
-                &parts.headers,
-                model.clone(),
-                settings.limits.reply_body,
-            );
-            (
-                AskContext::with_main(Arc::new(inner)),
-                client_of(&parts.headers, &model),
-            )
-        } else {
-            (AskContext::default(), Vec::new())
-        };
-        let checked = request::check(
-            &guard,
-            &chat,
-            &read.decoded,
-            settings.history,
-            &ask,
-            &settings.cache,
-            &client,
-        )
-        .await;
-        (checked, ask)
+    let chat = match format.read_request(&read.decoded, &guard.json_limits()) {
+        Ok(chat) => chat,
+        Err(unreadable) => {
+            let status = StatusCode::from_u16(unreadable.status).unwrap_or(StatusCode::BAD_REQUEST);
+            let refusal = Refusal::new(status, unreadable.code, unreadable.message);
+            return Ok(refused_response(&guard, &refusal));
+        }
     };
-    let body = match checked {
-        CheckedRequest::Blocked(blocked) => {
+    guard.facts = chat.facts();
+    guard.user_message = request::last_user_message(&chat);
+    let model = guard.facts.model.clone().unwrap_or_default();
+    let (ask, client) = if guard.rails.asks_main_model_of_call() {
+        let inner = InnerModel::<S, B>::new(
+            service.clone(),
+            parts.uri.clone(),
+            &parts.headers,
+            model.clone(),
+            settings.limits.reply_body,
+        );
+        let client = client_of(&parts.headers, &model);
+        (AskContext::with_main(Arc::new(inner)), client)
+    } else {
+        (AskContext::default(), Vec::new())
+    };
+    let drafting = Drafting {
+        guard: &guard,
+        ask: &ask,
+        cache: &settings.cache,
+        client: &client,
+        history: settings.history,
+    };
+    let mut draft = match drafting.draft(&chat).await {
+        Ok(draft) => draft,
+        Err(blocked) => {
             guard.verdict.finish();
             return Ok(blocked_response(&guard, &blocked));
         }
-        CheckedRequest::Untouched => read.raw,
-        CheckedRequest::Edited(body) => {
-            parts.headers.remove(header::CONTENT_ENCODING);
-            body
+    };
+    drop(chat);
+    let call = |mut service: S, body: Option<Bytes>| {
+        let (raw, mut parts) = (read.raw.clone(), parts.clone());
+        let (guard, ask) = (guard.clone(), ask.clone());
+        async move {
+            if body.is_some() {
+                parts.headers.remove(header::CONTENT_ENCODING);
+            }
+            let body = body.unwrap_or(raw);
+            prepare_headers(&mut parts.headers, Some(body.len()));
+            let request = Request::from_parts(parts, RequestBody::read(body));
+            let response = service.call(request).await?;
+            Ok(guard_reply(guard, ask, response).await)
         }
     };
-    prepare_headers(&mut parts.headers, Some(body.len()));
-    let request = Request::from_parts(parts, RequestBody::read(body));
-    let response = service.call(request).await?;
-    Ok(guard_reply(guard, ask, response).await)
+    let is_speculative = guard.rails.config().rails.input.speculative_generation;
+    if !draft.is_open() || !is_speculative {
+        return match drafting.judge(&mut draft).await {
+            Ok(()) => call(service, draft.body(&read.decoded)).await,
+            Err(blocked) => {
+                guard.verdict.finish();
+                Ok(blocked_response(&guard, &blocked))
+            }
+        };
+    }
+    // The service works on the request while the rails still judge it. Nothing of its answer leaves before they are done, and
+    // a block drops the call.
+    let changes = draft.changes();
+    let again = service.clone();
+    let running = pin!(call(service, draft.body(&read.decoded)));
+    let (judged, running) = {
+        let judging = pin!(drafting.judge(&mut draft));
+        match select(judging, running).await {
+            Either::Left((judged, running)) => (judged, Either::Left(running)),
+            Either::Right((response, judging)) => (judging.await, Either::Right(response)),
+        }
+    };
+    if let Err(blocked) = judged {
+        guard.verdict.finish();
+        return Ok(blocked_response(&guard, &blocked));
+    }
+    if draft.changes() == changes {
+        return match running {
+            Either::Left(running) => running.await,
+            Either::Right(response) => response,
+        };
+    }
+    // A rail that was to judge has rewritten: the answer is to another request than the one that may go in.
+    drop(running);
+    let mut again = again;
+    poll_fn(|context| again.poll_ready(context)).await?;
+    call(again, draft.body(&read.decoded)).await
 }
 
 /// Finds the format of a body on a path that is not known; none: it is not chat.

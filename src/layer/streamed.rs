@@ -13,13 +13,10 @@ use super::{
     encoding::Decoder,
     events::Events,
     guard::Guard,
+    judge::judge_job,
     tracks::{Job, Ticket},
 };
-use crate::{
-    error::BoxError,
-    library::{AskContext, Subject},
-    rails::Checked,
-};
+use crate::{error::BoxError, library::AskContext, rails::Checked};
 
 /// How much is released at a time when more is ready.
 const BATCH: usize = 32 << 10;
@@ -162,13 +159,5 @@ where
 
 fn ask(guard: &Guard, context: AskContext, job: Job) -> BoxFuture<'static, Checked> {
     let guard = guard.clone();
-    Box::pin(async move {
-        let subject = Subject::output(&job.text, &guard.user_message);
-        guard
-            .rails
-            .plan()
-            .output
-            .check_asking(subject, &context, guard.on_rail_error, &guard.verdict)
-            .await
-    })
+    Box::pin(async move { judge_job(&guard, &context, &job).await })
 }

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     rails::{
-        Checked, LlmRails, OnRailError,
+        Checked, LlmRails, OnRailError, Policy,
         stream::{Stop, Track, TrackPlan},
     },
-    verdict::{Decision, GuardrailsVerdict},
+    verdict::{Decision, Enforcement, GuardrailsVerdict},
     wire::{Channel, ChannelKind, ReplyText, json::unescape_leniently},
 };
 
@@ -46,6 +46,8 @@ const REMEMBERED: usize = 16;
 pub(super) struct Job {
     pub(super) text: String,
     pub(super) ticket: Ticket,
+    /// Whether the text is JSON itself.
+    pub(super) is_json: bool,
 }
 
 /// Which text a verdict belongs to.
@@ -67,6 +69,7 @@ pub(super) struct Need {
 pub(super) struct Tracks {
     rails: LlmRails,
     verdict: GuardrailsVerdict,
+    enforcement: Enforcement,
     plan: Arc<TrackPlan>,
     entries: Vec<Entry>,
     /// Structural texts that passed, since they come again with every event.
@@ -92,18 +95,26 @@ impl Tracks {
     /// Tracks of a stream, cleared as text comes.
     pub(super) fn streamed(guard: &Guard) -> Self {
         let plan = guard.rails.plan();
-        Self::new(guard, TrackPlan::new(&plan.output, plan.streaming.as_ref()))
+        let streaming = plan.streaming.as_ref();
+        Self::new(
+            guard,
+            TrackPlan::new(&plan.output, streaming, guard.enforcement),
+        )
     }
 
     /// Tracks of a body that is whole.
     pub(super) fn whole(guard: &Guard) -> Self {
-        Self::new(guard, TrackPlan::whole(&guard.rails.plan().output))
+        Self::new(
+            guard,
+            TrackPlan::whole(&guard.rails.plan().output, guard.enforcement),
+        )
     }
 
     fn new(guard: &Guard, plan: TrackPlan) -> Self {
         Self {
             rails: guard.rails.clone(),
             verdict: guard.verdict.clone(),
+            enforcement: guard.enforcement,
             plan: Arc::new(plan),
             entries: Vec::new(),
             passed: Vec::new(),
@@ -127,7 +138,8 @@ impl Tracks {
             return Ok(());
         };
         needs.push(need);
-        if let Some(plain) = plain {
+        // Where rails rewrite, the reading without escapes is that of what they make of it.
+        if let Some(plain) = plain.filter(|_| !self.plan.rewrites()) {
             let plain_channel = Channel {
                 index: channel.index | UNESCAPED,
                 ..channel
@@ -227,14 +239,15 @@ impl Tracks {
     /// Where a rail blocks it.
     pub(super) fn check_alone(&self, channel: Channel, text: &str) -> Result<(), Halt> {
         let joined = self.entries.iter().find(|entry| entry.channel == channel);
-        if joined.is_none_or(|entry| entry.track.total() == text.len() as u64) {
+        let is_rewritten = self.plan.rewrites() && is_asked(channel);
+        if is_rewritten || joined.is_none_or(|entry| entry.track.total() == text.len() as u64) {
             return Ok(());
         }
         match self
             .rails
             .plan()
             .output
-            .check_local(text, OnRailError::Block, &self.verdict)
+            .check_local(text, self.policy(&self.verdict))
         {
             Checked::Block(blocked) => Err(Halt {
                 choice: channel.choice,
@@ -255,14 +268,10 @@ impl Tracks {
             return Ok(false);
         }
         let rails = &self.rails.plan().output;
-        match rails.check_local(
-            &text.text,
-            OnRailError::Block,
-            &GuardrailsVerdict::default(),
-        ) {
+        match rails.check_local(&text.text, self.policy(&GuardrailsVerdict::default())) {
             Checked::Block(blocked) if !text.is_patchable() => {
                 // Again, for the record: what is only removed is no block.
-                let _ = rails.check_local(&text.text, OnRailError::Block, &self.verdict);
+                let _ = rails.check_local(&text.text, self.policy(&self.verdict));
                 Err(Halt {
                     choice: text.channel.choice,
                     blocked,
@@ -300,8 +309,29 @@ impl Tracks {
         }
     }
 
+    /// A text of a reply that no pattern rail can judge does not leave.
+    fn policy<'a>(&self, verdict: &'a GuardrailsVerdict) -> Policy<'a> {
+        Policy {
+            on_error: OnRailError::Block,
+            enforcement: self.enforcement,
+            verdict,
+        }
+    }
+
     /// Notes that the pattern rails have read everything, in so much time.
     pub(super) fn report_patterns(&self, duration: Duration) {
+        let mut noted = Vec::new();
+        for (rail, pattern) in self.entries.iter().flat_map(|entry| entry.track.noted()) {
+            if !noted.contains(rail)
+                && let Some(found) = self.rails.plan().output.rails.get(*rail)
+            {
+                noted.push(*rail);
+                let reason = format!("pattern {} matches", pattern + 1);
+                tracing::info!(rail = %found.name, reason, "a rail that only monitors");
+                self.verdict
+                    .add(found.report(Decision::WouldBlock, Some(reason), Duration::ZERO));
+            }
+        }
         for (rail, _) in self.rails.plan().output.patterns() {
             self.verdict.add(crate::verdict::RailReport {
                 texts: self.entries.len(),
@@ -367,6 +397,7 @@ impl Tracks {
                         track,
                         end: window.end,
                     },
+                    is_json: entry.unescape.is_some(),
                 })
             })?;
         self.asking = true;
@@ -406,11 +437,38 @@ impl Tracks {
         }
     }
 
-    /// The block of a rail that cannot judge this text in this way.
+    /// Whether rails may rewrite texts.
+    pub(super) fn rewrites(&self) -> bool {
+        self.plan.rewrites()
+    }
+
+    /// The tracks of the log-probabilities of the choice that `track` belongs to: they repeat its text. With each, whether
+    /// it is of byte lists.
+    pub(super) fn log_probabilities(&self, track: usize) -> Vec<(usize, bool)> {
+        let Some(of) = self.entries.get(track).map(|entry| entry.channel) else {
+            return Vec::new();
+        };
+        if !matches!(of.kind, ChannelKind::Content | ChannelKind::Refusal) {
+            return Vec::new();
+        }
+        let entries = self.entries.iter().enumerate();
+        entries
+            .filter(|(_, entry)| entry.channel.choice == of.choice)
+            .filter_map(|(index, entry)| match entry.channel.kind {
+                ChannelKind::LogProbs(_) => Some((index, false)),
+                ChannelKind::LogProbBytes(_) => Some((index, true)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The block for a text that a rail rewrote where no other text can be put in its place.
     pub(super) fn cannot_rewrite(&self, ticket: Ticket) -> Option<Halt> {
-        let rail = self.rails.plan().output.asking().next()?;
+        let output = &self.rails.plan().output;
+        let rail = output.asking().find(|rail| rail.rewrites());
+        let rail = rail.or_else(|| output.asking().next())?;
         let choice = self.entries.get(ticket.track)?.channel.choice;
-        let reason = "a rewriting rail cannot rewrite a stream by windows; set rails.output.streaming.enabled to false";
+        let reason = "a rail rewrote a text that cannot be changed where it stands";
         self.verdict.add(rail.report(
             Decision::FailedClosed,
             Some(reason.to_owned()),

@@ -7,11 +7,12 @@ use bytes::Bytes;
 use super::{
     guard::{Guard, Halt, Refused},
     policy::{BlockResponse, Blocked},
-    tracks::{JUNK, Job, Ticket, Tracks},
+    rewrites::{BodyEdit, Place, Rewriting},
+    tracks::{JUNK, Job, Need, Ticket, Tracks},
 };
 use crate::{
     rails::Checked,
-    wire::{ChoiceSpan, Edit, patch},
+    wire::{ChannelKind, ChoiceSpan, Edit, ReplyText, patch},
 };
 
 /// What a structural field is replaced by when it matches a pattern.
@@ -24,8 +25,8 @@ pub(super) struct Whole {
     tracks: Tracks,
     body: Bytes,
     /// Where each track's texts lie in the body.
-    spans: Vec<(usize, Range<usize>)>,
-    edits: Vec<(Range<usize>, String)>,
+    places: Vec<Place>,
+    edits: Vec<BodyEdit>,
     choices: Vec<ChoiceSpan>,
     blocked: Vec<(u32, Blocked)>,
     refused: Option<Refused>,
@@ -50,7 +51,7 @@ impl Whole {
             guard,
             tracks,
             body,
-            spans: Vec::new(),
+            places: Vec::new(),
             edits: Vec::new(),
             choices: Vec::new(),
             blocked: Vec::new(),
@@ -89,7 +90,10 @@ impl Whole {
                 for text in &texts.texts {
                     if !text.joins {
                         match self.tracks.is_caught(text) {
-                            Ok(true) => self.edits.push((text.span.clone(), REMOVED.to_owned())),
+                            Ok(true) => {
+                                self.edits
+                                    .push((text.span.clone(), Edit::Text(REMOVED.into())));
+                            }
                             Ok(false) => {}
                             Err(halt) => self.halt(halt),
                         }
@@ -97,11 +101,9 @@ impl Whole {
                     }
                     needs.clear();
                     match self.tracks.push(text.channel, &text.text, &mut needs) {
-                        Ok(()) if text.is_patchable() => {
-                            self.spans
-                                .extend(needs.first().map(|need| (need.track, text.span.clone())));
-                        }
-                        Ok(()) => {}
+                        Ok(()) => self
+                            .places
+                            .extend(needs.first().and_then(|need| place_of(need, text))),
                         Err(halt) => self.halt(halt),
                     }
                     if let Err(halt) = self.tracks.check_alone(text.channel, &text.text) {
@@ -141,15 +143,12 @@ impl Whole {
         match self.tracks.job_done(ticket, checked) {
             Ok(None) => {}
             Ok(Some(text)) => {
-                // The first span takes the new text, the others nothing.
-                let mut text = Some(text);
-                for (_, span) in self
-                    .spans
-                    .iter()
-                    .filter(|(track, _)| *track == ticket.track)
+                let mut rewriting = Rewriting::new(&self.tracks, ticket.track, text);
+                rewriting.edit(&self.places, &mut self.edits);
+                if !rewriting.is_placed()
+                    && let Some(halt) = self.tracks.cannot_rewrite(ticket)
                 {
-                    self.edits
-                        .push((span.clone(), text.take().unwrap_or_default()));
+                    self.halt(halt);
                 }
             }
             Err(halt) => self.halt(halt),
@@ -215,18 +214,20 @@ impl Whole {
                 outer.start <= span.start && span.end <= outer.end
             })
         };
-        let texts: Vec<_> = self
-            .edits
-            .into_iter()
-            .filter(|(span, _)| !is_inside(span))
-            .collect();
-        let mut edits: Vec<(Range<usize>, Edit<'_>)> = texts
-            .iter()
-            .map(|(span, text)| (span.clone(), Edit::Text(text.as_str().into())))
-            .collect();
+        let texts = self.edits.into_iter();
+        let mut edits: Vec<BodyEdit> = texts.filter(|(span, _)| !is_inside(span)).collect();
         edits.extend(replaced);
         Resolved::Edited(patch(&self.body, &edits).into())
     }
+}
+
+/// Where a text lies that a rail may rewrite, or that repeats one; none where nothing can be put there.
+pub(super) fn place_of(need: &Need, text: &ReplyText<'_>) -> Option<Place> {
+    let is_place = text.is_patchable() || matches!(text.channel.kind, ChannelKind::LogProbBytes(_));
+    is_place.then(|| Place {
+        track: need.track,
+        span: text.span.clone(),
+    })
 }
 
 /// Whether the first byte that is no white space, after a byte order mark, opens JSON.

@@ -1,13 +1,17 @@
 //! A library rail that runs without Colang: its flow's declaration is all that there is to follow.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use futures_core::future::BoxFuture;
 use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::{
-    Ask, AskContext, Call, Check, Flow, Refusal, Subject,
+    Ask, AskContext, Asked, Call, Check, Flow, Refusal, Subject,
     call::{Question, Scene},
 };
 use crate::{
@@ -104,6 +108,9 @@ impl Ask for CompiledFlow {
             };
             let call = Call::bound(self.flow, &self.line, subject, &alone);
             let finding = self.check.run(call).await?;
+            if let Some(witness) = &context.witness {
+                witness.found(&finding);
+            }
             let intent = match self.flow.refusal {
                 Refusal::Message(intent) => intent,
                 Refusal::Choose(choose) => choose(&finding),
@@ -162,9 +169,23 @@ impl Scene for Alone<'_> {
     fn ask<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<ModelReply, Error>> {
         Box::pin(async move {
             let model = self.model(question.kinds)?;
+            let watched = self.context.witness.as_ref();
+            let messages = watched.map(|_| question.messages.clone());
+            let (started, clock) = (SystemTime::now(), Instant::now());
             let mut request = ModelRequest::new(question.messages);
             request.parameters = question.parameters;
-            Ok(model.complete(request).await?)
+            let reply = model.complete(request).await;
+            if let Some((witness, messages)) = watched.zip(messages) {
+                witness.asked(Asked {
+                    model: model.name().to_owned(),
+                    provider: model.provider().to_owned(),
+                    messages,
+                    reply: reply.as_ref().ok().cloned().unwrap_or_default(),
+                    started,
+                    duration: clock.elapsed(),
+                });
+            }
+            Ok(reply?)
         })
     }
 }

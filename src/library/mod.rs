@@ -8,6 +8,7 @@ mod call;
 mod chat;
 mod compiled;
 mod content_safety;
+mod docs;
 mod privateai;
 mod rail;
 mod regex;
@@ -17,16 +18,21 @@ mod sensitive_data;
 mod service;
 #[cfg(test)]
 mod testing;
+mod tool_validation;
+mod witness;
 
 pub use call::{Call, Decision, Finding};
 pub(crate) use call::{Question, Scene, text_variable};
 pub(crate) use compiled::{CompiledFlow, Shared};
+pub use docs::markdown;
 pub use rail::{
     Ask, AskContext, Bound, BuildContext, Built, Check, Exception, Flow, INFORM_ANSWER_UNKNOWN,
     Judge, Key, Need, PatternRail, REFUSE_TO_RESPOND, Rail, RailAction, Refusal, Section, Subject,
     Unusable,
 };
 pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
+pub(crate) use tool_validation::{Toolset, check_calls, check_results};
+pub(crate) use witness::{Asked, Seen, Witness};
 
 /// Every built-in rail, alphabetic.
 pub static RAILS: &[&Rail] = &[
@@ -36,6 +42,7 @@ pub static RAILS: &[&Rail] = &[
     &self_check::RAIL,
     &self_check_facts::RAIL,
     &sensitive_data::RAIL,
+    &tool_validation::RAIL,
 ];
 
 /// The declaration of the rail with the flow `name`, and the flow.

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 
-use super::{Call, Finding};
+use super::{Call, Finding, witness::Witness};
 use crate::{
     config::{FlowReference, RailsConfig},
     error::{Error, Fault},
@@ -446,12 +446,25 @@ impl<'a> Subject<'a> {
 pub struct AskContext {
     /// The main model of this call, where the config names none: the service under the layer.
     pub main: Option<Arc<dyn Model>>,
+    /// Who sees what the rail does, where a log asks for it.
+    pub(crate) witness: Option<Arc<Witness>>,
 }
 
 impl AskContext {
     /// A context whose main model is `main`.
     pub fn with_main(main: Arc<dyn Model>) -> Self {
-        Self { main: Some(main) }
+        Self {
+            main: Some(main),
+            witness: None,
+        }
+    }
+
+    /// The same, for a rail that `witness` watches.
+    pub(crate) fn watched(&self, witness: &Arc<Witness>) -> Self {
+        Self {
+            main: self.main.clone(),
+            witness: Some(Arc::clone(witness)),
+        }
     }
 }
 

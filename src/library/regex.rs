@@ -206,15 +206,22 @@ impl Regex {
             ))
         })?;
         let text = call.text("text").unwrap_or_default();
-        let found = rail.patterns.find(&text);
-        let Some(found) = found.map_err(|error| call.failed(error))? else {
-            return Ok(Finding::allow());
+        let found = rail.patterns.matching(&text);
+        let found = found.map_err(|error| call.failed(error))?;
+        let detections: Vec<&str> = found
+            .iter()
+            .filter_map(|index| rail.patterns.source(*index))
+            .collect();
+        let finding = match (found.is_empty(), &*source) {
+            (true, _) => Finding::allow(),
+            (false, "retrieval") => Finding::rewrite("relevant_chunks", ""),
+            (false, _) => Finding::block(),
         };
-        Ok(if source == "retrieval" {
-            Finding::rewrite("relevant_chunks", "")
-        } else {
-            Finding::block().because(format!("pattern {} matches", found.pattern + 1))
-        })
+        Ok(finding
+            .with("is_match", !found.is_empty())
+            .with("text", &*text)
+            .with("detections", detections)
+            .with("source", &*source))
     }
 }
 

@@ -12,8 +12,11 @@ use std::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{ModelReply, prompt::RenderedPrompt, python_json};
-use crate::config::ModelCache;
+use super::{ModelReply, python_json};
+use crate::{
+    config::ModelCache,
+    message::{Content, Message, Role},
+};
 
 /// The cache of one model's answers.
 pub(crate) struct AnswerCache {
@@ -62,14 +65,21 @@ struct Rank {
 
 impl CacheKey {
     /// The key of a prompt. Prompts that differ in white space alone have the same key.
-    pub(crate) fn new(prompt: &RenderedPrompt) -> Self {
+    pub(crate) fn new(prompt: &[Message]) -> Self {
         let text = match prompt {
-            RenderedPrompt::Text(text) => text.clone(),
-            RenderedPrompt::Messages(messages) => {
-                let messages = messages.iter().map(
+            [
+                Message {
+                    role: Role::User,
+                    content: Content::Text(text),
+                    ..
+                },
+            ] => text.clone(),
+            // Images and all else that a message holds count too.
+            many => {
+                let many = many.iter().map(
                     |message| json!({"content": message.content, "type": message.role.as_str()}),
                 );
-                python_json::dumps(&messages.collect::<Value>())
+                python_json::dumps(&many.collect::<Value>())
             }
         };
         let mut digest = Sha256::new();
@@ -196,7 +206,6 @@ impl fmt::Debug for AnswerCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Message;
 
     fn cache(maxsize: usize) -> AnswerCache {
         let config = json!({"enabled": true, "maxsize": maxsize, "stats": {"enabled": true, "log_interval": 0.0}});
@@ -204,7 +213,7 @@ mod tests {
     }
 
     fn key(text: &str) -> CacheKey {
-        CacheKey::new(&RenderedPrompt::Text(text.into()))
+        CacheKey::new(&[Message::user(text)])
     }
 
     fn reply(text: &str) -> ModelReply {
@@ -260,11 +269,9 @@ mod tests {
         assert_eq!(key("a  b\n"), key(" a\tb"));
         assert_ne!(key("a b"), key("A b"));
         assert_ne!(key("a b"), key("ab"));
-        let messages =
-            |text: &str| CacheKey::new(&RenderedPrompt::Messages(vec![Message::user(text)]));
-        assert_eq!(messages("a  b"), messages("a b"));
-        assert_ne!(messages("a b"), key("a b"));
-        let system = CacheKey::new(&RenderedPrompt::Messages(vec![Message::system("a b")]));
-        assert_ne!(messages("a b"), system);
+        assert_ne!(key("a b"), CacheKey::new(&[Message::system("a b")]));
+        let two = |text: &str| CacheKey::new(&[Message::system(text), Message::user("b")]);
+        assert_eq!(two("a  b"), two("a b"));
+        assert_ne!(two("a b"), two("a c"));
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{Model, cache::AnswerCache, provider};
 use crate::{
     config::ModelConfig,
-    error::{ConfigError, Fault},
+    error::ConfigError,
     http::{Client, Environment},
 };
 
@@ -76,9 +76,10 @@ impl Models {
                 .filter(|cache| cache.enabled && kind != "main")
             {
                 if cache.maxsize == 0 {
-                    faults.push(Fault::new(format!(
-                        "models: the cache of `{kind}` has no room: `maxsize` must be above 0"
-                    )));
+                    let message = format!(
+                        "the cache of the model `{kind}` has no room: `maxsize` must be above 0"
+                    );
+                    faults.push(config.fault("cache.maxsize", message));
                 }
                 if let Some(cache) = AnswerCache::new(cache) {
                     self.caches
@@ -91,16 +92,13 @@ impl Models {
             }
             match provider::from_config(config, client, environment) {
                 Ok(model) if model.name().is_empty() => {
-                    faults.push(Fault::new(format!(
-                        "models: the entry of type `{kind}` names no `model`"
-                    )));
+                    let message = format!("the model of type `{kind}` has no name: `model`");
+                    faults.push(config.fault("model", message));
                 }
                 Ok(model) => self.insert(kind.clone(), model),
                 Err(error) => {
-                    faults.push(Fault::new(format!(
-                        "models: the entry of type `{kind}`: {}",
-                        error.message
-                    )));
+                    let message = format!("the model of type `{kind}`: {}", error.message);
+                    faults.push(config.fault(key_in(&error.message), message));
                 }
             }
         }
@@ -110,6 +108,14 @@ impl Models {
             Err(ConfigError { faults })
         }
     }
+}
+
+/// The key of the entry that a message of its settings is about: the parameter that it names, else the engine.
+fn key_in(message: &str) -> &str {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    quoted
+        .find(|name| name.starts_with("parameters."))
+        .unwrap_or("engine")
 }
 
 #[cfg(test)]

@@ -5,24 +5,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
-
-use super::plan::{CompiledRail, RailSet};
+use super::{
+    plan::{CompiledRail, RailSet},
+    run::{Ran, Run},
+};
 use crate::{
     error::Error,
-    library::{AskContext, Judge, Subject},
-    verdict::{Decision, GuardrailsVerdict, Outcome, RailReport},
+    library::{AskContext, Subject},
+    verdict::{Decision, Enforcement, GuardrailsVerdict, Outcome, RailReport},
 };
 
-/// What becomes of a request or a reply when a rail fails: an error of its model or service, a time-out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum OnRailError {
-    /// It does not pass: the client gets an error response.
-    #[default]
-    Block,
-    /// It passes; the verdict shows the failure.
-    Pass,
+pub use crate::verdict::OnRailError;
+
+/// What counts where a rail's own options say nothing, and where its reports go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Policy<'a> {
+    pub(crate) on_error: OnRailError,
+    pub(crate) enforcement: Enforcement,
+    pub(crate) verdict: &'a GuardrailsVerdict,
 }
 
 /// What the rails of a place made of a text.
@@ -52,26 +52,18 @@ pub struct Blocked {
 
 impl RailSet {
     /// Checks `text` by the rails that judge on the spot; those that ask are skipped.
-    pub(crate) fn check_local(
-        &self,
-        text: &str,
-        on_error: OnRailError,
-        verdict: &GuardrailsVerdict,
-    ) -> Checked {
+    pub(crate) fn check_local(&self, text: &str, policy: Policy<'_>) -> Checked {
         for (rail, patterns) in self.patterns() {
             let started = Instant::now();
             let outcome = match patterns.patterns.find(text) {
                 Ok(None) => Ok(Outcome::Allow),
-                Ok(Some(found)) => Ok(Outcome::block(format!(
-                    "pattern {} matches",
-                    found.pattern + 1
-                ))),
+                Ok(Some(found)) => Ok(Outcome::block(pattern_matches(found.pattern))),
                 Err(error) => Err(Error::Rail {
                     rail: rail.name.to_string(),
                     source: error.into(),
                 }),
             };
-            match settle(rail, outcome, started.elapsed(), on_error, verdict) {
+            match settle(rail, outcome, started.elapsed(), policy) {
                 Checked::Allow => {}
                 other => return other,
             }
@@ -79,84 +71,60 @@ impl RailSet {
         Checked::Allow
     }
 
-    /// Checks `subject` by the rails that ask, in order or together; those that judge on the spot are skipped.
-    pub(crate) async fn check_asking(
-        &self,
-        subject: Subject<'_>,
-        context: &AskContext,
-        on_error: OnRailError,
-        verdict: &GuardrailsVerdict,
-    ) -> Checked {
-        if self.parallel {
-            return self
-                .check_together(subject, context, on_error, verdict)
-                .await;
-        }
-        let mut rewritten: Option<String> = None;
-        for rail in self.asking() {
-            let text = rewritten.as_deref().unwrap_or(subject.text);
-            let subject = Subject { text, ..subject };
-            match rail.check(subject, context, on_error, verdict).await {
-                Checked::Allow => {}
-                Checked::Transform(text) => rewritten = Some(text),
-                block @ Checked::Block(_) => return block,
-            }
-        }
-        rewritten.map_or(Checked::Allow, Checked::Transform)
+    /// Whether a rail may rewrite the text: then nothing of it leaves as it came before that rail has read it.
+    pub(crate) fn rewrites(&self, enforcement: Enforcement) -> bool {
+        let mut rails = self.rails.iter();
+        rails.any(|rail| rail.rewrites() && rail.is_enforced(enforcement))
     }
 
-    async fn check_together(
+    /// Runs the rails that may rewrite the text, in order, each on what the last one made of it.
+    pub(crate) async fn rewrite(
         &self,
         subject: Subject<'_>,
         context: &AskContext,
-        on_error: OnRailError,
-        verdict: &GuardrailsVerdict,
+        policy: Policy<'_>,
     ) -> Checked {
-        let mut running: FuturesUnordered<_> = self
+        let rails = self.rails.iter();
+        let rails = rails.filter(|rail| rail.rewrites() && rail.is_enforced(policy.enforcement));
+        self.run(rails.collect(), subject, context, policy).await
+    }
+
+    /// Runs the rails that ask and only judge, or only monitor, in order or together. The others have read the text [before](Self::check_local).
+    pub(crate) async fn judge(
+        &self,
+        subject: Subject<'_>,
+        context: &AskContext,
+        policy: Policy<'_>,
+    ) -> Checked {
+        let rails = self
             .asking()
-            .enumerate()
-            .map(|(index, rail)| async move {
-                (index, rail.check(subject, context, on_error, verdict).await)
-            })
-            .collect();
-        let mut rewritten: Option<(usize, String)> = None;
-        while let Some((index, checked)) = running.next().await {
-            match checked {
-                Checked::Allow => {}
-                // Each saw the original text; the later in the config's order wins.
-                Checked::Transform(text) => {
-                    if rewritten.as_ref().is_none_or(|(other, _)| *other < index) {
-                        rewritten = Some((index, text));
-                    }
-                }
-                // Dropping `running` cancels the others.
-                block @ Checked::Block(_) => return block,
-            }
-        }
-        rewritten.map_or(Checked::Allow, |(_, text)| Checked::Transform(text))
+            .filter(|rail| !(rail.rewrites() && rail.is_enforced(policy.enforcement)));
+        self.run(rails.collect(), subject, context, policy).await
+    }
+
+    async fn run(
+        &self,
+        rails: Vec<&CompiledRail>,
+        subject: Subject<'_>,
+        context: &AskContext,
+        policy: Policy<'_>,
+    ) -> Checked {
+        let run = Run {
+            rails,
+            parallel: self.parallel,
+            patterns_have_read: true,
+            watched: false,
+        };
+        let settle =
+            |rail: &CompiledRail, ran: Ran| settle(rail, ran.outcome, ran.duration, policy);
+        run.check(subject, context, &settle).await
     }
 }
 
 impl CompiledRail {
-    async fn check(
-        &self,
-        subject: Subject<'_>,
-        context: &AskContext,
-        on_error: OnRailError,
-        verdict: &GuardrailsVerdict,
-    ) -> Checked {
-        let Judge::Ask(ask) = &self.judge else {
-            return Checked::Allow;
-        };
-        let started = Instant::now();
-        let outcome = match tokio::time::timeout(self.timeout, ask.ask(subject, context)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Error::RailTimeout {
-                rail: self.name.to_string(),
-                limit: self.timeout,
-            }),
-        };
-        settle(self, outcome, started.elapsed(), on_error, verdict)
+    /// Whether it acts on what it finds, where `default` counts for rails whose options do not say.
+    pub(crate) fn is_enforced(&self, default: Enforcement) -> bool {
+        self.options.enforcement.unwrap_or(default) == Enforcement::Enforce
     }
 
     /// This rail's block, for `reason`.
@@ -186,17 +154,36 @@ impl CompiledRail {
     }
 }
 
+/// Why a pattern rail blocks, for the operator: it has no words of its own.
+fn pattern_matches(pattern: usize) -> String {
+    format!("pattern {} matches", pattern + 1)
+}
+
 /// Records what `rail` came to, and turns it into what happens to the text.
 fn settle(
     rail: &CompiledRail,
     outcome: Result<Outcome, Error>,
     duration: Duration,
-    on_error: OnRailError,
-    verdict: &GuardrailsVerdict,
+    policy: Policy<'_>,
 ) -> Checked {
+    let is_enforced = rail.is_enforced(policy.enforcement);
+    let on_error = match rail.options.on_error {
+        _ if !is_enforced => OnRailError::Pass,
+        Some(own) => own,
+        None => policy.on_error,
+    };
     let (decision, reason, checked) = match outcome {
         Ok(Outcome::Allow) => (Decision::Allowed, None, Checked::Allow),
+        Ok(Outcome::Transform(_)) if !is_enforced => {
+            (Decision::WouldTransform, None, Checked::Allow)
+        }
         Ok(Outcome::Transform(text)) => (Decision::Transformed, None, Checked::Transform(text)),
+        Ok(Outcome::Block(block)) if block.failed && on_error == OnRailError::Pass => {
+            (Decision::FailedOpen, block.reason, Checked::Allow)
+        }
+        Ok(Outcome::Block(block)) if !is_enforced => {
+            (Decision::WouldBlock, block.reason, Checked::Allow)
+        }
         Ok(Outcome::Block(block)) => {
             let mut blocked = rail.blocked(block.reason.clone());
             blocked.failed = block.failed;
@@ -229,7 +216,10 @@ fn settle(
             }
         }
     };
-    verdict.add(rail.report(decision, reason, duration));
+    if matches!(decision, Decision::WouldBlock | Decision::WouldTransform) {
+        tracing::info!(rail = %rail.name, ?decision, ?reason, "a rail that only monitors");
+    }
+    policy.verdict.add(rail.report(decision, reason, duration));
     checked
 }
 

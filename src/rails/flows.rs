@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    library::{Ask, AskContext, Subject},
+    library::{self, Ask, AskContext, Subject},
     llm::Model,
     verdict::{Block, Outcome, Place},
 };
@@ -47,6 +47,11 @@ impl fmt::Debug for FlowRail {
 impl Ask for FlowRail {
     fn is_steady(&self) -> bool {
         false
+    }
+
+    fn rewrites(&self) -> bool {
+        let variable = library::text_variable(self.place);
+        self.engine.flows.may_set(&self.flow, variable)
     }
 
     fn ask<'a>(

@@ -264,7 +264,8 @@ impl LlmRailsBuilder {
     }
 }
 
-fn prompt_settings(config: &RailsConfig) -> PromptSettings {
+/// What prompts are made of.
+pub(super) fn prompt_settings(config: &RailsConfig) -> PromptSettings {
     let general = config
         .instructions
         .iter()

@@ -6,6 +6,7 @@ mod event;
 pub(crate) mod flows;
 mod generate;
 mod history;
+mod iorails;
 mod library_flows;
 mod library_rails;
 mod llm_rails;
@@ -14,19 +15,22 @@ mod messages;
 mod options;
 mod plan;
 mod response;
+mod run;
 mod state;
 pub(crate) mod stream;
 mod streaming;
 mod turn;
 mod windows;
 
-pub(crate) use check::Checked;
 pub use check::{Blocked, OnRailError};
+pub(crate) use check::{Checked, Policy};
+pub use iorails::{IoRails, IoRailsBuilder};
 pub use llm_rails::{LlmRails, LlmRailsBuilder};
 pub use log::{
     ActivatedRail, ExecutedAction, ExplainInfo, GenerationLog, GenerationStats, ModelCall,
 };
 pub use options::{GenerationOptions, LogOptions, OutputVars, RailSwitch, RailsOptions};
+pub(crate) use plan::RailSet;
 pub use response::{GenerationRequest, GenerationResponse, RailStatus, RailType, RailsResult};
 pub use state::State;
 pub use streaming::{Chunk, ChunkStream, StreamRequest};

@@ -1,6 +1,6 @@
 //! What a caller may switch for one call: rails, parameters of the model, what is returned beside the answer.
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
@@ -73,7 +73,8 @@ impl GenerationOptions {
 }
 
 /// `rails`: which rails run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self", default)]
 #[non_exhaustive]
 pub struct RailsOptions {
     /// The input rails.
@@ -83,6 +84,7 @@ pub struct RailsOptions {
     /// The retrieval rails.
     pub retrieval: RailSwitch,
     /// Everything between the input and the output rails: without it no model is asked.
+    #[serde(deserialize_with = "lax_bool")]
     pub dialog: bool,
     /// The rails on the calls of tools.
     pub tool_output: RailSwitch,
@@ -106,82 +108,33 @@ impl Default for RailsOptions {
 impl RailsOptions {
     /// Only what `names` holds: `input`, `output`, `retrieval`, `dialog`, `tool_output`, `tool_input`. Other names are ignored.
     pub fn only<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut options = Self {
-            input: RailSwitch::All(false),
-            output: RailSwitch::All(false),
-            retrieval: RailSwitch::All(false),
-            dialog: false,
-            tool_output: RailSwitch::All(false),
-            tool_input: RailSwitch::All(false),
-        };
-        for name in names {
-            match name {
-                "input" => options.input = RailSwitch::All(true),
-                "output" => options.output = RailSwitch::All(true),
-                "retrieval" => options.retrieval = RailSwitch::All(true),
-                "dialog" => options.dialog = true,
-                "tool_output" => options.tool_output = RailSwitch::All(true),
-                "tool_input" => options.tool_input = RailSwitch::All(true),
-                _ => {}
-            }
+        let names: Vec<&str> = names.into_iter().collect();
+        let named = |name| names.contains(&name);
+        let switch = |name| RailSwitch::All(named(name));
+        Self {
+            input: switch("input"),
+            output: switch("output"),
+            retrieval: switch("retrieval"),
+            dialog: named("dialog"),
+            tool_output: switch("tool_output"),
+            tool_input: switch("tool_input"),
         }
-        options
+    }
+}
+
+impl Serialize for RailsOptions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The derived function.
+        Self::serialize(self, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for RailsOptions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(default)]
-        struct Switches {
-            input: RailSwitch,
-            output: RailSwitch,
-            retrieval: RailSwitch,
-            #[serde(deserialize_with = "lax_bool")]
-            dialog: bool,
-            tool_output: RailSwitch,
-            tool_input: RailSwitch,
-        }
-        impl Default for Switches {
-            fn default() -> Self {
-                let RailsOptions {
-                    input,
-                    output,
-                    retrieval,
-                    dialog,
-                    tool_output,
-                    tool_input,
-                } = RailsOptions::default();
-                Self {
-                    input,
-                    output,
-                    retrieval,
-                    dialog,
-                    tool_output,
-                    tool_input,
-                }
-            }
-        }
         match Value::deserialize(deserializer)? {
             Value::Array(names) => Ok(Self::only(names.iter().filter_map(Value::as_str))),
-            switches => {
-                let Switches {
-                    input,
-                    output,
-                    retrieval,
-                    dialog,
-                    tool_output,
-                    tool_input,
-                } = Switches::deserialize(switches).map_err(D::Error::custom)?;
-                Ok(Self {
-                    input,
-                    output,
-                    retrieval,
-                    dialog,
-                    tool_output,
-                    tool_input,
-                })
-            }
+            // The derived function, which reads a mapping.
+            switches => Self::deserialize(switches).map_err(D::Error::custom),
         }
     }
 }
@@ -280,11 +233,7 @@ fn bool_of(value: &Value) -> Option<bool> {
             1.0 => Some(true),
             _ => None,
         },
-        Value::String(text) => match text.to_lowercase().as_str() {
-            "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
-            "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
-            _ => None,
-        },
+        Value::String(text) => crate::config::bool_of_text(text),
         _ => None,
     }
 }

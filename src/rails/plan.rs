@@ -6,12 +6,12 @@ use futures_core::future::BoxFuture;
 
 use super::{dialog::Engine, flows::FlowRail, library_rails::LibraryRails};
 use crate::{
-    config::{FlowReference, Rails, StreamingConfig},
+    config::{FlowReference, RailOptions, Rails, StreamingConfig},
     error::{ConfigError, Error, Fault},
     library::{
         self, Ask, AskContext, CompiledFlow, Judge, PatternRail, RAIL_TIMEOUT, Subject, Unusable,
     },
-    verdict::{Block, Outcome, Place},
+    verdict::{Block, Enforcement, Outcome, Place},
 };
 
 /// What a client is told where a rail says nothing else.
@@ -22,6 +22,10 @@ pub(crate) const REFUSAL: &str = "I'm sorry, I can't respond to that.";
 struct NotRun(String);
 
 impl Ask for NotRun {
+    fn rewrites(&self) -> bool {
+        false
+    }
+
     fn ask<'a>(
         &'a self,
         _: Subject<'a>,
@@ -45,16 +49,30 @@ pub(crate) struct Plan {
     pub(crate) output: RailSet,
     /// `rails.output.streaming`, where the config has such a section.
     pub(crate) streaming: Option<StreamingConfig>,
+    /// On the results of tools, where all that stands there can be run.
+    pub(crate) tool_input: Vec<ToolRail>,
+    /// On the calls of tools, where all that stands there can be run.
+    pub(crate) tool_output: Vec<ToolRail>,
     /// The rails of the config that only [`LlmRails`](super::LlmRails) runs, not a layer.
     pub(crate) refused: Vec<Fault>,
+}
+
+/// A rail that validates what goes to tools and what comes from them.
+#[derive(Debug)]
+pub(crate) struct ToolRail {
+    /// Its line, as configured.
+    pub(crate) name: Arc<str>,
+    /// Its flow: the line without parameters.
+    pub(crate) flow: &'static str,
 }
 
 /// The rails of one place.
 #[derive(Debug, Default)]
 pub(crate) struct RailSet {
-    /// In the order of the config.
+    /// Those that may rewrite the text, then those that only judge it, so that a judge reads what is sent on; each in the
+    /// order of the config.
     pub(crate) rails: Vec<CompiledRail>,
-    /// Whether those that ask run together.
+    /// Whether they run together.
     pub(crate) parallel: bool,
 }
 
@@ -63,6 +81,8 @@ pub(crate) struct RailSet {
 pub(crate) struct CompiledRail {
     /// Its flow name, as configured.
     pub(crate) name: Arc<str>,
+    /// The same without parameters.
+    pub(crate) flow: Arc<str>,
     /// Where it stands.
     pub(crate) place: Place,
     /// How it judges.
@@ -71,6 +91,8 @@ pub(crate) struct CompiledRail {
     pub(crate) refusal: Arc<str>,
     /// How long it may take.
     pub(crate) timeout: Duration,
+    /// What the config says of this rail.
+    pub(crate) options: RailOptions,
     /// What its verdict depends on beside the text.
     pub(crate) fingerprint: String,
 }
@@ -86,15 +108,7 @@ impl Plan {
         engine: Option<&Arc<Engine>>,
     ) -> Result<Self, ConfigError> {
         let rails = &library.config.rails;
-        let mut compiler = Compiler::new(library, engine);
-        let mut input = RailSet {
-            rails: compiler.compile_all(Place::Input, &rails.input.flows),
-            parallel: rails.input.parallel,
-        };
-        let output = RailSet {
-            rails: compiler.compile_all(Place::Output, &rails.output.flows),
-            parallel: rails.output.parallel,
-        };
+        let (mut plan, compiler) = Compiler::new(library, engine, engine.is_some()).compile();
         let Compiler {
             faults,
             mut refused,
@@ -110,20 +124,43 @@ impl Plan {
                 let message = format!("{} rails are not run by the layer", name_of(place));
                 let judge = Judge::Ask(Arc::new(NotRun(message.clone())));
                 let refusal = Arc::from(REFUSAL);
-                input
-                    .rails
-                    .push(CompiledRail::new(flow, Place::Input, judge, refusal));
+                plan.input.rails.push(CompiledRail::new(
+                    flow,
+                    Place::Input,
+                    judge,
+                    refusal,
+                    RailOptions {
+                        enforcement: Some(Enforcement::Enforce),
+                        ..RailOptions::default()
+                    },
+                ));
                 refused.push(Rails::flow_fault(place, flow, message));
             }
         }
         if faults.is_empty() {
-            let streaming = rails.output.streaming.clone();
-            Ok(Self {
-                input,
-                output,
-                streaming,
-                refused,
-            })
+            Ok(Self { refused, ..plan })
+        } else {
+            Err(ConfigError { faults })
+        }
+    }
+
+    /// Compiles a configuration whose rails are all the library's, and run without a turn around them.
+    ///
+    /// # Errors
+    ///
+    /// As [`compile`](Self::compile); every rail that needs more than that is a fault.
+    pub(crate) fn compile_alone(library: &Arc<LibraryRails>) -> Result<Self, ConfigError> {
+        let (plan, compiler) = Compiler::new(library, None, true).compile();
+        let Compiler {
+            mut faults,
+            refused,
+            refused_tools,
+            ..
+        } = compiler;
+        faults.extend(refused);
+        faults.extend(refused_tools);
+        if faults.is_empty() {
+            Ok(plan)
         } else {
             Err(ConfigError { faults })
         }
@@ -137,14 +174,22 @@ struct Compiler<'a> {
     shared: Arc<library::Shared>,
     refusal: Arc<str>,
     faults: Vec<Fault>,
+    /// Whether all flows are known: one that is not there is then a fault.
+    knows_all: bool,
     /// What only a turn can run.
     refused: Vec<Fault>,
+    /// What stands where calls and results of tools are validated, and is no such validation.
+    refused_tools: Vec<Fault>,
     /// The faults of rails' sections: a rail that stands in several lines reports them once.
     reported: HashSet<String>,
 }
 
 impl<'a> Compiler<'a> {
-    fn new(library: &'a Arc<LibraryRails>, engine: Option<&'a Arc<Engine>>) -> Self {
+    fn new(
+        library: &'a Arc<LibraryRails>,
+        engine: Option<&'a Arc<Engine>>,
+        knows_all: bool,
+    ) -> Self {
         let messages = match engine {
             Some(engine) => engine.flows.bot_messages().clone(),
             None => library.config.bot_messages.clone(),
@@ -162,10 +207,35 @@ impl<'a> Compiler<'a> {
             }),
             library,
             engine,
+            knows_all,
             faults: Vec::new(),
             refused: Vec::new(),
+            refused_tools: Vec::new(),
             reported: HashSet::new(),
         }
+    }
+
+    /// The rails of every place where single texts, calls and results are judged.
+    fn compile(mut self) -> (Plan, Self) {
+        let rails = &self.library.config.rails;
+        let mut input = RailSet::new(
+            self.compile_all(Place::Input, &rails.input.flows),
+            rails.input.parallel,
+        );
+        let mut output = RailSet::new(
+            self.compile_all(Place::Output, &rails.output.flows),
+            rails.output.parallel,
+        );
+        RailSet::agree(&mut input, &mut output);
+        let plan = Plan {
+            input,
+            output,
+            tool_input: self.tool_rails(Place::ToolInput, &rails.tool_input.flows),
+            tool_output: self.tool_rails(Place::ToolOutput, &rails.tool_output.flows),
+            streaming: rails.output.streaming.clone(),
+            refused: Vec::new(),
+        };
+        (plan, self)
     }
 
     fn compile_all(&mut self, place: Place, lines: &[FlowReference]) -> Vec<CompiledRail> {
@@ -173,10 +243,42 @@ impl<'a> Compiler<'a> {
             .iter()
             .filter_map(|line| Some((line, self.judge(place, line)?)));
         let judges: Vec<_> = judges.collect();
-        let rails = judges
-            .into_iter()
-            .map(|(line, judge)| CompiledRail::new(line, place, judge, Arc::clone(&self.refusal)));
+        let rails = judges.into_iter().map(|(line, judge)| {
+            let options = self.library.config.rails.rail_options(line);
+            CompiledRail::new(line, place, judge, Arc::clone(&self.refusal), options)
+        });
         rails.collect()
+    }
+
+    /// The rails on what goes to tools, or comes from them; none where one of them cannot be run without a turn.
+    fn tool_rails(&mut self, place: Place, lines: &[FlowReference]) -> Vec<ToolRail> {
+        let mut rails: Vec<ToolRail> = Vec::new();
+        let refused = self.refused_tools.len();
+        for line in lines {
+            let found = library::find(&line.name).filter(|(_, flow)| flow.place == place);
+            let is_own = self
+                .engine
+                .is_some_and(|engine| engine.flows.is_own(&line.name));
+            let message = match found {
+                Some((_, flow)) if rails.iter().any(|rail| rail.flow == flow.name) => {
+                    format!("the flow `{}` stands here twice", line.name)
+                }
+                Some((_, flow)) if !is_own => {
+                    rails.push(ToolRail {
+                        name: Arc::from(line.text.as_str()),
+                        flow: flow.name,
+                    });
+                    continue;
+                }
+                _ => format!("the flow `{}` is no {} rail", line.name, name_of(place)),
+            };
+            self.refused_tools
+                .push(Rails::flow_fault(place, line, message));
+        }
+        if self.refused_tools.len() > refused {
+            rails.clear();
+        }
+        rails
     }
 
     /// How `line` judges; none where it cannot, which is then among the faults.
@@ -193,7 +295,7 @@ impl<'a> Compiler<'a> {
         }
         let Some((rail, flow)) = found else {
             // Without an engine the Colang files have faults: whether they define it shows when those are mended.
-            if self.engine.is_some() {
+            if self.knows_all {
                 self.faults.push(Rails::flow_fault(
                     place,
                     line,
@@ -220,7 +322,7 @@ impl<'a> Compiler<'a> {
             Ok(()) if flow.stands_alone() => {}
             Ok(()) => {
                 let message = format!(
-                    "the rail `{}` needs a whole turn, which the layer does not run",
+                    "the rail `{}` needs a whole turn: a text alone is not enough for it",
                     line.name
                 );
                 return Some(self.refuse(place, line, vec![message]));
@@ -257,9 +359,16 @@ impl<'a> Compiler<'a> {
 }
 
 impl CompiledRail {
-    fn new(line: &FlowReference, place: Place, judge: Judge, refusal: Arc<str>) -> Self {
+    fn new(
+        line: &FlowReference,
+        place: Place,
+        judge: Judge,
+        refusal: Arc<str>,
+        options: RailOptions,
+    ) -> Self {
         Self {
             name: Arc::from(line.text.as_str()),
+            flow: Arc::from(line.name.as_str()),
             place,
             fingerprint: match &judge {
                 Judge::Patterns(_) => String::new(),
@@ -267,7 +376,16 @@ impl CompiledRail {
             },
             judge,
             refusal,
-            timeout: RAIL_TIMEOUT,
+            timeout: options.timeout.unwrap_or(RAIL_TIMEOUT),
+            options,
+        }
+    }
+
+    /// Whether it may rewrite the text.
+    pub(crate) fn rewrites(&self) -> bool {
+        match &self.judge {
+            Judge::Patterns(_) => false,
+            Judge::Ask(ask) => ask.rewrites(),
         }
     }
 }
@@ -300,6 +418,35 @@ fn name_of(place: Place) -> &'static str {
 }
 
 impl RailSet {
+    fn new(mut rails: Vec<CompiledRail>, parallel: bool) -> Self {
+        rails.sort_by_key(|rail| !rail.rewrites());
+        Self { rails, parallel }
+    }
+
+    /// Switches `parallel` off on both sides where a rail rewrites: rails that run together read the text as it came, so that
+    /// none would judge what another made of it.
+    fn agree(input: &mut Self, output: &mut Self) {
+        if !(input.parallel || output.parallel) {
+            return;
+        }
+        let rewriting: Vec<&str> = input.rewriting().chain(output.rewriting()).collect();
+        if rewriting.is_empty() {
+            return;
+        }
+        tracing::warn!(
+            rails = rewriting.join(", "),
+            "rails run one after the other in spite of `parallel`: some of them rewrite the text that the others judge"
+        );
+        input.parallel = false;
+        output.parallel = false;
+    }
+
+    /// The names of the rails that may rewrite the text.
+    pub(crate) fn rewriting(&self) -> impl Iterator<Item = &str> {
+        let rails = self.rails.iter().filter(|rail| rail.rewrites());
+        rails.map(|rail| &*rail.name)
+    }
+
     /// Whether there is nothing to check.
     pub(crate) fn is_empty(&self) -> bool {
         self.rails.is_empty()
@@ -317,7 +464,7 @@ impl RailSet {
     pub(crate) fn fingerprint(&self) -> String {
         self.rails
             .iter()
-            .map(|rail| format!("{}\0{}\0", rail.name, rail.fingerprint))
+            .map(|rail| format!("{}\0{}\0{:?}\0", rail.name, rail.fingerprint, rail.options))
             .collect()
     }
 

@@ -103,6 +103,20 @@ pub struct ChunkStream {
     out: mpsc::Receiver<Result<Chunk>>,
 }
 
+impl ChunkStream {
+    /// A stream of what `work` sends.
+    pub(crate) fn new<Work>(work: impl FnOnce(mpsc::Sender<Result<Chunk>>) -> Work) -> Self
+    where
+        Work: Future<Output = ()> + Send + 'static,
+    {
+        let (out, received) = mpsc::channel(WAITING_PIECES);
+        Self {
+            work: Some(Box::pin(work(out))),
+            out: received,
+        }
+    }
+}
+
 impl std::fmt::Debug for ChunkStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ChunkStream").finish_non_exhaustive()
@@ -128,18 +142,13 @@ impl Stream for ChunkStream {
 
 /// Streams what `request` asks for.
 pub(crate) fn stream(engine: &Arc<Engine>, request: StreamRequest) -> ChunkStream {
-    let (out, received) = mpsc::channel(WAITING_PIECES);
     let engine = Arc::clone(engine);
-    let work = Box::pin(async move {
+    ChunkStream::new(|out| async move {
         if let Err(error) = run(engine, request, &out).await {
             // Nobody listens any more: nobody has to be told.
             let _ = out.send(Err(error)).await;
         }
-    });
-    ChunkStream {
-        work: Some(work),
-        out: received,
-    }
+    })
 }
 
 async fn run(
@@ -235,7 +244,7 @@ impl Reader {
         out: mpsc::Sender<Result<Chunk>>,
     ) -> Result<()> {
         let streaming = self.engine.streaming();
-        let mut windows = Windows::new(streaming.chunk_size, streaming.context_size);
+        let mut windows = Windows::of(&streaming)?;
         loop {
             let (window, last) = match pieces.next().await {
                 Some(piece) if piece.closing && !self.include_metadata => continue,
@@ -386,7 +395,7 @@ pub(crate) fn error_chunk(error: &Error) -> String {
     }
 }
 
-fn error_json(message: &str, kind: &str, param: Value, code: Value) -> String {
+pub(crate) fn error_json(message: &str, kind: &str, param: Value, code: Value) -> String {
     dumps(&json!({"error": {"message": message, "type": kind, "param": param, "code": code}}))
 }
 

@@ -3,6 +3,11 @@
 //! The first window comes after `chunk_size` pieces; each later one after `chunk_size - context_size` more, with the
 //! `context_size` pieces before them; what is left is checked once more at the end.
 
+use crate::{
+    config::StreamingConfig,
+    error::{Error, Result},
+};
+
 /// What is to be checked next, and what passes on when it passes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Window {
@@ -22,6 +27,23 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
+    /// The windows that `rails.output.streaming` asks for.
+    ///
+    /// # Errors
+    ///
+    /// Where a size is negative.
+    pub(crate) fn of(streaming: &StreamingConfig) -> Result<Self> {
+        let size = |value: i64, key: &str| {
+            usize::try_from(value).map_err(|_| {
+                let message = format!("`rails.output.streaming.{key}` is negative: {value}");
+                Error::invalid_input(message)
+            })
+        };
+        let chunk_size = size(streaming.chunk_size, "chunk_size")?;
+        let context_size = size(streaming.context_size, "context_size")?;
+        Ok(Self::new(chunk_size, context_size))
+    }
+
     pub(crate) fn new(chunk_size: usize, context_size: usize) -> Self {
         Self {
             chunk_size: chunk_size.max(1),

@@ -8,14 +8,14 @@ use std::{
 use futures_util::StreamExt as _;
 use serde_json::{Map, Value, json};
 use tower_guardrails::{
-    LlmRails, Message, RailsConfig,
+    IoRails, LlmRails, Message, RailsConfig,
     message::Content,
     rails::{
         GenerationOptions, GenerationRequest, GenerationResponse, RailType, State, StreamRequest,
     },
 };
 
-use crate::{actions, compare::plain_events};
+use crate::{actions, compare::plain_events, engine::Engine, ways};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -58,7 +58,10 @@ pub(crate) fn run_in_this_process(folder: &Path, server: &str) -> ExitCode {
 }
 
 async fn run(folder: &Path, prepared: &Path, server: &str) -> Result<Value, Failure> {
-    let case: Value = serde_yaml::from_str(&std::fs::read_to_string(folder.join("case.yml"))?)?;
+    let mut case: Value = serde_yaml::from_str(&std::fs::read_to_string(folder.join("case.yml"))?)?;
+    if let Ok(way) = std::env::var(ways::VARIABLE) {
+        ways::prepare(&mut case, &way);
+    }
     let source = folder.join(
         case.get("config")
             .and_then(Value::as_str)
@@ -142,7 +145,7 @@ fn replace(text: &str, root: &Path, server: &str) -> String {
     text.replace("${CONFIG_DIR}", &root.to_string_lossy())
 }
 
-fn load(case: &Value, prepared: &Path, server: &str) -> Result<LlmRails, Failure> {
+fn load(case: &Value, prepared: &Path, server: &str) -> Result<Engine, Failure> {
     let config = match case.get("load") {
         Some(load) if load.get("content").is_some() => {
             let text = |key: &str| {
@@ -173,11 +176,14 @@ fn load(case: &Value, prepared: &Path, server: &str) -> Result<LlmRails, Failure
             config
         }
     };
+    if case.get("engine").is_some_and(|engine| engine == "iorails") {
+        return Ok(Engine::Io(IoRails::new(config)?));
+    }
     let mut builder = LlmRails::builder(config);
     if case.get("actions").is_some_and(|actions| actions == true) {
         builder = actions::register(builder);
     }
-    Ok(builder.build()?)
+    Ok(Engine::Llm(builder.build()?))
 }
 
 async fn recorded(server: &str) -> Result<Value, Failure> {
@@ -202,7 +208,7 @@ async fn get(url: &str) -> Result<(u16, Vec<u8>), Failure> {
 }
 
 struct Session {
-    rails: LlmRails,
+    rails: Engine,
     state: Option<Value>,
     events: Vec<Value>,
 }
@@ -217,7 +223,7 @@ impl Session {
         }
         if let Some(arguments) = call.get("check") {
             let kinds = match arguments.get("rail_types").and_then(Value::as_array) {
-                Some(kinds) if !kinds.is_empty() => {
+                Some(kinds) if !kinds.is_empty() || self.rails.is_io() => {
                     Some(kinds.iter().map(rail_type).collect::<Result<Vec<_>, _>>()?)
                 }
                 _ => None,
@@ -256,7 +262,8 @@ impl Session {
         };
         if let Some(options) = arguments.get("options") {
             // The reference takes an empty object for no options, and then complains of its type.
-            if options.as_object().is_some_and(Map::is_empty) && state.is_none() {
+            let is_empty = options.as_object().is_some_and(Map::is_empty);
+            if is_empty && state.is_none() && !self.rails.is_io() {
                 return Err("options without content".into());
             }
             request = request.options(GenerationOptions::from_value(options)?);
@@ -272,6 +279,9 @@ impl Session {
         let is_prompt = arguments.get("prompt").is_some();
         if request.options.is_none() && request.state.is_none() {
             let message = self.rails.generate(request).await?;
+            if self.rails.is_io() {
+                return Ok(json!({"result": chat_message_json(&message)}));
+            }
             let message = message_json(&message);
             return Ok(
                 json!({"result": if is_prompt { message["content"].clone() } else { message }}),
@@ -281,7 +291,8 @@ impl Session {
         if let Some(state) = &response.state {
             self.state = Some(serde_json::to_value(state)?);
         }
-        Ok(json!({"result": response_json(&response, is_prompt)}))
+        let is_text = is_prompt && !self.rails.is_io();
+        Ok(json!({"result": response_json(&response, is_text)}))
     }
 
     async fn stream(&self, arguments: &Value) -> Result<Value, Failure> {
@@ -373,6 +384,54 @@ fn message_json(message: &Message) -> Value {
         out["tool_calls"] = calls_json(&message.tool_calls);
     }
     out
+}
+
+/// A message as chat replies spell it: the arguments of its tool calls are a text.
+fn chat_message_json(message: &Message) -> Value {
+    let mut out = message_json(message);
+    for call in out
+        .get_mut("tool_calls")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        let arguments = &mut call["function"]["arguments"];
+        if !arguments.is_string() {
+            *arguments = python_json(arguments).into();
+        }
+    }
+    out
+}
+
+/// A value as Python writes it.
+fn python_json(value: &Value) -> String {
+    match value {
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(python_json).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Object(fields) => {
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|(key, value)| format!("{}: {}", python_json(&json!(key)), python_json(value)))
+                .collect();
+            format!("{{{}}}", fields.join(", "))
+        }
+        Value::String(_) => {
+            let mut out = String::new();
+            for character in value.to_string().chars() {
+                if character.is_ascii() {
+                    out.push(character);
+                    continue;
+                }
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    out.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+            out
+        }
+        other => other.to_string(),
+    }
 }
 
 fn response_json(response: &GenerationResponse, is_prompt: bool) -> Value {

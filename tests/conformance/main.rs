@@ -12,7 +12,9 @@
 mod actions;
 mod case;
 mod compare;
+mod engine;
 mod server;
+mod ways;
 
 use std::{
     collections::BTreeMap,
@@ -70,9 +72,15 @@ async fn run_all(words: &[String]) -> ExitCode {
         running.push(tokio::spawn(async move {
             let _permit = limit.acquire_owned().await.expect("the semaphore is open");
             let outcome = run_case(&case).await;
-            (case, outcome)
+            let both = if case.name.starts_with("library/") {
+                run_both_ways(&case).await
+            } else {
+                None
+            };
+            (case, outcome, both)
         }));
     }
+    let mut both_ways = BothWays::default();
     let mut groups: BTreeMap<String, [usize; 4]> = BTreeMap::new();
     let mut unexpected = 0;
     if words.is_empty() {
@@ -83,7 +91,8 @@ async fn run_all(words: &[String]) -> ExitCode {
         }
     }
     for task in running {
-        let (case, outcome) = task.await.expect("a case's task does not panic");
+        let (case, outcome, both) = task.await.expect("a case's task does not panic");
+        both_ways.count(&case.name, both);
         let group = case.name.split('/').next().unwrap_or_default().to_owned();
         let counts = groups.entry(group).or_default();
         let is_defect = case.definition.get("defect").is_some();
@@ -126,6 +135,8 @@ async fn run_all(words: &[String]) -> ExitCode {
         };
         println!("{group}: {passed} of {all}{defects}");
     }
+    both_ways.print();
+    unexpected += both_ways.differing;
     if unexpected > 0 {
         ExitCode::FAILURE
     } else {
@@ -194,6 +205,71 @@ async fn run_case(case: &Case) -> Outcome {
         Ok(text) => serde_json::from_str::<Value>(&text).expect("expected.json is JSON"),
         Err(error) => return Outcome::Failed(format!("expected.json: {error}")),
     };
+    let actual = match run_process(case, None).await {
+        Ok(actual) => actual,
+        Err(error) => return Outcome::Failed(error),
+    };
+    match compare::first_difference(&case.definition, &expected, &actual) {
+        None => Outcome::Passed,
+        Some(difference) => Outcome::Failed(difference),
+    }
+}
+
+/// Runs a case of the library in Colang flows and compiled; none where one of the two does not end.
+async fn run_both_ways(case: &Case) -> Option<ways::Compared> {
+    let colang = run_process(case, Some(ways::COLANG)).await;
+    let compiled = run_process(case, Some(ways::COMPILED)).await;
+    match (colang, compiled) {
+        (Ok(colang), Ok(compiled)) => Some(ways::compare(&colang, &compiled)),
+        (Err(error), _) | (_, Err(error)) => Some(ways::Compared::Differs(error)),
+    }
+}
+
+/// How the cases of the library went both ways.
+#[derive(Default)]
+struct BothWays {
+    cases: usize,
+    calls: usize,
+    one_way: Vec<String>,
+    differing: usize,
+}
+
+impl BothWays {
+    fn count(&mut self, name: &str, compared: Option<ways::Compared>) {
+        match compared {
+            None => {}
+            Some(ways::Compared::Same(calls)) => {
+                self.cases += 1;
+                self.calls += calls;
+            }
+            Some(ways::Compared::OneWay(reason)) => self.one_way.push(format!("{name}: {reason}")),
+            Some(ways::Compared::Differs(difference)) => {
+                self.differing += 1;
+                println!("{name}: the two ways DIFFER\n  {difference}");
+            }
+        }
+    }
+
+    fn print(&self) {
+        let all = self.cases + self.differing + self.one_way.len();
+        if all == 0 {
+            return;
+        }
+        println!(
+            "library, in Colang and compiled: {} cases with {} calls the same, {} differ, {} run one way only",
+            self.cases,
+            self.calls,
+            self.differing,
+            self.one_way.len()
+        );
+        for reason in &self.one_way {
+            println!("  {reason}");
+        }
+    }
+}
+
+/// Runs a case in a process of its own, with a server of its own: what it recorded.
+async fn run_process(case: &Case, way: Option<&str>) -> Result<Value, String> {
     let server = server::Scripted::start(&case.definition).await;
     let mut command =
         tokio::process::Command::new(std::env::current_exe().expect("the runner has a path"));
@@ -203,6 +279,9 @@ async fn run_case(case: &Case) -> Outcome {
         .arg(server.root())
         .env("OPENAI_API_KEY", "test-key")
         .kill_on_drop(true);
+    if let Some(way) = way {
+        command.env(ways::VARIABLE, way);
+    }
     for (name, value) in case
         .definition
         .get("env")
@@ -223,24 +302,21 @@ async fn run_case(case: &Case) -> Outcome {
     }
     let output = match tokio::time::timeout(TIMEOUT, command.output()).await {
         Ok(Ok(output)) => output,
-        Ok(Err(error)) => return Outcome::Failed(format!("the case's process: {error}")),
-        Err(_) => return Outcome::Failed(format!("no end within {TIMEOUT:?}")),
+        Ok(Err(error)) => return Err(format!("the case's process: {error}")),
+        Err(_) => return Err(format!("no end within {TIMEOUT:?}")),
     };
     let text = String::from_utf8_lossy(&output.stdout);
     let result = text
         .lines()
         .rev()
         .find_map(|line| line.strip_prefix("RESULT "));
-    let Some(actual) = result.and_then(|result| serde_json::from_str::<Value>(result).ok()) else {
+    let actual = result.and_then(|result| serde_json::from_str::<Value>(result).ok());
+    actual.ok_or_else(|| {
         let errors = String::from_utf8_lossy(&output.stderr);
-        return Outcome::Failed(format!(
+        format!(
             "the case's process ended: {}\n{}",
             output.status,
             errors.trim()
-        ));
-    };
-    match compare::first_difference(&case.definition, &expected, &actual) {
-        None => Outcome::Passed,
-        Some(difference) => Outcome::Failed(difference),
-    }
+        )
+    })
 }

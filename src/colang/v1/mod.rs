@@ -25,6 +25,7 @@
 
 mod ast;
 mod call;
+mod coyml;
 mod lines;
 mod literal;
 mod lower;
@@ -36,6 +37,7 @@ mod words;
 
 pub use self::{
     call::{flow_name, flow_parameters},
+    coyml::flow_of_yaml,
     parser::{flow_of, parse},
     program::{Element, Expression, Flow, Op, Origin, Parsed, Program},
     state::{Decision, State, StateError, Step},

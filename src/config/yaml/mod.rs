@@ -6,6 +6,6 @@ mod parse;
 mod scalar;
 
 pub(super) use deserialize::from_node;
-pub(crate) use node::Mark;
 pub(super) use node::{Entry, Kind, Node};
+pub(crate) use node::{Mark, Places};
 pub(super) use parse::parse;

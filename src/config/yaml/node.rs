@@ -56,6 +56,46 @@ pub(crate) struct Entry {
     pub(crate) value: Node,
 }
 
+/// The places of a mapping's keys, and of the keys of the mappings in it, kept beside what was read of them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places {
+    at: Mark,
+    keys: Arc<[(String, Mark)]>,
+}
+
+impl PartialEq for Places {
+    /// Places do not count.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Places {
+    /// The places of a mapping.
+    pub(crate) fn of(node: &Node) -> Self {
+        let mut keys = Vec::new();
+        for entry in node.entries().unwrap_or_default() {
+            let key = entry.key.key_text();
+            for inner in entry.value.entries().unwrap_or_default() {
+                let path = format!("{key}.{}", inner.key.key_text());
+                keys.push((path, inner.key.at.clone()));
+            }
+            keys.push((key, entry.key.at.clone()));
+        }
+        Self {
+            at: node.at.clone(),
+            keys: keys.into(),
+        }
+    }
+
+    /// The place of the key at `path`, or of the mapping.
+    pub(crate) fn place_of(&self, path: &str) -> &Mark {
+        let mut keys = self.keys.iter();
+        let found = keys.find(|(key, _)| key == path);
+        found.map_or(&self.at, |(_, mark)| mark)
+    }
+}
+
 impl PartialEq for Node {
     /// Places do not count.
     fn eq(&self, other: &Self) -> bool {

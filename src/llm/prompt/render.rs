@@ -155,7 +155,8 @@ impl Prompts {
         Ok(rendered)
     }
 
-    /// What the parser of the prompt of `task` makes of `answer`: the text itself where it names none.
+    /// What the parser of the prompt of `task` makes of `answer`: the text itself where it names none, or none that is
+    /// known. A verdict is not read so: see [`parse_verdict`](Self::parse_verdict).
     ///
     /// # Errors
     ///
@@ -166,8 +167,8 @@ impl Prompts {
             .ok()
             .and_then(|prompt| prompt.output_parser.as_deref())
         {
-            None => Ok(Parsed::Text(answer.to_owned())),
-            Some(name) => self.parsers.parse(name, answer),
+            Some(name) if self.has_parser(name) => self.parsers.parse(name, answer),
+            _ => Ok(Parsed::Text(answer.to_owned())),
         }
     }
 

@@ -34,6 +34,7 @@ impl ChatBodies {
             parameters,
             mode: crate::config::ModelMode::Chat,
             cache: None,
+            places: crate::config::Places::default(),
         };
         Ok(Self {
             settings: Settings::new(&config, &|_| None)?,

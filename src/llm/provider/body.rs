@@ -71,6 +71,8 @@ fn wire_message(message: &Message) -> Value {
         Content::Parts(parts) => Some(Value::Array(parts.clone())),
         Content::Data(data) => Some(Value::Object(data.clone())),
     };
+    // Providers want the key, if for nothing, of a message that only calls tools.
+    let content = content.or_else(|| (!message.tool_calls.is_empty()).then_some(Value::Null));
     if let Some(content) = content {
         wire.insert("content".into(), content);
     }

@@ -111,7 +111,7 @@ async fn messages_on_the_wire() {
         server.received()[0].json()["messages"],
         json!([
             {"role": "system", "content": "s"},
-            {"role": "assistant", "tool_calls": [
+            {"role": "assistant", "content": null, "tool_calls": [
                 {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"a\": [\"\\u00e9\"]}"}}]},
             {"role": "tool", "content": "done", "tool_call_id": "c1"},
         ])

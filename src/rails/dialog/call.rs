@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     error::{BoxError, ModelError, ModelErrorKind},
-    llm::{Model, ModelChunk, ModelReply, ModelRequest},
+    llm::{
+        Model, ModelChunk, ModelReply, ModelRequest,
+        cache::{AnswerCache, CacheKey},
+    },
     message::Message,
 };
 
@@ -31,7 +34,18 @@ impl Turn {
         log: &ProcessingLog,
     ) -> Result<ModelReply, BoxError> {
         let model = self.model_for(action)?;
+        let cache = self.cache_for(action, task);
+        let cache = cache.map(|cache| (CacheKey::new(&messages), cache));
         let mut call = started(task, &*model, &messages);
+        if let Some((key, cache)) = &cache
+            && let Some(reply) = cache.get(key)
+        {
+            call.from_cache = true;
+            call.completion.clone_from(&reply.content);
+            count(&mut call, &reply);
+            log.call(finished(call));
+            return Ok(reply);
+        }
         let mut request = ModelRequest::new(messages);
         request.parameters = params;
         let reply = model.complete(request).await;
@@ -39,9 +53,21 @@ impl Turn {
             call.completion.clone_from(&reply.content);
             count(&mut call, reply);
             self.note_extras(reply);
+            if let Some((key, cache)) = cache {
+                cache.put(key, reply.clone());
+            }
         }
         self.finish_call(call, log);
         Ok(reply?)
+    }
+
+    /// The remembered answers of the model `action`: only a rail that names it by `$model=` looks there.
+    fn cache_for(&self, action: &str, task: &str) -> Option<Arc<AnswerCache>> {
+        let named = task.split_once(" $model=").map(|(_, name)| name);
+        self.engine
+            .models
+            .cache(action)
+            .filter(|_| named == Some(action))
     }
 
     /// As [`call`](Self::call), but where the answer is streamed, piece by piece; the reply then is what was streamed.
@@ -120,9 +146,8 @@ impl Turn {
     }
 
     /// Logs a call of a model that an action made by itself.
-    pub(super) fn finish_call(&self, mut call: ModelCall, log: &ProcessingLog) {
-        call.finished_at = now();
-        call.duration = call.finished_at - call.started_at;
+    pub(super) fn finish_call(&self, call: ModelCall, log: &ProcessingLog) {
+        let call = finished(call);
         self.shared(|shared| shared.calls.push(call.clone()));
         log.call(call);
     }
@@ -189,6 +214,12 @@ pub(super) fn started(task: &str, model: &dyn Model, messages: &[Message]) -> Mo
     }
 }
 
+fn finished(mut call: ModelCall) -> ModelCall {
+    call.finished_at = now();
+    call.duration = call.finished_at - call.started_at;
+    call
+}
+
 pub(super) fn count(call: &mut ModelCall, reply: &ModelReply) {
     if let Some(usage) = reply.usage {
         call.prompt_tokens = usage.prompt_tokens;
@@ -233,7 +264,8 @@ const PROTOCOL_KEYS: [&str; 9] = [
     "request_id",
 ];
 
-fn metadata_of(chunk: &ModelChunk) -> Map<String, Value> {
+/// What metadata of a stream shows of a piece.
+pub(crate) fn metadata_of(chunk: &ModelChunk) -> Map<String, Value> {
     let mut metadata = Map::new();
     let own = chunk
         .metadata

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::{
     colang::v1::{self, Flow, Op, Parsed, Program, State, Step},
     config::{FlowReference, Rails, RailsConfig},
-    error::{ConfigError, Error, Result},
+    error::{ConfigError, Error, Fault, Result},
     rails::event::Event,
     verdict::Place,
 };
@@ -61,6 +61,12 @@ impl Flows {
             faults.extend(wrong);
             merge(&mut own, parsed);
         }
+        // Those of YAML files, which were read when the configuration was loaded, come before those of Colang files.
+        let in_yaml = config.flows.iter().map(v1::flow_of_yaml);
+        match in_yaml.collect::<std::result::Result<Vec<Flow>, String>>() {
+            Ok(flows) => own.flows.splice(0..0, flows),
+            Err(message) => return Err(Fault::new(message).into()),
+        };
         let mut user_messages = config.user_messages.clone();
         user_messages.extend(own.user_messages);
         let mut bot_messages = config.bot_messages.clone();
@@ -135,6 +141,35 @@ impl Flows {
     /// Whether the application itself defines the flow of this name.
     pub(crate) fn is_own(&self, name: &str) -> bool {
         self.own.contains(name)
+    }
+
+    /// Whether the flow `flow`, or one that it calls, sets `variable`. An action may set it unseen.
+    pub(crate) fn may_set(&self, flow: &str, variable: &str) -> bool {
+        let mut seen = HashSet::new();
+        let mut left = vec![v1::flow_name(flow).to_owned()];
+        while let Some(name) = left.pop() {
+            let Some(flow) = self.program.flow(&name) else {
+                continue;
+            };
+            for element in &flow.elements {
+                match &element.op {
+                    Op::Set { variable: set, .. } if set == variable => return true,
+                    Op::Action {
+                        result: Some(set), ..
+                    } if set == variable => return true,
+                    // Which flow that is shows when it runs.
+                    Op::Call { flow } if flow.starts_with('$') => return true,
+                    Op::Call { flow } => {
+                        let called = v1::flow_name(flow).to_owned();
+                        if seen.insert(called.clone()) {
+                            left.push(called);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        false
     }
 
     /// What users may mean, with examples.

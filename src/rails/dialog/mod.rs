@@ -24,6 +24,7 @@ use crate::{
     message::{Message, ToolCall},
 };
 
+pub(crate) use call::metadata_of;
 pub(crate) use handler::{Handler, Piece};
 pub(crate) use interpreter::OutputRail;
 pub(crate) use run::Run;

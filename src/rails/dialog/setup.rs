@@ -112,10 +112,6 @@ impl Engine {
                 "`colang_version` is 2.x: the flows of Colang 1.0 are run, not those of 2.x";
             return Err(Fault::new(message).into());
         }
-        if !config.flows.is_empty() {
-            let message = "`flows` in YAML are not run by this version: write them in Colang files";
-            return Err(Fault::new(message).into());
-        }
         let config_json = shown_config(&config);
         let flows = Flows::new(&config, &config_json)?;
         let actions_server = config

@@ -5,20 +5,33 @@ use std::{collections::VecDeque, sync::Arc};
 use super::tokens::TokenCounter;
 use crate::{
     config::StreamingConfig,
-    library::PatternRail,
+    library::{Judge, PatternRail},
     pattern::{Hold, SearchError},
     rails::plan::RailSet,
+    verdict::Enforcement,
 };
 
 /// How the tracks of a stream are judged; one for all of them.
 #[derive(Debug)]
 pub(crate) struct TrackPlan {
-    /// The pattern rails, with their index in the set.
-    patterns: Vec<(usize, Arc<PatternRail>)>,
+    /// The pattern rails.
+    patterns: Vec<Searched>,
     /// The windows of the rails that ask, where there are such rails.
     windows: Option<WindowSizes>,
-    /// Whether text is held to the end of the stream: configured so, or needed by a pattern.
+    /// Whether text is held to the end of the stream: configured so, needed by a pattern, or by a rail that rewrites.
     to_end: bool,
+    /// Whether rails may rewrite the texts that rails ask about: the patterns then judge what they make of it, not the track.
+    rewrites: bool,
+}
+
+/// A pattern rail.
+#[derive(Debug)]
+struct Searched {
+    /// Its index in the set.
+    rail: usize,
+    patterns: Arc<PatternRail>,
+    /// Whether it stops a text, or only notes what it finds.
+    enforced: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -30,34 +43,54 @@ struct WindowSizes {
 
 impl TrackPlan {
     /// The plan of `rails` under `rails.output.streaming`.
-    pub(crate) fn new(rails: &RailSet, streaming: Option<&StreamingConfig>) -> Self {
+    pub(crate) fn new(
+        rails: &RailSet,
+        streaming: Option<&StreamingConfig>,
+        enforcement: Enforcement,
+    ) -> Self {
         let patterns: Vec<_> = rails
             .rails
             .iter()
             .enumerate()
             .filter_map(|(index, rail)| match &rail.judge {
-                crate::library::Judge::Patterns(patterns) => Some((index, Arc::clone(patterns))),
-                crate::library::Judge::Ask(_) => None,
+                Judge::Patterns(patterns) => Some(Searched {
+                    rail: index,
+                    patterns: Arc::clone(patterns),
+                    enforced: rail.is_enforced(enforcement),
+                }),
+                Judge::Ask(_) => None,
             })
             .collect();
+        // What is only monitored holds nothing up.
+        let only_monitors = rails.asking().all(|rail| !rail.is_enforced(enforcement));
+        let size = |value: i64| usize::try_from(value).unwrap_or(0);
         let windows = rails.asking().next().map(|_| WindowSizes {
             chunk: streaming
-                .map_or(200, |streaming| streaming.chunk_size)
+                .map_or(200, |streaming| size(streaming.chunk_size))
                 .max(1),
-            context: streaming.map_or(50, |streaming| streaming.context_size),
-            stream_first: streaming
-                .and_then(|streaming| streaming.stream_first)
-                .unwrap_or(false),
+            context: streaming.map_or(50, |streaming| size(streaming.context_size)),
+            stream_first: only_monitors
+                || streaming
+                    .and_then(|streaming| streaming.stream_first)
+                    .unwrap_or(false),
         });
-        let to_end = streaming.is_some_and(|streaming| !streaming.enabled)
+        let rewrites = rails.rewrites(enforcement);
+        let to_end = rewrites
+            || streaming.is_some_and(|streaming| !streaming.enabled)
             || patterns
                 .iter()
-                .any(|(_, patterns)| patterns.hold.to_end().next().is_some());
+                .any(|rail| rail.patterns.hold.to_end().next().is_some());
         Self {
             patterns,
             windows,
             to_end,
+            rewrites,
         }
+    }
+
+    /// Whether rails may rewrite the texts that they are asked about.
+    pub(crate) fn rewrites(&self) -> bool {
+        self.rewrites
     }
 
     /// Whether text is held to the end of the stream.
@@ -66,10 +99,10 @@ impl TrackPlan {
     }
 
     /// The same, for texts that are whole: nothing is cleared before the end.
-    pub(crate) fn whole(rails: &RailSet) -> Self {
+    pub(crate) fn whole(rails: &RailSet, enforcement: Enforcement) -> Self {
         Self {
             to_end: true,
-            ..Self::new(rails, None)
+            ..Self::new(rails, None, enforcement)
         }
     }
 }
@@ -115,6 +148,8 @@ pub(crate) struct Track {
     finished: bool,
     /// A rail stopped it: of a text that is held to its end, nothing is cleared.
     stopped: bool,
+    /// What rails found that only monitor: each rail once, with its pattern.
+    noted: Vec<(usize, usize)>,
 }
 
 impl Track {
@@ -125,7 +160,7 @@ impl Track {
         } else {
             plan.patterns
                 .iter()
-                .map(|(_, patterns)| patterns.hold.start())
+                .map(|rail| rail.patterns.hold.start())
                 .collect()
         };
         Self {
@@ -141,6 +176,7 @@ impl Track {
             passed_to: 0,
             finished: false,
             stopped: false,
+            noted: Vec::new(),
         }
     }
 
@@ -163,9 +199,12 @@ impl Track {
             self.kept.push_str(text);
         }
         self.total += text.len() as u64;
-        for (hold, (rail, _)) in self.holds.iter_mut().zip(&self.plan.patterns) {
+        for (hold, searched) in self.holds.iter_mut().zip(&self.plan.patterns) {
+            if !searched.enforced && is_noted(&self.noted, searched.rail) {
+                continue;
+            }
             hold.push_str(text);
-            stop_of(hold, *rail)?;
+            stop_of(hold, searched, &mut self.noted)?;
         }
         Ok(())
     }
@@ -180,11 +219,12 @@ impl Track {
             return Ok(());
         }
         self.finished = true;
-        for (hold, (rail, _)) in self.holds.iter_mut().zip(&self.plan.patterns) {
+        for (hold, searched) in self.holds.iter_mut().zip(&self.plan.patterns) {
             hold.finish();
-            stop_of(hold, *rail)?;
+            stop_of(hold, searched, &mut self.noted)?;
         }
         if self.plan.to_end
+            && !(self.asked && self.plan.rewrites)
             && let Err(stop) = self.search_whole()
         {
             self.stopped = true;
@@ -198,20 +238,33 @@ impl Track {
         self.finished = true;
     }
 
-    fn search_whole(&self) -> Result<(), Stop> {
-        for (rail, patterns) in &self.plan.patterns {
+    fn search_whole(&mut self) -> Result<(), Stop> {
+        for Searched {
+            rail,
+            patterns,
+            enforced,
+        } in &self.plan.patterns
+        {
+            let rail = *rail;
             match patterns.patterns.find(&self.kept) {
                 Ok(None) => {}
-                Ok(Some(found)) => {
-                    return Err(Stop::Match {
-                        rail: *rail,
-                        pattern: found.pattern,
-                    });
+                Ok(Some(found)) if *enforced => {
+                    let pattern = found.pattern;
+                    return Err(Stop::Match { rail, pattern });
                 }
-                Err(error) => return Err(Stop::Failed { rail: *rail, error }),
+                Ok(Some(found)) => note(&mut self.noted, rail, found.pattern),
+                Err(error) if *enforced => return Err(Stop::Failed { rail, error }),
+                Err(error) => {
+                    tracing::warn!(%error, "a pattern that only monitors cannot be searched for");
+                }
             }
         }
         Ok(())
+    }
+
+    /// What rails found that only monitor: their index in the set, and the pattern.
+    pub(crate) fn noted(&self) -> &[(usize, usize)] {
+        &self.noted
     }
 
     /// The next text to ask about, once enough has come; `None` while an earlier one has no verdict.
@@ -271,7 +324,8 @@ impl Track {
         if self.plan.to_end && (self.stopped || !self.finished) {
             return 0;
         }
-        for hold in &self.holds {
+        let holds = self.holds.iter().zip(&self.plan.patterns);
+        for (hold, _) in holds.filter(|(_, searched)| searched.enforced) {
             cleared = cleared.min(hold.held_from());
         }
         let is_sent_first =
@@ -293,12 +347,25 @@ impl Track {
     }
 }
 
-fn stop_of(hold: &Hold, rail: usize) -> Result<(), Stop> {
-    if let Some(pattern) = hold.matched() {
-        return Err(Stop::Match { rail, pattern });
+fn stop_of(hold: &Hold, searched: &Searched, noted: &mut Vec<(usize, usize)>) -> Result<(), Stop> {
+    let rail = searched.rail;
+    match hold.matched() {
+        Some(pattern) if searched.enforced => return Err(Stop::Match { rail, pattern }),
+        Some(pattern) => note(noted, rail, pattern),
+        None => {}
     }
-    if hold.overflowed() {
+    if hold.overflowed() && searched.enforced {
         return Err(Stop::Overflow { rail });
     }
     Ok(())
+}
+
+fn is_noted(noted: &[(usize, usize)], rail: usize) -> bool {
+    noted.iter().any(|(other, _)| *other == rail)
+}
+
+fn note(noted: &mut Vec<(usize, usize)>, rail: usize, pattern: usize) {
+    if !is_noted(noted, rail) {
+        noted.push((rail, pattern));
+    }
 }

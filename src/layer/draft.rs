@@ -1,0 +1,418 @@
+//! The input rails over a request: what they make of its texts, and what has to be asked about it.
+//!
+//! A [`Draft`] is a request that the rails have rewritten and searched. What is left is to ask about it: that may go on while
+//! the service already works on it.
+
+use std::{borrow::Cow, ops::Range};
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+
+use super::{
+    cache::{Key, VerdictCache},
+    guard::Guard,
+    judge::{check_patterns, rewrite},
+    policy::{Blocked, History},
+    rewrites::BodyEdit,
+};
+use crate::{
+    library::{AskContext, Subject},
+    message::{Message, Role},
+    rails::{Checked, RailSet},
+    wire::{ChatRequest, Edit, RequestMessage, Text, TextKind, patch},
+};
+
+/// How many texts of a request are asked about at the same time.
+const TOGETHER: usize = 8;
+
+/// A request as the rails have it so far.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    edits: Vec<BodyEdit>,
+    questions: Vec<Question>,
+}
+
+/// A message to ask about.
+#[derive(Debug)]
+struct Question {
+    text: String,
+    /// What was said before, where a rail looks at it.
+    history: Vec<Message>,
+    /// Where the message's content lies.
+    contents: Vec<Range<usize>>,
+    /// What it is remembered under when it passes.
+    key: Option<Key>,
+}
+
+/// What a draft is made with.
+#[derive(Clone, Copy)]
+pub(super) struct Drafting<'a> {
+    pub(super) guard: &'a Guard,
+    pub(super) ask: &'a AskContext,
+    pub(super) cache: &'a VerdictCache,
+    /// Who asks, where verdicts depend on it.
+    pub(super) client: &'a [Vec<u8>],
+    pub(super) history: History,
+}
+
+impl Drafting<'_> {
+    fn rails(&self) -> &RailSet {
+        &self.guard.rails.plan().input
+    }
+
+    /// Lets the rails that rewrite and those that judge on the spot read `request`.
+    pub(super) async fn draft(&self, request: &ChatRequest<'_>) -> Result<Draft, Blocked> {
+        let rails = self.rails();
+        if rails.is_empty() {
+            return Ok(Draft::default());
+        }
+        for text in &request.other_texts {
+            blocked_by_patterns(self.guard, rails, &text.text, false)?;
+        }
+        let messages = selected(&request.messages, self.history);
+        let mut read: Vec<Reading<'_>> = messages
+            .iter()
+            .map(|(index, message)| Reading::new(*index, message))
+            .collect();
+        let asks = rails.asking().next().is_some();
+        if asks && rails.is_steady() {
+            for reading in &mut read {
+                let key = self.cache.key(self.client, &reading.identity());
+                reading.has_passed = self.cache.has_passed(key);
+                reading.key = Some(key);
+            }
+        }
+        let mut draft = Draft::default();
+        if rails.rewrites(self.guard.enforcement) {
+            self.rewrite(&mut read, &mut draft).await?;
+        }
+        for reading in &read {
+            reading.search(self.guard, rails)?;
+        }
+        if !asks {
+            return Ok(draft);
+        }
+        let looks_back = !rails.is_steady();
+        let rewritten: Vec<(usize, String)> = read
+            .iter()
+            .filter(|reading| reading.is_rewritten)
+            .map(|reading| (reading.index, reading.content().into_owned()))
+            .collect();
+        for reading in read {
+            let text = reading.asked();
+            if text.is_empty() || reading.has_passed {
+                continue;
+            }
+            let history = if looks_back {
+                said_before(request, reading.index, &rewritten)
+            } else {
+                Vec::new()
+            };
+            draft.questions.push(Question {
+                text,
+                history,
+                contents: reading.contents(),
+                key: reading.key.filter(|_| !reading.is_rewritten),
+            });
+        }
+        Ok(draft)
+    }
+
+    async fn rewrite(&self, read: &mut [Reading<'_>], draft: &mut Draft) -> Result<(), Blocked> {
+        let mut jobs = Vec::new();
+        for (number, reading) in read
+            .iter()
+            .enumerate()
+            .filter(|(_, reading)| !reading.has_passed)
+        {
+            for (place, text) in reading.message.texts.iter().enumerate() {
+                if may_be_rewritten(text.kind) && !text.text.is_empty() {
+                    jobs.push((number, place, text));
+                }
+            }
+        }
+        let jobs: Vec<_> = jobs
+            .into_iter()
+            .map(|(number, place, text)| async move {
+                let is_json = text.kind == TextKind::ToolArguments;
+                let subject = Subject::input(&text.text);
+                let checked = rewrite(self.guard, self.rails(), subject, is_json, self.ask).await;
+                (number, place, text, checked)
+            })
+            .collect();
+        let mut running = stream::iter(jobs).buffer_unordered(TOGETHER);
+        let mut done = Vec::new();
+        while let Some((number, place, text, checked)) = running.next().await {
+            match checked {
+                Checked::Allow => {}
+                Checked::Block(blocked) => return Err(blocked),
+                Checked::Transform(_) if !text.is_patchable() => {
+                    return Err(cannot_rewrite(self.rails()));
+                }
+                Checked::Transform(new) => done.push((number, place, text.span.clone(), new)),
+            }
+        }
+        drop(running);
+        for (number, place, span, new) in done {
+            draft.edits.push((span, Edit::Text(new.clone().into())));
+            if let Some(reading) = read.get_mut(number) {
+                reading.is_rewritten = true;
+                reading.replace(place, new);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks about what `draft` leaves to be asked. Dropping the future cancels what is asked.
+    pub(super) async fn judge(&self, draft: &mut Draft) -> Result<(), Blocked> {
+        let rails = self.rails();
+        let questions = std::mem::take(&mut draft.questions);
+        let questions: Vec<_> = questions
+            .into_iter()
+            .map(|question| async move {
+                let subject = Subject::input(&question.text).after(&question.history);
+                let checked = rails.judge(subject, self.ask, self.guard.policy()).await;
+                (question, checked)
+            })
+            .collect();
+        let mut running = stream::iter(questions).buffer_unordered(TOGETHER);
+        while let Some((question, checked)) = running.next().await {
+            match checked {
+                Checked::Allow => {
+                    if let Some(key) = question.key
+                        && !self.guard.verdict.has_failures()
+                        && self.guard.verdict.would_block().is_empty()
+                    {
+                        self.cache.remember(key);
+                    }
+                }
+                Checked::Block(blocked) => return Err(blocked),
+                Checked::Transform(text) => {
+                    let mut text = Some(text);
+                    for span in question.contents {
+                        draft.edits.retain(|(edited, _)| *edited != span);
+                        let new = text.take().unwrap_or_default();
+                        draft.edits.push((span, Edit::Text(new.into())));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Draft {
+    /// Whether something is left to be asked.
+    pub(super) fn is_open(&self) -> bool {
+        !self.questions.is_empty()
+    }
+
+    /// How many changes there are so far.
+    pub(super) fn changes(&self) -> usize {
+        self.edits.len()
+    }
+
+    /// The body as it is to go on; none: as it came.
+    pub(super) fn body(&self, original: &Bytes) -> Option<Bytes> {
+        (!self.edits.is_empty()).then(|| patch(original, &self.edits).into())
+    }
+}
+
+/// A message with its texts as the rails have them so far.
+struct Reading<'r> {
+    index: usize,
+    message: &'r RequestMessage<'r>,
+    texts: Vec<Cow<'r, str>>,
+    key: Option<Key>,
+    has_passed: bool,
+    is_rewritten: bool,
+}
+
+impl<'r> Reading<'r> {
+    fn new(index: usize, message: &'r RequestMessage<'r>) -> Self {
+        let texts = message.texts.iter();
+        Self {
+            index,
+            message,
+            texts: texts.map(|text| Cow::Borrowed(&*text.text)).collect(),
+            key: None,
+            has_passed: false,
+            is_rewritten: false,
+        }
+    }
+
+    /// Puts `new` in the place of a text. The strings in a tool call's arguments are in the new arguments.
+    fn replace(&mut self, place: usize, new: String) {
+        let Some(replaced) = self.message.texts.get(place) else {
+            return;
+        };
+        for (text, current) in self.message.texts.iter().zip(&mut self.texts) {
+            if text.kind == TextKind::Nested && text.span == replaced.span {
+                *current = Cow::Borrowed("");
+            }
+        }
+        if let Some(current) = self.texts.get_mut(place) {
+            *current = Cow::Owned(new);
+        }
+    }
+
+    fn texts(&self) -> impl Iterator<Item = (&Text<'r>, &str)> {
+        let texts = self.texts.iter().map(|text| &**text);
+        self.message.texts.iter().zip(texts)
+    }
+
+    /// The content's texts, joined as the model will read them.
+    fn content(&self) -> Cow<'_, str> {
+        let mut contents = self.texts().filter(|(text, _)| is_content(text));
+        let Some((_, first)) = contents.next() else {
+            return Cow::Borrowed("");
+        };
+        let mut content = Cow::Borrowed(first);
+        for (_, text) in contents {
+            content.to_mut().push_str(text);
+        }
+        content
+    }
+
+    /// The joined content, and each text alone: an anchor matches at the ends of either.
+    fn search(&self, guard: &Guard, rails: &RailSet) -> Result<(), Blocked> {
+        let content = self.content();
+        blocked_by_patterns(guard, rails, &content, false)?;
+        for (text, current) in self.texts() {
+            if !is_content(text) || current.len() != content.len() {
+                let is_json = self.is_rewritten && text.kind == TextKind::ToolArguments;
+                blocked_by_patterns(guard, rails, current, is_json)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What rails that ask a model are given: the content, then the other texts, a line each.
+    fn asked(&self) -> String {
+        let mut asked = self.content().into_owned();
+        for (_, other) in self.texts().filter(|(text, _)| !is_content(text)) {
+            if !asked.is_empty() {
+                asked.push('\n');
+            }
+            asked.push_str(other);
+        }
+        asked
+    }
+
+    /// What tells the message from every other one.
+    fn identity(&self) -> String {
+        let mut identity = String::new();
+        for (text, current) in self.texts() {
+            let mark = if is_content(text) { 'c' } else { 'o' };
+            identity.push_str(&format!("{mark}{}:", current.len()));
+            identity.push_str(current);
+        }
+        identity
+    }
+
+    fn contents(&self) -> Vec<Range<usize>> {
+        let contents = self.texts().filter(|(text, _)| is_content(text));
+        contents.map(|(text, _)| text.span.clone()).collect()
+    }
+}
+
+fn blocked_by_patterns(
+    guard: &Guard,
+    rails: &RailSet,
+    text: &str,
+    is_json: bool,
+) -> Result<(), Blocked> {
+    match check_patterns(guard, rails, text, is_json) {
+        Some(Checked::Block(blocked)) => Err(blocked),
+        _ => Ok(()),
+    }
+}
+
+fn cannot_rewrite(rails: &RailSet) -> Blocked {
+    let reason = "a rail rewrote a text that cannot be changed where it stands";
+    match rails.asking().find(|rail| rail.rewrites()) {
+        Some(rail) => Blocked {
+            failed: true,
+            ..rail.blocked(Some(reason.to_owned()))
+        },
+        None => Blocked {
+            rail: "".into(),
+            message: "".into(),
+            reason: Some(reason.to_owned()),
+            failed: true,
+        },
+    }
+}
+
+/// Whether another text may take the place of a text of this kind: names of tools and ids link one thing to another, and the
+/// strings in a tool call's arguments are rewritten in the arguments.
+fn may_be_rewritten(kind: TextKind) -> bool {
+    !matches!(
+        kind,
+        TextKind::ToolName | TextKind::Id | TextKind::Key | TextKind::Nested
+    )
+}
+
+/// What the user and the assistant said before the message `index`.
+fn said_before(
+    request: &ChatRequest<'_>,
+    index: usize,
+    rewritten: &[(usize, String)],
+) -> Vec<Message> {
+    let before = request.messages.iter().enumerate().take(index);
+    before
+        .filter(|(_, message)| matches!(message.role, Role::User | Role::Assistant))
+        .map(|(index, message)| {
+            let mut said = message.to_message();
+            if let Some((_, content)) = rewritten.iter().find(|(other, _)| *other == index) {
+                said.content = content.clone().into();
+            }
+            said
+        })
+        .collect()
+}
+
+/// Which messages the rails read, each with its index.
+fn selected<'r, 'a>(
+    messages: &'r [RequestMessage<'a>],
+    history: History,
+) -> Vec<(usize, &'r RequestMessage<'a>)> {
+    let is_own = |message: &RequestMessage<'_>| {
+        matches!(
+            message.role,
+            Role::System | Role::Developer | Role::Assistant
+        )
+    };
+    let last = messages.len().saturating_sub(1);
+    // An assistant message that stands last is one that the client wants continued.
+    let is_prefill = |index: usize, message: &RequestMessage<'_>| {
+        index == last && message.role == Role::Assistant
+    };
+    match history {
+        History::LastMessage => messages
+            .iter()
+            .rev()
+            .enumerate()
+            .map(|(index, message)| (messages.len() - 1 - index, message))
+            .find(|(_, message)| message.role == Role::User)
+            .into_iter()
+            .collect(),
+        History::All | History::LastTurn => {
+            let from = match history {
+                History::LastTurn => messages
+                    .iter()
+                    .enumerate()
+                    .rposition(|(index, message)| message.role == Role::Assistant && index != last)
+                    .map_or(0, |index| index + 1),
+                _ => 0,
+            };
+            let all = messages.iter().enumerate().skip(from);
+            all.filter(|(index, message)| !is_own(message) || is_prefill(*index, message))
+                .collect()
+        }
+    }
+}
+
+fn is_content(text: &Text<'_>) -> bool {
+    text.kind == TextKind::Content
+}

@@ -1,0 +1,110 @@
+//! Texts under rails that rewrite: rewritten first, then judged as rewritten.
+
+use super::{guard::Guard, tracks::Job};
+use crate::{
+    library::{AskContext, Subject},
+    rails::{Checked, RailSet},
+    wire::{
+        Edit,
+        json::{Document, unescape_leniently},
+        patch,
+    },
+};
+
+/// Lets the rewriting rails of `set` rewrite `text`. Of JSON (a tool call's arguments) each string is rewritten by itself,
+/// so that it stays JSON.
+///
+/// Gives [`Checked::Transform`] where the text is another one now.
+pub(super) async fn rewrite(
+    guard: &Guard,
+    set: &RailSet,
+    subject: Subject<'_>,
+    is_json: bool,
+    ask: &AskContext,
+) -> Checked {
+    if !is_json {
+        return set.rewrite(subject, ask, guard.policy()).await;
+    }
+    let Ok(document) = Document::read(subject.text.as_bytes(), &guard.json_limits()) else {
+        // No JSON after all: there is nothing to break.
+        return set.rewrite(subject, ask, guard.policy()).await;
+    };
+    let strings: Vec<_> = document
+        .strings()
+        .filter_map(|string| Some((string.span(), string.as_str()?)))
+        .filter(|(_, text)| !text.is_empty())
+        .collect();
+    let mut edits = Vec::new();
+    for (span, text) in strings {
+        let subject = Subject {
+            text: &text,
+            ..subject
+        };
+        let rewritten = set.rewrite(subject, ask, guard.policy());
+        match rewritten.await {
+            Checked::Allow => {}
+            Checked::Transform(text) => edits.push((span, Edit::Text(text.into()))),
+            block @ Checked::Block(_) => return block,
+        }
+    }
+    if edits.is_empty() {
+        return Checked::Allow;
+    }
+    let bytes = patch(subject.text.as_bytes(), &edits);
+    Checked::Transform(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Judges a text of a reply. Where no rail rewrites, the track has searched it for patterns.
+pub(super) async fn judge_job(guard: &Guard, ask: &AskContext, job: &Job) -> Checked {
+    let output = &guard.rails.plan().output;
+    let subject = Subject::output(&job.text, &guard.user_message);
+    if output.rewrites(guard.enforcement) {
+        return judge_whole(guard, output, subject, job.is_json, ask).await;
+    }
+    output.judge(subject, ask, guard.policy()).await
+}
+
+/// Judges a whole text by all rails of `set`: those that rewrite, then the patterns, then those that ask.
+pub(super) async fn judge_whole(
+    guard: &Guard,
+    set: &RailSet,
+    subject: Subject<'_>,
+    is_json: bool,
+    ask: &AskContext,
+) -> Checked {
+    let rewritten = match rewrite(guard, set, subject, is_json, ask).await {
+        Checked::Allow => None,
+        Checked::Transform(text) => Some(text),
+        block @ Checked::Block(_) => return block,
+    };
+    let subject = Subject {
+        text: rewritten.as_deref().unwrap_or(subject.text),
+        ..subject
+    };
+    if let Some(block) = check_patterns(guard, set, subject.text, is_json) {
+        return block;
+    }
+    match set.judge(subject, ask, guard.policy()).await {
+        // One that only judges may still rewrite, through an action of the application.
+        Checked::Transform(text) => Checked::Transform(text),
+        Checked::Allow => rewritten.map_or(Checked::Allow, Checked::Transform),
+        block @ Checked::Block(_) => block,
+    }
+}
+
+/// The block of the first pattern that matches `text`, or its JSON's strings as a reader has them.
+pub(super) fn check_patterns(
+    guard: &Guard,
+    set: &RailSet,
+    text: &str,
+    is_json: bool,
+) -> Option<Checked> {
+    let check = |text: &str| match set.check_local(text, guard.policy()) {
+        block @ Checked::Block(_) => Some(block),
+        _ => None,
+    };
+    check(text).or_else(|| {
+        let plain = is_json.then(|| unescape_leniently(text))?;
+        (plain != text).then(|| check(&plain)).flatten()
+    })
+}

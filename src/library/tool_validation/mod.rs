@@ -1,0 +1,135 @@
+//! `tool call validation`, `tool result validation`: calls of tools against what the request offers, results against the calls.
+//!
+//! - Calls (`rails.tool_output`): the tool is among the `tools` of the request, and the arguments match its JSON Schema.
+//! - Results (`rails.tool_input`): each answers a call of the assistant's message before it, once, under that tool's name
+//!   where it gives one, with a text or a list of parts.
+//! - Config: none.
+//! - On block: the refusal to respond, and no call is handed on.
+
+mod calls;
+mod python_words;
+mod results;
+
+use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
+use serde_json::Value;
+
+pub(crate) use self::{
+    calls::{Toolset, check_calls},
+    results::check_results,
+};
+use super::{Bound, BuildContext, Built, Call, Check, Finding, Flow, Rail, RailAction};
+use crate::{
+    error::Error,
+    message::{Message, ToolCall},
+    verdict::Place,
+};
+
+const CALLS: &str = "tool_call_validation";
+const RESULTS: &str = "tool_result_validation";
+
+/// The declaration.
+pub(super) static RAIL: Rail = Rail {
+    name: "tool_validation",
+    about: "Validates calls of tools by the tools that the request offers, and results by the calls",
+    flows: &[
+        Flow::new("tool call validation", Place::ToolOutput, CALLS)
+            .arguments(&[("tool_calls", Bound::Variable("tool_calls"))]),
+        Flow::new("tool result validation", Place::ToolInput, RESULTS).arguments(&[
+            ("tool_messages", Bound::Variable("tool_messages")),
+            ("tool_calls", Bound::Variable("tool_calls")),
+        ]),
+    ],
+    actions: &[RailAction::system(CALLS), RailAction::system(RESULTS)],
+    section: None,
+    needs: &[],
+    messages: &[],
+    build,
+};
+
+/// There is nothing to set.
+#[derive(Debug)]
+struct Validation;
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the signature of all rails' builders"
+)]
+fn build(_: &BuildContext<'_>) -> Built {
+    Ok(Arc::new(Validation))
+}
+
+impl Check for Validation {
+    fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
+        let valid = if call.action() == CALLS {
+            validate_calls(&call)
+        } else {
+            validate_results(&call)
+        };
+        let finding = match valid {
+            Ok(()) => Finding::allow(),
+            Err(reason) => Finding::block().because(reason),
+        };
+        Box::pin(std::future::ready(Ok(finding)))
+    }
+}
+
+/// The calls that a flow sees, against the tools of the turn's options.
+fn validate_calls(call: &Call<'_>) -> Result<(), String> {
+    let options = call.variable("generation_options");
+    let tools = options
+        .as_deref()
+        .and_then(|options| options.get("llm_params")?.get("tools"));
+    let tools = Toolset::read(tools)?;
+    let calls = call.argument("tool_calls");
+    check_calls(&calls_of(calls.as_deref()), &tools)
+}
+
+/// The results that a flow sees, against the calls that it sees.
+fn validate_results(call: &Call<'_>) -> Result<(), String> {
+    let calls = call.argument("tool_calls");
+    let mut asked = Message::assistant(crate::message::Content::None);
+    asked.tool_calls = calls_of(calls.as_deref());
+    let mut messages = vec![asked];
+    let results = call.argument("tool_messages");
+    for result in results
+        .as_deref()
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let text = |key: &str| result.get(key).and_then(Value::as_str);
+        let content = result.get("content").cloned().unwrap_or_default();
+        let content = serde_json::from_value(content).map_err(|error| error.to_string())?;
+        let mut message = Message::new(crate::message::Role::Tool, "");
+        message.content = content;
+        message.tool_call_id = text("tool_call_id").map(str::to_owned);
+        // What a turn shows where a result has no name.
+        message.name = text("name")
+            .filter(|name| *name != "unknown")
+            .map(str::to_owned);
+        messages.push(message);
+    }
+    check_results(&messages)
+}
+
+/// Calls as flows see them; what is no call stands there without a name, which no tool has.
+fn calls_of(calls: Option<&Value>) -> Vec<ToolCall> {
+    let calls = calls
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    calls
+        .iter()
+        .map(|call| {
+            let function = call.get("function").unwrap_or(&Value::Null);
+            let text = |value: &Value, key: &str| value.get(key)?.as_str().map(str::to_owned);
+            ToolCall {
+                id: text(call, "id"),
+                name: text(function, "name").unwrap_or_default(),
+                arguments: function.get("arguments").cloned().unwrap_or_default(),
+            }
+        })
+        .collect()
+}
