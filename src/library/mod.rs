@@ -27,8 +27,8 @@ pub(crate) use compiled::{CompiledFlow, Shared};
 pub use docs::markdown;
 pub use rail::{
     Ask, AskContext, Bound, BuildContext, Built, Check, Exception, Flow, INFORM_ANSWER_UNKNOWN,
-    Judge, Key, Need, PatternRail, REFUSE_TO_RESPOND, Rail, RailAction, Refusal, Section, Subject,
-    Unusable,
+    Judge, Key, Need, PatternRail, REFUSE_TO_RESPOND, Rail, RailAction, Refusal, Rewriter,
+    Rewritten, Section, Subject, Unusable,
 };
 pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
 pub(crate) use tool_validation::{Toolset, check_calls, check_results};

@@ -1,5 +1,7 @@
 //! Masking the entities that were found.
 
+use std::ops::Range;
+
 use super::detect::Found;
 
 /// `text` with each entity replaced by what `mask` gives for it; none where there is none.
@@ -8,20 +10,27 @@ pub(super) fn masked(
     found: Vec<Found>,
     mask: impl Fn(usize) -> String,
 ) -> Option<String> {
-    let spans = spans(text, found);
-    if spans.is_empty() {
-        return None;
-    }
-    let mut masked = String::with_capacity(text.len());
-    let mut from = 0;
-    for span in spans {
+    (!found.is_empty()).then(|| masked_within(text, found, 0..text.len(), mask))
+}
+
+/// The same for a part of `text`, into which no entity reaches from outside.
+pub(super) fn masked_within(
+    text: &str,
+    found: Vec<Found>,
+    part: Range<usize>,
+    mask: impl Fn(usize) -> String,
+) -> String {
+    let mut masked = String::with_capacity(part.len());
+    let mut from = part.start;
+    let inside = |span: &Found| part.start <= span.range.start && span.range.end <= part.end;
+    for span in spans(text, found).into_iter().filter(inside) {
         // Of two that overlap, the second begins where the first does not end.
         masked.push_str(text.get(from..span.range.start).unwrap_or_default());
         masked.push_str(&mask(span.entity));
         from = from.max(span.range.end);
     }
-    masked.push_str(text.get(from..).unwrap_or_default());
-    Some(masked)
+    masked.push_str(text.get(from..part.end).unwrap_or_default());
+    masked
 }
 
 /// What is masked as one, in the order of the text: overlapping ones of an entity as one, and those with nothing but spaces

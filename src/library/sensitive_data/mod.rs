@@ -21,6 +21,7 @@ mod mask;
 #[cfg(feature = "phone-numbers")]
 mod phone;
 mod settings;
+mod settle;
 mod web;
 
 use std::{
@@ -33,11 +34,11 @@ use futures_core::future::BoxFuture;
 use self::{
     analyzer::Analyzer,
     detect::Found,
-    settings::{DETECTS, MASKS, SECTION, Settings, Source},
+    settings::{SECTION, Settings, Source},
 };
 use super::{
     Bound, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need, Rail,
-    RailAction, Section, Unusable, call::target_of, service::Service,
+    RailAction, Rewriter, Rewritten, Section, Unusable, call::target_of, service::Service,
 };
 use crate::{config::FlowReference, error::Error, verdict::Place};
 
@@ -163,9 +164,9 @@ pub(super) static RAIL: Rail = Rail {
 /// What looks for the entities of each place.
 #[derive(Debug)]
 struct SensitiveData {
-    input: Source,
-    output: Source,
-    retrieval: Source,
+    input: Arc<Source>,
+    output: Arc<Source>,
+    retrieval: Arc<Source>,
     analyzer: Option<Analyzer>,
     fingerprint: String,
 }
@@ -178,10 +179,11 @@ fn build(context: &BuildContext<'_>) -> Built {
         .map_err(|fault| vec![fault])?;
     let mut faults = settings::faults(context, &settings);
     let mut source = |options, key| {
-        Source::new(context, &settings, options, key).unwrap_or_else(|found| {
+        let source = Source::new(context, &settings, options, key).unwrap_or_else(|found| {
             faults.extend(found);
             Source::default()
-        })
+        });
+        Arc::new(source)
     };
     let rail = SensitiveData {
         input: source(&settings.input, "input"),
@@ -201,7 +203,7 @@ fn build(context: &BuildContext<'_>) -> Built {
 }
 
 impl SensitiveData {
-    fn source(&self, name: &str) -> Option<&Source> {
+    fn source(&self, name: &str) -> Option<&Arc<Source>> {
         Some(match name {
             "input" => &self.input,
             "output" => &self.output,
@@ -235,21 +237,16 @@ impl SensitiveData {
         }
         let text = call.text("text").unwrap_or_default();
         let masks = call.action() == MASK;
-        let default = if masks { MASKS } else { DETECTS };
-        let threshold = source.options.score_threshold.unwrap_or(default);
-        let found = self.find(call, source, &text, threshold).await?;
+        let found = self
+            .find(call, source, &text, source.threshold(masks))
+            .await?;
         if !masks {
             let has_sensitive_data = !found.is_empty();
             return Ok(Finding::block_if(has_sensitive_data)
                 .with("has_sensitive_data", has_sensitive_data));
         }
-        let names = &source.detector.entities;
-        let mask = |entity: usize| {
-            source
-                .options
-                .mask(names.get(entity).map_or("", String::as_str))
-        };
-        let masked = mask::masked(&text, found, mask).filter(|masked| *masked != text);
+        let masked = mask::masked(&text, found, |entity| source.mask(entity));
+        let masked = masked.filter(|masked| *masked != text);
         let finding = match &masked {
             Some(masked) => Finding::rewrite(target, masked.as_str()),
             None => Finding::allow(),
@@ -286,18 +283,57 @@ impl Check for SensitiveData {
     }
 
     fn accept(&self, flow: &Flow, _: &FlowReference) -> Result<(), Unusable> {
-        let source = flow.arguments.iter().find_map(|(name, bound)| match bound {
-            Bound::Literal(source) if *name == "source" => Some(*source),
-            _ => None,
-        });
-        match source.and_then(|source| self.unusable(source)) {
+        match source_of(flow).and_then(|source| self.unusable(source)) {
             Some(message) => Err(Unusable::Invalid(vec![message])),
             None => Ok(()),
         }
     }
 
+    fn rewriter(&self, flow: &Flow) -> Option<Arc<dyn Rewriter>> {
+        if flow.action != MASK {
+            return None;
+        }
+        let source = self.source(source_of(flow)?)?;
+        source.is_settled_early().then(|| Arc::clone(source) as _)
+    }
+
     fn fingerprint(&self) -> String {
         self.fingerprint.clone()
+    }
+}
+
+/// The argument `source` of a flow.
+fn source_of(flow: &Flow) -> Option<&'static str> {
+    flow.arguments.iter().find_map(|(name, bound)| match bound {
+        Bound::Literal(source) if *name == "source" => Some(*source),
+        _ => None,
+    })
+}
+
+impl Rewriter for Source {
+    fn rewrite(&self, text: &str, from: usize, is_whole: bool) -> Result<Rewritten, Error> {
+        let upto = if is_whole {
+            text.len()
+        } else {
+            settle::settled(text).max(from)
+        };
+        if upto <= from {
+            return Ok(Rewritten {
+                text: String::new(),
+                upto,
+            });
+        }
+        // Nothing before decides what is found from `from` on.
+        let begin = settle::begin(text, from);
+        let seen = text.get(begin..).unwrap_or_default();
+        let found = self.detector.find(seen, self.threshold(true));
+        let found = found.map_err(|error| Error::Rail {
+            rail: MASK.to_owned(),
+            source: error.into(),
+        })?;
+        let part = from - begin..upto - begin;
+        let text = mask::masked_within(seen, found, part, |entity| self.mask(entity));
+        Ok(Rewritten { text, upto })
     }
 }
 

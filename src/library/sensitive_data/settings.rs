@@ -12,9 +12,9 @@ use crate::{error::Fault, library::BuildContext, pattern::Patterns};
 /// The section's key.
 pub(super) const SECTION: &str = "sensitive_data_detection";
 /// How sure a match must be to block, where the section says nothing.
-pub(super) const DETECTS: f64 = 0.2;
+const DETECTS: f64 = 0.2;
 /// How sure a match must be to be masked, where the section says nothing.
-pub(super) const MASKS: f64 = 0.4;
+const MASKS: f64 = 0.4;
 /// The mask that stands for the entity's name in angle brackets.
 const DEFAULT_MASK: &str = "*";
 /// Flags of Python's patterns: letter case, lines, and all characters for the dot.
@@ -41,16 +41,6 @@ pub(super) struct Options {
     pub(super) entities: Vec<String>,
     pub(super) mask_token: Option<String>,
     pub(super) score_threshold: Option<f64>,
-}
-
-impl Options {
-    /// What stands for `entity` where it is masked.
-    pub(super) fn mask(&self, entity: &str) -> String {
-        match self.mask_token.as_deref() {
-            None | Some(DEFAULT_MASK) => format!("<{entity}>"),
-            Some(token) => token.to_owned(),
-        }
-    }
 }
 
 /// A recognizer as Presidio's recognizers without code are written.
@@ -280,14 +270,39 @@ impl Source {
 #[cfg(test)]
 impl Source {
     /// What looks for these entities, which patterns find.
-    pub(super) fn plain(entities: &[String]) -> Self {
+    pub(super) fn plain(entities: &[&str]) -> Self {
         let mut source = Self::default();
         for (place, entity) in entities.iter().enumerate() {
             let finder = built_in(entity).unwrap().unwrap();
-            source.detector.entities.push(entity.clone());
+            source.detector.entities.push((*entity).to_owned());
             source.detector.finders.push((place, finder));
         }
         source
+    }
+}
+
+impl Source {
+    /// How sure a match must be to count.
+    pub(super) fn threshold(&self, masks: bool) -> f64 {
+        let default = if masks { MASKS } else { DETECTS };
+        self.options.score_threshold.unwrap_or(default)
+    }
+
+    /// What the entity at the place `entity` is masked with.
+    pub(super) fn mask(&self, entity: usize) -> String {
+        match self.options.mask_token.as_deref() {
+            None | Some(DEFAULT_MASK) => {
+                let name = self.detector.entities.get(entity);
+                format!("<{}>", name.map_or("", String::as_str))
+            }
+            Some(token) => token.to_owned(),
+        }
+    }
+
+    /// Whether a text can be settled before its end: patterns of a configuration, and an analyzer, may find anything.
+    pub(super) fn is_settled_early(&self) -> bool {
+        let custom = |(_, finder): &(usize, Finder)| matches!(finder, Finder::Custom(_));
+        self.asked.is_empty() && !self.detector.finders.iter().any(custom)
     }
 }
 
