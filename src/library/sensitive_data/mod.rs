@@ -25,6 +25,7 @@ mod settle;
 mod web;
 
 use std::{
+    fmt,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -162,13 +163,19 @@ pub(super) static RAIL: Rail = Rail {
 };
 
 /// What looks for the entities of each place.
-#[derive(Debug)]
 struct SensitiveData {
     input: Arc<Source>,
     output: Arc<Source>,
     retrieval: Arc<Source>,
     analyzer: Option<Analyzer>,
     fingerprint: String,
+}
+
+impl fmt::Debug for SensitiveData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The words of recognizers are what no log should hold.
+        f.debug_struct("SensitiveData").finish_non_exhaustive()
+    }
 }
 
 fn build(context: &BuildContext<'_>) -> Built {

@@ -1,6 +1,9 @@
 //! Telephone numbers, as people of a few countries write their own, and international ones.
 
-use std::{ops::Range, sync::LazyLock};
+use std::{
+    ops::{Range, RangeInclusive},
+    sync::LazyLock,
+};
 
 use phonenumber::country::Id;
 use regex::Regex;
@@ -12,18 +15,28 @@ use super::{
 
 /// How sure a number that the plan of a country knows is.
 const SCORE: f64 = 0.4;
-/// The countries whose numbers are known without `+`, and the digits that their numbers begin with.
-const REGIONS: [(Id, &[char]); 8] = [
-    (Id::US, ANY),
-    (Id::CA, ANY),
-    (Id::GB, &['0']),
-    (Id::DE, &['0']),
-    (Id::FR, &['0']),
-    (Id::IL, &['0', '1']),
-    (Id::IN, ANY),
-    (Id::BR, ANY),
-];
+/// A country whose numbers are known without `+`.
+struct Region {
+    id: Id,
+    /// What its numbers begin with.
+    first: &'static [char],
+    /// How many digits they have, with the prefix.
+    digits: RangeInclusive<usize>,
+}
+
 const ANY: &[char] = &['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
+
+#[rustfmt::skip]
+const REGIONS: [Region; 8] = [
+    Region { id: Id::US, first: ANY, digits: 10..=11 },
+    Region { id: Id::CA, first: ANY, digits: 10..=11 },
+    Region { id: Id::GB, first: &['0'], digits: 8..=12 },
+    Region { id: Id::DE, first: &['0'], digits: 6..=16 },
+    Region { id: Id::FR, first: &['0'], digits: 10..=14 },
+    Region { id: Id::IL, first: &['0', '1'], digits: 8..=13 },
+    Region { id: Id::IN, first: ANY, digits: 8..=14 },
+    Region { id: Id::BR, first: ANY, digits: 8..=14 },
+];
 /// The digits of a number with all prefixes.
 const DIGITS: Range<usize> = FEWEST_DIGITS..20;
 /// The digits that a number has at least.
@@ -142,9 +155,13 @@ fn is_number(content: Option<&str>) -> bool {
     if content.contains(['+', '＋']) {
         return is_valid(None, &format!("+{digits}"));
     }
-    REGIONS
-        .iter()
-        .any(|(region, first)| digits.starts_with(*first) && is_valid(Some(*region), &digits))
+    // Numbers of other countries, as one dials them there.
+    let abroad = digits.starts_with("00") || digits.starts_with("011");
+    REGIONS.iter().any(|region| {
+        digits.starts_with(region.first)
+            && (abroad || region.digits.contains(&digits.len()))
+            && is_valid(Some(region.id), &digits)
+    })
 }
 
 fn is_valid(region: Option<Id>, digits: &str) -> bool {
