@@ -39,6 +39,7 @@ mod rail;
 mod regex;
 mod self_check;
 mod self_check_facts;
+mod sensitive_data;
 mod service;
 #[cfg(test)]
 mod testing;
@@ -53,8 +54,8 @@ pub(crate) use compiled::{CompiledFlow, Shared};
 pub use docs::markdown;
 pub use rail::{
     Ask, AskContext, Bound, BuildContext, Built, Check, Exception, Flow, INFORM_ANSWER_UNKNOWN,
-    Judge, Key, Need, PatternRail, REFUSE_TO_RESPOND, Rail, RailAction, Refusal, Section, Subject,
-    Unusable,
+    Judge, Key, Need, PatternRail, REFUSE_TO_RESPOND, Rail, RailAction, Refusal, Rewriter,
+    Rewritten, Section, Subject, Unusable,
 };
 pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
 pub(crate) use tool_validation::{Toolset, check_calls, check_results};
@@ -91,6 +92,7 @@ pub static RAILS: &[&Rail] = &[
     &regex::RAIL,
     &self_check::RAIL,
     &self_check_facts::RAIL,
+    &sensitive_data::RAIL,
     &tool_validation::RAIL,
     &topic_safety::RAIL,
     &trend_micro::RAIL,

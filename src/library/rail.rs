@@ -326,6 +326,12 @@ pub trait Check: Send + Sync + fmt::Debug {
         flow.rewrites
     }
 
+    /// What rewrites a text as `flow` does, on the spot and while the text still grows; none where it needs all of it.
+    fn rewriter(&self, flow: &Flow) -> Option<Arc<dyn Rewriter>> {
+        let _ = flow;
+        None
+    }
+
     /// Whether the same text gets the same verdict again from `flow`, so that it may be remembered.
     fn is_steady(&self, flow: &Flow) -> bool {
         let _ = flow;
@@ -336,6 +342,28 @@ pub trait Check: Send + Sync + fmt::Debug {
     fn fingerprint(&self) -> String {
         format!("{self:?}")
     }
+}
+
+/// Rewrites a text piece by piece, as it grows.
+pub trait Rewriter: Send + Sync + fmt::Debug {
+    /// Rewrites of `text` what is settled, from the byte `from` on: 0, or where the last call for this text came to. What
+    /// came before must still stand in `text`, since it decides too. `is_whole` says that nothing follows.
+    ///
+    /// The pieces, one after the other, are what the rewriting of the whole text gives, however it was cut.
+    ///
+    /// # Errors
+    ///
+    /// Where it comes to no verdict.
+    fn rewrite(&self, text: &str, from: usize, is_whole: bool) -> Result<Rewritten, Error>;
+}
+
+/// A rewritten piece of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewritten {
+    /// What takes its place.
+    pub text: String,
+    /// The byte that the piece reaches to, and from which the next one begins.
+    pub upto: usize,
 }
 
 /// Why a line of `rails.*.flows` cannot run.

@@ -10,8 +10,8 @@ use futures_core::future::BoxFuture;
 use serde_json::Value;
 
 use super::{
-    Ask, AskContext, BuildContext, Call, Check, CompiledFlow, Finding, Question, Rail, Scene,
-    Shared, Subject, Unusable, messages,
+    Ask, AskContext, BuildContext, Call, Check, CompiledFlow, Finding, Question, Rail, Rewriter,
+    Scene, Shared, Subject, Unusable, messages,
 };
 use crate::{
     config::{FlowReference, RailsConfig},
@@ -100,6 +100,43 @@ impl Trial {
             }),
             server,
         }
+    }
+
+    /// What a configuration of `rail` is refused for, at load.
+    pub(super) fn refused(rail: &'static Rail, config: &str) -> Vec<String> {
+        let config = RailsConfig::from_content(&format!("models: []\n{config}\n"), "").unwrap();
+        let context = BuildContext {
+            config: &config,
+            models: &Models::default(),
+            prompts: &Arc::new(Prompts::new(
+                PromptSettings::default(),
+                Templates::new(),
+                OutputParsers::default(),
+            )),
+            client: &Client::default(),
+            environment: &|_| None,
+        };
+        let check = match (rail.build)(&context) {
+            Ok(check) => check,
+            Err(faults) => return faults.iter().map(ToString::to_string).collect(),
+        };
+        let lines = rail
+            .flows
+            .iter()
+            .map(|flow| (flow, FlowReference::parse(flow.name)));
+        let accepted = lines.map(|(flow, line)| check.accept(flow, &line));
+        accepted
+            .filter_map(Result::err)
+            .flat_map(|unusable| match unusable {
+                Unusable::Invalid(messages) | Unusable::Unready(messages) => messages,
+            })
+            .collect()
+    }
+
+    /// What rewrites as the flow `name` does, while a text grows.
+    pub(super) fn rewriter(&self, name: &str) -> Option<Arc<dyn Rewriter>> {
+        let flow = self.rail.flows.iter().find(|flow| flow.name == name)?;
+        self.check.rewriter(flow)
     }
 
     /// What the line `line` of `rails.*.flows` makes of `text`.
