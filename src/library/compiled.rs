@@ -107,10 +107,11 @@ impl Ask for CompiledFlow {
                 context,
             };
             let call = Call::bound(self.flow, &self.line, subject, &alone);
-            let finding = self.check.run(call).await?;
+            let mut finding = self.check.run(call).await?;
             if let Some(witness) = &context.witness {
                 witness.found(&finding);
             }
+            let own_message = finding.message.take();
             let intent = match self.flow.refusal {
                 Refusal::Message(intent) => intent,
                 Refusal::Choose(choose) => choose(&finding),
@@ -119,7 +120,7 @@ impl Ask for CompiledFlow {
             let shown = finding.is_block().then(|| finding.to_value());
             let mut outcome = finding.into_outcome(self.flow.place);
             if let Outcome::Block(block) = &mut outcome {
-                block.message = self.message(intent, subject, shown);
+                block.message = own_message.or_else(|| self.message(intent, subject, shown));
             }
             Ok(outcome)
         })
@@ -130,7 +131,7 @@ impl Ask for CompiledFlow {
     }
 
     fn rewrites(&self) -> bool {
-        self.flow.rewrites
+        self.check.rewrites(self.flow)
     }
 
     fn fingerprint(&self) -> String {
@@ -142,6 +143,9 @@ impl Ask for CompiledFlow {
         )
     }
 }
+
+/// The model of a service that does not say which it asks.
+const UNKNOWN: &str = "unknown";
 
 /// A rail without a turn around it.
 struct Alone<'a> {
@@ -160,6 +164,20 @@ impl Scene for Alone<'_> {
 
     fn history(&self) -> Vec<Message> {
         Vec::new()
+    }
+
+    fn note_model_call(&self, task: &str, started_at: SystemTime) {
+        let _ = task;
+        if let Some(witness) = &self.context.witness {
+            witness.asked(Asked {
+                model: UNKNOWN.to_owned(),
+                provider: UNKNOWN.to_owned(),
+                messages: Vec::new(),
+                reply: ModelReply::default(),
+                started: started_at,
+                duration: started_at.elapsed().unwrap_or_default(),
+            });
+        }
     }
 
     fn has_model(&self, kind: &str) -> bool {
