@@ -144,6 +144,9 @@ impl Ask for CompiledFlow {
     }
 }
 
+/// The model of a service that does not say which it asks.
+const UNKNOWN: &str = "unknown";
+
 /// A rail without a turn around it.
 struct Alone<'a> {
     models: &'a Models,
@@ -161,6 +164,20 @@ impl Scene for Alone<'_> {
 
     fn history(&self) -> Vec<Message> {
         Vec::new()
+    }
+
+    fn note_model_call(&self, task: &str, started_at: SystemTime) {
+        let _ = task;
+        if let Some(witness) = &self.context.witness {
+            witness.asked(Asked {
+                model: UNKNOWN.to_owned(),
+                provider: UNKNOWN.to_owned(),
+                messages: Vec::new(),
+                reply: ModelReply::default(),
+                started: started_at,
+                duration: started_at.elapsed().unwrap_or_default(),
+            });
+        }
     }
 
     fn has_model(&self, kind: &str) -> bool {
