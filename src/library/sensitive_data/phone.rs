@@ -153,7 +153,7 @@ fn is_number(content: Option<&str>) -> bool {
         return false;
     }
     if content.contains(['+', '＋']) {
-        return is_valid(None, &format!("+{digits}"));
+        return is_international(&digits);
     }
     // Numbers of other countries, as one dials them there.
     let abroad = digits.starts_with("00") || digits.starts_with("011");
@@ -162,6 +162,25 @@ fn is_number(content: Option<&str>) -> bool {
             && (abroad || region.digits.contains(&digits.len()))
             && is_valid(Some(region.id), &digits)
     })
+}
+
+/// Whether `digits` are a number with its country's code.
+fn is_international(digits: &str) -> bool {
+    let Ok(number) = phonenumber::parse(None, format!("+{digits}")) else {
+        return false;
+    };
+    if phonenumber::is_valid(&number) {
+        return true;
+    }
+    // The parser cuts off, once or twice, what looks like the prefix of calls within the country; here it is part of the number.
+    let code = number.code().value().to_string();
+    let national = number.national().to_string();
+    let Some(rest) = digits.strip_prefix(&code) else {
+        return false;
+    };
+    let cut = rest.strip_suffix(&national).unwrap_or_default();
+    !cut.is_empty()
+        && (1..=2).any(|times| is_valid(None, &format!("+{code}{}{rest}", cut.repeat(times))))
 }
 
 fn is_valid(region: Option<Id>, digits: &str) -> bool {
@@ -233,6 +252,7 @@ mod tests {
             "+972 3-123-4567",
             "+81 3-1234-5678",
             "650.253.0000",
+            "+7 847 293 88 33",
         ] {
             assert_eq!(all(&format!("Call {text}, please")), [text]);
         }
