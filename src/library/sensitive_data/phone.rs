@@ -42,6 +42,13 @@ const DIGITS: Range<usize> = FEWEST_DIGITS..20;
 /// The digits that a number has at least.
 pub(super) const FEWEST_DIGITS: usize = 6;
 
+/// Reads the numbering plans, which takes a fraction of a second, before the first text comes.
+pub(super) fn prepare() {
+    for region in &REGIONS {
+        is_valid(Some(region.id), "0123456789");
+    }
+}
+
 /// The telephone numbers in `text`.
 pub(super) fn numbers(text: &str) -> Vec<(Range<usize>, f64)> {
     static CANDIDATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -59,11 +66,15 @@ pub(super) fn numbers(text: &str) -> Vec<(Range<usize>, f64)> {
         return Vec::new();
     };
     let mut found = Vec::new();
-    for candidate in candidate.captures_iter(text) {
-        let Some(whole) = candidate.get(0) else {
+    for whole in candidate.find_iter(text) {
+        let digits = whole.as_str().chars().filter(|c| is_digit(*c)).count();
+        if digits < FEWEST_DIGITS {
+            continue;
+        }
+        let Some(parts_of) = candidate.captures_at(text, whole.start()) else {
             continue;
         };
-        let end = candidate
+        let end = parts_of
             .name("extension")
             .map_or(whole.end(), |extension| extension.start());
         let number = whole.start()..end;
