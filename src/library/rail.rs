@@ -321,6 +321,11 @@ pub trait Check: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Whether `flow` may rewrite the text under these settings. A stream is held to its end for a rail that does.
+    fn rewrites(&self, flow: &Flow) -> bool {
+        flow.rewrites
+    }
+
     /// What rewrites a text as `flow` does, on the spot and while the text still grows; none where it needs all of it.
     fn rewriter(&self, flow: &Flow) -> Option<Arc<dyn Rewriter>> {
         let _ = flow;

@@ -359,7 +359,7 @@ impl<'a> Compiler<'a> {
 }
 
 impl CompiledRail {
-    fn new(
+    pub(super) fn new(
         line: &FlowReference,
         place: Place,
         judge: Judge,

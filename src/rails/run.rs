@@ -173,3 +173,70 @@ impl CompiledRail {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_core::future::BoxFuture;
+
+    use super::*;
+    use crate::library::Ask;
+
+    /// A rail that does not say that it rewrites.
+    #[derive(Debug)]
+    struct Shouts;
+
+    impl Ask for Shouts {
+        fn rewrites(&self) -> bool {
+            false
+        }
+
+        fn ask<'a>(
+            &'a self,
+            subject: Subject<'a>,
+            _: &'a AskContext,
+        ) -> BoxFuture<'a, Result<Outcome, Error>> {
+            let text = subject.text.to_uppercase();
+            Box::pin(std::future::ready(Ok(Outcome::Transform(text))))
+        }
+    }
+
+    fn settle(_: &CompiledRail, ran: Ran) -> Checked {
+        match ran.outcome.unwrap() {
+            Outcome::Allow => Checked::Allow,
+            Outcome::Transform(text) => Checked::Transform(text),
+            Outcome::Block(block) => Checked::Block(crate::rails::Blocked {
+                rail: "".into(),
+                message: "".into(),
+                reason: block.reason,
+                failed: block.failed,
+            }),
+        }
+    }
+
+    async fn checked(parallel: bool, text: &str) -> Checked {
+        let line = crate::config::FlowReference::from("shout");
+        let judge = Judge::Ask(Arc::new(Shouts));
+        let options = crate::config::RailOptions::default();
+        let rail = CompiledRail::new(&line, Place::Input, judge, "".into(), options);
+        let run = Run {
+            rails: vec![&rail],
+            parallel,
+            patterns_have_read: false,
+            watched: false,
+        };
+        run.check(Subject::input(text), &AskContext::default(), &settle)
+            .await
+    }
+
+    #[tokio::test]
+    async fn a_rewrite_that_nobody_expects_is_no_rewrite_beside_other_rails() {
+        assert_eq!(
+            checked(false, "hi").await,
+            Checked::Transform("HI".to_owned())
+        );
+        assert!(matches!(checked(true, "hi").await, Checked::Block(blocked) if blocked.failed));
+        // What stays as it was is none.
+        assert_eq!(checked(true, "HI").await, Checked::Allow);
+        assert_eq!(checked(false, "HI").await, Checked::Allow);
+    }
+}

@@ -260,7 +260,8 @@ impl Session {
             Some(Value::Bool(true)) => Some(self.state.clone().unwrap_or_else(|| json!({}))),
             _ => arguments.get("state").cloned(),
         };
-        if let Some(options) = arguments.get("options") {
+        let options = arguments.get("options");
+        if let Some(options) = options.filter(|options| !options.is_null()) {
             // The reference takes an empty object for no options, and then complains of its type.
             let is_empty = options.as_object().is_some_and(Map::is_empty);
             if is_empty && state.is_none() && !self.rails.is_io() {

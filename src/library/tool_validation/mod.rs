@@ -20,11 +20,7 @@ pub(crate) use self::{
     results::check_results,
 };
 use super::{Bound, BuildContext, Built, Call, Check, Finding, Flow, Rail, RailAction};
-use crate::{
-    error::Error,
-    message::{Message, ToolCall},
-    verdict::Place,
-};
+use crate::{error::Error, message::ToolCall, verdict::Place};
 
 const CALLS: &str = "tool_call_validation";
 const RESULTS: &str = "tool_result_validation";
@@ -36,10 +32,7 @@ pub(super) static RAIL: Rail = Rail {
     flows: &[
         Flow::new("tool call validation", Place::ToolOutput, CALLS)
             .arguments(&[("tool_calls", Bound::Variable("tool_calls"))]),
-        Flow::new("tool result validation", Place::ToolInput, RESULTS).arguments(&[
-            ("tool_messages", Bound::Variable("tool_messages")),
-            ("tool_calls", Bound::Variable("tool_calls")),
-        ]),
+        Flow::new("tool result validation", Place::ToolInput, RESULTS),
     ],
     actions: &[RailAction::system(CALLS), RailAction::system(RESULTS)],
     section: None,
@@ -65,7 +58,7 @@ impl Check for Validation {
         let valid = if call.action() == CALLS {
             validate_calls(&call)
         } else {
-            validate_results(&call)
+            check_results(call.conversation())
         };
         let finding = match valid {
             Ok(()) => Finding::allow(),
@@ -84,34 +77,6 @@ fn validate_calls(call: &Call<'_>) -> Result<(), String> {
     let tools = Toolset::read(tools)?;
     let calls = call.argument("tool_calls");
     check_calls(&calls_of(calls.as_deref()), &tools)
-}
-
-/// The results that a flow sees, against the calls that it sees.
-fn validate_results(call: &Call<'_>) -> Result<(), String> {
-    let calls = call.argument("tool_calls");
-    let mut asked = Message::assistant(crate::message::Content::None);
-    asked.tool_calls = calls_of(calls.as_deref());
-    let mut messages = vec![asked];
-    let results = call.argument("tool_messages");
-    for result in results
-        .as_deref()
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let text = |key: &str| result.get(key).and_then(Value::as_str);
-        let content = result.get("content").cloned().unwrap_or_default();
-        let content = serde_json::from_value(content).map_err(|error| error.to_string())?;
-        let mut message = Message::new(crate::message::Role::Tool, "");
-        message.content = content;
-        message.tool_call_id = text("tool_call_id").map(str::to_owned);
-        // What a turn shows where a result has no name.
-        message.name = text("name")
-            .filter(|name| *name != "unknown")
-            .map(str::to_owned);
-        messages.push(message);
-    }
-    check_results(&messages)
 }
 
 /// Calls as flows see them; what is no call stands there without a name, which no tool has.

@@ -28,7 +28,7 @@ use crate::{
 /// The main model's answer, with what it is an answer to; or the rail that stopped it.
 #[allow(clippy::large_enum_variant, reason = "one a call")]
 enum Generated {
-    Reply(ModelReply, Conversation),
+    Reply(Box<(ModelReply, Conversation)>),
     Stopped(Stopped),
 }
 
@@ -120,7 +120,7 @@ impl Session<'_> {
             self.generate_after(conversation).await?
         };
         let (mut reply, conversation) = match generated {
-            Generated::Reply(reply, conversation) => (reply, conversation),
+            Generated::Reply(generated) => *generated,
             Generated::Stopped(stopped) => return Ok(refusal(&stopped)),
         };
         if reply.reasoning.as_deref().is_none_or(str::is_empty) {
@@ -164,7 +164,7 @@ impl Session<'_> {
         }
         let (reply, record) = self.ask_main(&conversation).await?;
         self.note(record);
-        Ok(Generated::Reply(reply, conversation))
+        Ok(Generated::Reply(Box::new((reply, conversation))))
     }
 
     /// The input rails and the main model side by side. Its answer waits for their verdict; a block cancels it.
@@ -185,7 +185,7 @@ impl Session<'_> {
         };
         self.note(record);
         match judged {
-            Judged::Passed => Ok(Generated::Reply(reply, conversation)),
+            Judged::Passed => Ok(Generated::Reply(Box::new((reply, conversation)))),
             // None of these rails rewrites, or the answer would have waited: what it answers is not what they made of it.
             Judged::Rewritten(_) => Ok(Generated::Stopped(nothing_to_rewrite())),
             Judged::Stopped(stopped) => Ok(Generated::Stopped(stopped)),

@@ -7,12 +7,16 @@ use serde_json::Value;
 use super::{super::library_rails::LibraryRails, Inner, IoRails};
 use crate::{
     colang::v1,
-    config::{ModelConfig, RailsConfig},
+    config::{ModelConfig, Rails, RailsConfig},
     error::{ConfigError, Fault, Result},
     http::Client,
     llm::{Model, Models, OutputParser, OutputParsers, prompt::Prompts, template::Templates},
     rails::{llm_rails::prompt_settings, plan::Plan},
+    verdict::Place,
 };
+
+/// The one rail on texts alone that the reference's engine refuses: a configuration that loads here loads there.
+const HEURISTICS: &str = "jailbreak detection heuristics";
 
 /// Builds [`IoRails`].
 pub struct IoRailsBuilder {
@@ -69,7 +73,10 @@ impl IoRailsBuilder {
         for (kind, model) in given {
             models.insert(kind, model);
         }
-        let configured: Vec<ModelConfig> = config.models.iter().map(with_retries).collect();
+        let configured: Vec<ModelConfig> = last_of_each_type(&config.models)
+            .into_iter()
+            .map(with_retries)
+            .collect();
         let environment = &crate::config::environment_variable;
         if let Err(error) = models.add_configured(&configured, &client, environment) {
             faults.extend(error.faults);
@@ -131,6 +138,12 @@ fn refused(config: &RailsConfig) -> Vec<Fault> {
             faults.push(Fault::new(message));
         }
     }
+    for flow in &config.rails.input.flows {
+        if flow.name == HEURISTICS {
+            let message = "the reference's engine without Colang does not run this rail";
+            faults.push(Rails::flow_fault(Place::Input, flow, message));
+        }
+    }
     let tools = [&config.rails.tool_input, &config.rails.tool_output];
     if tools.iter().any(|section| section.parallel) {
         tracing::warn!("rails on tools run one after the other in spite of `parallel`");
@@ -143,6 +156,17 @@ fn refused(config: &RailsConfig) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// Of two models of one type the last counts here, as in the reference's engine without Colang.
+fn last_of_each_type(models: &[ModelConfig]) -> Vec<&ModelConfig> {
+    let is_last = |index: usize, kind: &str| {
+        let later = models.get(index + 1..).unwrap_or_default();
+        !later.iter().any(|other| other.kind == kind)
+    };
+    let models = models.iter().enumerate();
+    let last = models.filter(|(index, model)| is_last(*index, &model.kind));
+    last.map(|(_, model)| model).collect()
 }
 
 /// `max_attempts`, the number of tries, as the number of retries that the client counts.

@@ -16,7 +16,7 @@ use crate::{
         plan::{CompiledRail, RailSet, ToolRail},
         run::{Ran, Run},
     },
-    verdict::{Block, Outcome, Place},
+    verdict::{Block, Enforcement, OnRailError, Outcome, Place},
 };
 
 /// What stands in the place of an answer that a rail blocks.
@@ -196,7 +196,18 @@ impl<'a> Session<'a> {
 
     /// Writes down what a rail came to; the error that ends the call, where it is one that the caller can act upon.
     fn settle(&self, rail: &CompiledRail, ran: Ran) -> (Checked, Option<Error>) {
+        let is_enforced = rail.is_enforced(Enforcement::Enforce);
+        let passes_failures = !is_enforced || rail.options.on_error == Some(OnRailError::Pass);
         let (checked, error) = match &ran.outcome {
+            Ok(Outcome::Block(block)) if !is_enforced || (block.failed && passes_failures) => {
+                tracing::info!(rail = %rail.name, reason = ?block.reason, "a rail would block");
+                (Checked::Allow, None)
+            }
+            Ok(Outcome::Transform(_)) if !is_enforced => (Checked::Allow, None),
+            Err(error) if passes_failures => {
+                tracing::warn!(rail = %rail.name, %error, "a rail failed, and the text passes");
+                (Checked::Allow, None)
+            }
             Ok(Outcome::Allow) => (Checked::Allow, None),
             Ok(Outcome::Transform(text)) => (Checked::Transform(text.clone()), None),
             Ok(Outcome::Block(block)) => (Checked::Block(blocked(rail, block)), None),
@@ -239,7 +250,7 @@ impl<'a> Session<'a> {
             return Judged::Passed;
         }
         let models = &self.inner.config.models;
-        let main = models.iter().find(|model| model.kind == "main");
+        let main = models.iter().rfind(|model| model.kind == "main");
         let configured = main.and_then(|model| model.parameters.get("tools"));
         let tools = self.parameters.get("tools").or(configured);
         let rails = &self.inner.plan.tool_output;

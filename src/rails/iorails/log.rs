@@ -15,7 +15,7 @@ use crate::{
         plan::{CompiledRail, ToolRail},
         run::Ran,
     },
-    verdict::Place,
+    verdict::{Outcome, Place},
 };
 
 /// A rail that ran, or the answer's generation.
@@ -34,13 +34,16 @@ pub(super) struct Record {
 impl Record {
     /// Of a rail on a text.
     pub(super) fn of_rail(rail: &CompiledRail, ran: &Ran, checked: &Checked) -> Self {
-        let (stop, failed) = match checked {
-            Checked::Block(blocked) => (true, blocked.failed),
-            _ => (false, false),
+        let stop = matches!(checked, Checked::Block(_));
+        // What the rail came to, also where it is to change nothing.
+        let (allowed, failed) = match &ran.outcome {
+            Ok(Outcome::Block(block)) => (false, block.failed),
+            Ok(_) => (true, false),
+            Err(_) => (false, true),
         };
         let seen = ran.seen.as_ref();
         let mut result = seen.map_or_else(Map::new, |seen: &Seen| seen.metadata.clone());
-        result.insert("allowed".to_owned(), (!stop).into());
+        result.insert("allowed".to_owned(), allowed.into());
         result.insert("failed".to_owned(), failed.into());
         let action = rail.flow.replace(' ', "_");
         let model = crate::config::FlowReference::parse(&rail.name);

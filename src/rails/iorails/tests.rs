@@ -276,10 +276,9 @@ async fn rails_judge_what_rewriting_rails_made_of_the_text() {
         .generate([Message::user(Content::Parts(parts))])
         .await
         .unwrap();
-    let asked = main.asked.lock().unwrap().clone();
-    let content = &asked.last().unwrap().messages[0].content;
+    let asked = main.asked.lock().unwrap().last().cloned().unwrap();
     assert_eq!(
-        *content,
+        asked.messages[0].content,
         Content::Parts(vec![json!({"type": "text", "text": "I am [N]"}), image])
     );
 
@@ -386,4 +385,44 @@ fn what_needs_more_than_rails_is_refused() {
     }
     let flows = RailsConfig::from_content("models: []\n", "define flow\n  else\n").unwrap();
     assert!(IoRails::new(flows).is_err());
+}
+
+#[tokio::test]
+async fn tools_are_validated_in_flows_as_well() {
+    let call = ToolCall {
+        id: Some("c1".to_owned()),
+        name: "ping".to_owned(),
+        arguments: json!({}),
+    };
+    let main = Says {
+        reply: ModelReply {
+            tool_calls: vec![call.clone()],
+            ..ModelReply::default()
+        },
+        ..Says::default()
+    };
+    let yaml = "models: []\npassthrough: true\nrails:
+  tool_output: {flows: [tool call validation]}
+  tool_input: {flows: [tool result validation]}";
+    let flows = crate::LlmRails::builder(RailsConfig::from_content(yaml, "").unwrap())
+        .model("main", main)
+        .build()
+        .unwrap();
+    let ask = async |messages: Vec<Message>, offered: &str| {
+        let options =
+            json!({"llm_params": {"tools": [{"type": "function", "function": {"name": offered}}]}});
+        let options = GenerationOptions::from_value(&options).unwrap();
+        let request = GenerationRequest::new(messages).options(options);
+        let response = flows.generate_with(request).await.unwrap();
+        response.message.content.text().into_owned()
+    };
+    let question = Message::user("go");
+    assert_eq!(ask(vec![question.clone()], "ping").await, "");
+    assert_eq!(ask(vec![question.clone()], "pong").await, REFUSAL);
+    let mut called = Message::assistant(Content::None);
+    called.tool_calls = vec![call];
+    for (id, expected) in [("c1", ""), ("c2", REFUSAL)] {
+        let messages = vec![question.clone(), called.clone(), Message::tool(id, "done")];
+        assert_eq!(ask(messages, "ping").await, expected);
+    }
 }
