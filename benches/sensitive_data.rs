@@ -27,7 +27,9 @@ const RUSSIAN: &str = "Быстрая лиса прыгает через 2 ле�
 
 #[divan::bench(args = ["", PLAIN, NUMBERS, PERSONAL, RUSSIAN])]
 fn mask_2_kib(bencher: Bencher<'_, '_>, piece: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
     let runtime = runtime.unwrap_or_else(|error| unreachable!("{error}"));
     let config = RailsConfig::from_content(CONFIG, "");
     let rails = config.map(IoRails::new);

@@ -42,6 +42,7 @@ pub(super) enum Finder {
 pub(super) enum Hint {
     At,
     Dot,
+    #[cfg(feature = "phone-numbers")]
     Digits(usize),
 }
 
@@ -114,6 +115,7 @@ impl Holds {
         match hint {
             Hint::At => self.at,
             Hint::Dot => self.dot,
+            #[cfg(feature = "phone-numbers")]
             Hint::Digits(digits) => self.digits >= digits,
         }
     }

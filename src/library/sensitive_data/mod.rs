@@ -25,6 +25,7 @@ mod settle;
 mod web;
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -107,7 +108,7 @@ pub(super) static RAIL: Rail = Rail {
                 "input.entities",
                 "list of texts",
                 "[]",
-                "what to find in what comes in",
+                "what to find in what comes in, by the names of Presidio's entities",
             ),
             Key::new(
                 "input.mask_token",
@@ -242,7 +243,11 @@ impl SensitiveData {
         if let Some(message) = self.unusable(&name) {
             return Err(call.failed(message));
         }
-        let text = call.text("text").unwrap_or_default();
+        // Without chunks there is no text; what is no text cannot be judged.
+        let text = match call.argument("text") {
+            None => Cow::default(),
+            Some(_) => call.required("text")?,
+        };
         let masks = call.action() == MASK;
         let found = self
             .find(call, source, &text, source.threshold(masks))

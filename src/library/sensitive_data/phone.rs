@@ -42,6 +42,13 @@ const DIGITS: Range<usize> = FEWEST_DIGITS..20;
 /// The digits that a number has at least.
 pub(super) const FEWEST_DIGITS: usize = 6;
 
+/// Reads the numbering plans, which takes a fraction of a second, before the first text comes.
+pub(super) fn prepare() {
+    for region in &REGIONS {
+        is_valid(Some(region.id), "0123456789");
+    }
+}
+
 /// The telephone numbers in `text`.
 pub(super) fn numbers(text: &str) -> Vec<(Range<usize>, f64)> {
     static CANDIDATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -59,11 +66,15 @@ pub(super) fn numbers(text: &str) -> Vec<(Range<usize>, f64)> {
         return Vec::new();
     };
     let mut found = Vec::new();
-    for candidate in candidate.captures_iter(text) {
-        let Some(whole) = candidate.get(0) else {
+    for whole in candidate.find_iter(text) {
+        let digits = whole.as_str().chars().filter(|c| is_digit(*c)).count();
+        if digits < FEWEST_DIGITS {
+            continue;
+        }
+        let Some(parts_of) = candidate.captures_at(text, whole.start()) else {
             continue;
         };
-        let end = candidate
+        let end = parts_of
             .name("extension")
             .map_or(whole.end(), |extension| extension.start());
         let number = whole.start()..end;
@@ -153,7 +164,7 @@ fn is_number(content: Option<&str>) -> bool {
         return false;
     }
     if content.contains(['+', '＋']) {
-        return is_valid(None, &format!("+{digits}"));
+        return is_international(&digits);
     }
     // Numbers of other countries, as one dials them there.
     let abroad = digits.starts_with("00") || digits.starts_with("011");
@@ -162,6 +173,25 @@ fn is_number(content: Option<&str>) -> bool {
             && (abroad || region.digits.contains(&digits.len()))
             && is_valid(Some(region.id), &digits)
     })
+}
+
+/// Whether `digits` are a number with its country's code.
+fn is_international(digits: &str) -> bool {
+    let Ok(number) = phonenumber::parse(None, format!("+{digits}")) else {
+        return false;
+    };
+    if phonenumber::is_valid(&number) {
+        return true;
+    }
+    // The parser cuts off, once or twice, what looks like the prefix of calls within the country; here it is part of the number.
+    let code = number.code().value().to_string();
+    let national = number.national().to_string();
+    let Some(rest) = digits.strip_prefix(&code) else {
+        return false;
+    };
+    let cut = rest.strip_suffix(&national).unwrap_or_default();
+    !cut.is_empty()
+        && (1..=2).any(|times| is_valid(None, &format!("+{code}{}{rest}", cut.repeat(times))))
 }
 
 fn is_valid(region: Option<Id>, digits: &str) -> bool {
@@ -233,6 +263,7 @@ mod tests {
             "+972 3-123-4567",
             "+81 3-1234-5678",
             "650.253.0000",
+            "+7 847 293 88 33",
         ] {
             assert_eq!(all(&format!("Call {text}, please")), [text]);
         }

@@ -326,19 +326,22 @@ fn built_in(entity: &str) -> Result<Option<Finder>, regex::Error> {
             Hint::Dot,
         )),
         #[cfg(feature = "phone-numbers")]
-        "PHONE_NUMBER" => Some(Finder::Code(
-            super::phone::numbers,
-            &[
-                "phone",
-                "number",
-                "telephone",
-                "cell",
-                "cellphone",
-                "mobile",
-                "call",
-            ],
-            Hint::Digits(super::phone::FEWEST_DIGITS),
-        )),
+        "PHONE_NUMBER" => {
+            super::phone::prepare();
+            Some(Finder::Code(
+                super::phone::numbers,
+                &[
+                    "phone",
+                    "number",
+                    "telephone",
+                    "cell",
+                    "cellphone",
+                    "mobile",
+                    "call",
+                ],
+                Hint::Digits(super::phone::FEWEST_DIGITS),
+            ))
+        }
         _ => match entities::find(entity) {
             Some(entity) => Some(Finder::Table(Table::new(entity)?)),
             None => None,
