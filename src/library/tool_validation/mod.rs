@@ -17,7 +17,7 @@ use serde_json::Value;
 
 pub(crate) use self::{
     calls::{Toolset, check_calls},
-    results::check_results,
+    results::{check_results, result_faults},
 };
 use super::{Bound, BuildContext, Built, Call, Check, Finding, Flow, Rail, RailAction};
 use crate::{
