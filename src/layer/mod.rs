@@ -47,6 +47,7 @@
 
 mod body;
 mod cache;
+mod calls;
 mod draft;
 mod encoding;
 mod events;
@@ -63,6 +64,7 @@ mod limits;
 mod policy;
 mod reply;
 mod request;
+mod results;
 mod rewrites;
 mod service;
 mod streamed;

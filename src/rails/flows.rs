@@ -93,8 +93,7 @@ pub(crate) async fn judge(
     context.insert(variable.to_owned(), text.clone());
     context.insert(triggered(place).to_owned(), flow.into());
     let mut before = vec![
-        Event::new("UtteranceUserActionFinished")
-            .with("final_transcript", subject.user_message),
+        Event::new("UtteranceUserActionFinished").with("final_transcript", subject.user_message),
     ];
     if place != Place::Input {
         before.push(Event::new("UserMessage").with("text", subject.user_message));

@@ -4,9 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 
-use super::{
-    dialog::Engine, flows::FlowRail, library_rails::LibraryRails, tools::Validation,
-};
+use super::{dialog::Engine, flows::FlowRail, library_rails::LibraryRails, tools::Validation};
 use crate::{
     config::{FlowReference, RailOptions, Rails, StreamingConfig},
     error::{ConfigError, Error, Fault},

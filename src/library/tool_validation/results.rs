@@ -48,7 +48,11 @@ pub(crate) fn result_faults(messages: &[Message]) -> Vec<Option<String>> {
         let asked = index.checked_sub(1).and_then(|before| messages.get(before));
         let calls = asked.map_or(&[][..], |asked| &asked.tool_calls);
         let name = message.name.as_deref().unwrap_or_default();
-        if name.is_empty() || !calls.iter().any(|call| call.id.is_none() && call.name == name) {
+        if name.is_empty()
+            || !calls
+                .iter()
+                .any(|call| call.id.is_none() && call.name == name)
+        {
             *fault = Some(format!(
                 "the result of function '{name}' does not follow a call of it"
             ));

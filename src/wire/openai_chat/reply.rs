@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use crate::wire::{
-    CallPiece, CallText, Channel, ChannelKind, ChoiceSpan, EventKind, JsonLimits, ReplyText, ReplyTexts, Unreadable,
+    CallPiece, CallText, Channel, ChannelKind, ChoiceSpan, EventKind, JsonLimits, ReplyText,
+    ReplyTexts, Unreadable,
     json::{Document, Kind, Member, Value},
     keys,
 };
@@ -493,7 +494,8 @@ impl<'a> Reader<'a> {
 
 /// A tool call, a function call, or a piece of one.
 fn call_piece<'a>(call: Value<'_, 'a>) -> CallPiece<'a> {
-    let (function, custom) = (call.get("function"), call.get("custom"));
+    let body = |key| call.get(key).filter(|value| !value.is_null());
+    let (function, custom) = (body("function"), body("custom"));
     let body = function.or(custom).unwrap_or(call);
     let text = |value: Value<'_, 'a>| CallText {
         text: value.as_str().unwrap_or(Cow::Borrowed(value.source())),
