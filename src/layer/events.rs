@@ -600,7 +600,9 @@ impl Events {
             return self.end_with_mark();
         }
         self.drop_blocked();
-        self.enqueue(Queued {
+        // Before the others' events, of which the last may have come.
+        self.queued_bytes += refusal.len();
+        self.queue.push_front(Queued {
             raw: refusal,
             ..Queued::default()
         });

@@ -17,5 +17,6 @@ mod speculative;
 mod streaming;
 mod support;
 mod tidy;
+mod tools;
 mod tower;
 mod untouched;
