@@ -33,6 +33,11 @@ pub(crate) trait Scene: Send + Sync {
     /// What the user and the bot said before the turn that is checked.
     fn history(&self) -> Vec<Message>;
 
+    /// The messages of the call that is answered, where there is one.
+    fn conversation(&self) -> Option<&[Message]> {
+        None
+    }
+
     /// Asks a model.
     fn ask<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<ModelReply, Error>>;
 
@@ -195,6 +200,11 @@ impl<'a> Call<'a> {
             Arguments::Bound { subject, .. } => subject.history.to_vec(),
             Arguments::Given(_) => self.scene.history(),
         }
+    }
+
+    /// All messages that the turn was called with, where it was.
+    pub(crate) fn conversation(&self) -> Option<&'a [Message]> {
+        self.scene.conversation()
     }
 
     /// Whether there is a model of the type `kind`.

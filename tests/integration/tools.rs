@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tower_guardrails::{
-    GuardrailsLayer, LlmRails, RailsConfig,
+    GuardrailsLayer, LlmRails, Message, RailsConfig,
     layer::{Enforcement, History},
+    message::ToolCall,
     verdict::{Decision, Place, RailReport},
 };
 
@@ -667,5 +668,41 @@ fn lines_that_are_no_tool_rails_are_faults() {
     assert_eq!(
         buffered(&rails, &called(&json!([call("c1", "ping", "{}")]))).status,
         500
+    );
+}
+
+#[test]
+fn a_turn_validates_results_by_its_whole_conversation() {
+    let yaml = format!("models: []\nrails:\n{RESULTS}");
+    let rails = LlmRails::new(RailsConfig::from_content(&yaml, "").unwrap()).unwrap();
+    let asks = |id: &str| {
+        let mut message = Message::assistant("");
+        message.tool_calls = vec![ToolCall {
+            id: Some(id.to_owned()),
+            name: "ping".to_owned(),
+            arguments: json!({}),
+        }];
+        message
+    };
+    let answer = |messages: Vec<Message>| {
+        run(rails.generate(messages))
+            .unwrap()
+            .content
+            .text()
+            .into_owned()
+    };
+    let first = [Message::user("go"), asks("c1"), Message::tool("c1", "pong")];
+    assert_eq!(answer(first.to_vec()), "");
+    let second = [
+        Message::assistant("Done."),
+        Message::user("again"),
+        asks("c2"),
+    ];
+    let both = |last| [&first[..], &second[..], &[last]].concat();
+    assert_eq!(answer(both(Message::tool("c2", "pong"))), "");
+    assert_eq!(answer(both(Message::tool("c1", "pong"))), REFUSAL);
+    assert_eq!(
+        answer(vec![Message::user("go"), Message::tool("c1", "pong")]),
+        REFUSAL
     );
 }

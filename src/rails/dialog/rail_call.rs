@@ -107,6 +107,10 @@ impl Scene for RailCall<'_> {
         said.collect()
     }
 
+    fn conversation(&self) -> Option<&[Message]> {
+        self.turn.raw.as_deref()
+    }
+
     fn has_model(&self, kind: &str) -> bool {
         self.turn.engine.models.get(kind).is_some()
     }
