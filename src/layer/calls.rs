@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::rewrites::{CallPart, Place, Spot};
+use super::rewrites::{CallChanges, CallPart, Place, Spot};
 use crate::{
     message::ToolCall,
     rails::{calls_of_text, calls_text},
-    wire::{CallPiece, CallText, JsonLimits, json::Document},
+    wire::{CallPiece, CallText, JsonLimits, ListElement, json::Document},
 };
 
 /// Which of a choice's calls: whether it is in the older spelling, and its index.
@@ -23,6 +23,10 @@ pub(super) struct Calls {
     is_judged: bool,
     /// Whether a rail may stop them: what is only monitored holds nothing up.
     is_held: bool,
+    /// Whether a reader puts the pieces of calls together by their index.
+    is_streamed: bool,
+    /// How many bytes more are put together where nothing is held: what is held has the queue's limit.
+    room: usize,
     limits: JsonLimits,
     choices: Vec<ChoiceCalls>,
 }
@@ -48,6 +52,8 @@ struct Assembled {
     name: String,
     arguments: String,
     is_malformed: bool,
+    /// Whether a piece does not give its index itself.
+    lacks_index: bool,
 }
 
 /// Calls to ask about.
@@ -61,10 +67,18 @@ pub(super) struct CallsJob {
 
 impl Calls {
     /// Calls that are judged or not, and held by it or not.
-    pub(super) fn new(is_judged: bool, is_held: bool, limits: JsonLimits) -> Self {
+    pub(super) fn new(
+        is_judged: bool,
+        is_held: bool,
+        is_streamed: bool,
+        room: usize,
+        limits: JsonLimits,
+    ) -> Self {
         Self {
             is_judged,
             is_held,
+            is_streamed,
+            room,
             limits,
             choices: Vec::new(),
         }
@@ -92,6 +106,24 @@ impl Calls {
             return (track, u64::MAX);
         };
         choice.read += 1;
+        if !self.is_held {
+            let length = |text: &Option<CallText<'_>>| text.as_ref().map_or(0, |t| t.text.len());
+            let id = piece.id.as_ref().map_or(0, |id| id.len());
+            let text = id + length(&piece.name) + length(&piece.arguments);
+            let size = size_of::<Assembled>() + text;
+            match self.room.checked_sub(size) {
+                Some(room) => self.room = room,
+                None if choice.given_up => {}
+                None => {
+                    tracing::warn!("calls of tools are too long to be monitored");
+                    choice.given_up = true;
+                    choice.calls.clear();
+                }
+            }
+            if choice.given_up {
+                return (track, choice.read);
+            }
+        }
         let key = (piece.is_function, piece.index);
         let call = choice.calls.entry(key).or_default();
         call.is_malformed |= piece.is_malformed;
@@ -116,6 +148,24 @@ impl Calls {
         };
         take(&piece.name, &mut call.name, CallPart::Name);
         take(&piece.arguments, &mut call.arguments, CallPart::Arguments);
+        call.lacks_index |= piece.index_span.is_none();
+        if let Some(span) = piece.index_span.clone() {
+            let spot = Spot::Call {
+                track,
+                call: key,
+                part: CallPart::Index,
+                is_string: false,
+            };
+            places.push(Place { spot, span });
+        }
+        if let Some(ListElement { span, list }) = piece.element.clone() {
+            let spot = Spot::Element {
+                track,
+                call: key,
+                list: list.start,
+            };
+            places.push(Place { spot, span });
+        }
         (track, choice.read)
     }
 
@@ -202,36 +252,43 @@ impl Calls {
         }
     }
 
-    /// What has to be put where for the calls of a track to be those that `text` says. None where nothing that is patched could
-    /// make them so: another number of calls, another id.
-    pub(super) fn changes(
-        &self,
-        track: usize,
-        text: &str,
-    ) -> Option<Vec<(CallKey, CallPart, String)>> {
+    /// What makes the calls of a track those that `text` says. None where nothing that is patched could make them so: calls that
+    /// were not there, in another order or with another id, or none at all.
+    pub(super) fn changes(&self, track: usize, text: &str) -> Option<CallChanges> {
         let choice = self.choices.get(track)?;
-        let rewritten = calls_of_text(text)?;
-        if rewritten.len() != choice.calls.len() {
-            return None;
-        }
-        let mut changes = Vec::new();
-        for ((key, call), rewritten) in choice.calls.iter().zip(rewritten) {
+        let mut rewritten = calls_of_text(text)?.into_iter().peekable();
+        let drops = rewritten.len() < choice.calls.len();
+        let mut changes = CallChanges::default();
+        let mut kept = 0;
+        for (key, call) in &choice.calls {
             let read = call.read(&self.limits);
-            if read.id != rewritten.id {
+            let Some(new) = rewritten.next_if(|new| new.id == read.id) else {
+                let may_drop = drops && !key.0;
+                changes.dropped.push(may_drop.then_some(*key)?);
+                continue;
+            };
+            if drops && read.id.is_none() {
                 return None;
             }
-            if read.name != rewritten.name {
-                changes.push((*key, CallPart::Name, rewritten.name));
+            if read.name != new.name {
+                changes.texts.push((*key, CallPart::Name, new.name));
             }
-            if read.arguments != rewritten.arguments {
-                let arguments = match rewritten.arguments {
+            if read.arguments != new.arguments {
+                let arguments = match new.arguments {
                     Value::String(text) => text,
                     other => other.to_string(),
                 };
-                changes.push((*key, CallPart::Arguments, arguments));
+                changes.texts.push((*key, CallPart::Arguments, arguments));
             }
+            if !changes.dropped.is_empty() && !key.0 {
+                if call.lacks_index && self.is_streamed {
+                    return None;
+                }
+                changes.renumbered.push((*key, kept));
+            }
+            kept += 1;
         }
-        Some(changes)
+        (rewritten.peek().is_none() && kept > 0).then_some(changes)
     }
 }
 

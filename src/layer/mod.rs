@@ -50,7 +50,8 @@
 //! call leaves a stream before; text goes on meanwhile, and so do the other choices. A block takes its choice only.
 //!
 //! Flows in Colang 1.0 see `$tool_calls`, or `$tool_message`, `$tool_name`, `$tool_call_id` and the call that is answered as
-//! `$tool_calls`. They may rewrite a result, and names and arguments of calls. One that adds or drops calls is a failed rail.
+//! `$tool_calls`. They may rewrite a result, names and arguments of calls, and take calls out of the list. One that adds calls, or
+//! takes out all of them without stopping, is a failed rail.
 //!
 //! # What the handler is told
 //!

@@ -110,6 +110,7 @@ impl Tracks {
         Self::new(
             guard,
             TrackPlan::new(&plan.output, streaming, guard.enforcement),
+            true,
         )
     }
 
@@ -118,17 +119,18 @@ impl Tracks {
         Self::new(
             guard,
             TrackPlan::whole(&guard.rails.plan().output, guard.enforcement),
+            false,
         )
     }
 
-    fn new(guard: &Guard, plan: TrackPlan) -> Self {
+    fn new(guard: &Guard, plan: TrackPlan, is_streamed: bool) -> Self {
         Self {
             rails: guard.rails.clone(),
             verdict: guard.verdict.clone(),
             enforcement: guard.enforcement,
             plan: Arc::new(plan),
             entries: Vec::new(),
-            calls: calls_of(guard),
+            calls: calls_of(guard, is_streamed),
             passed: Vec::new(),
             asking: false,
             last: None,
@@ -620,12 +622,18 @@ impl Tracks {
 }
 
 /// The calls of a reply under the rails of `guard`.
-fn calls_of(guard: &Guard) -> Calls {
+fn calls_of(guard: &Guard, is_streamed: bool) -> Calls {
     let rails = &guard.rails.plan().calls;
     let is_held = rails
         .asking()
         .any(|rail| rail.is_enforced(guard.enforcement));
-    Calls::new(!rails.is_empty(), is_held, guard.json_limits())
+    Calls::new(
+        !rails.is_empty(),
+        is_held,
+        is_streamed,
+        guard.limits.held_stream,
+        guard.json_limits(),
+    )
 }
 
 /// Whether a channel's text is part of a call.

@@ -146,6 +146,10 @@ pub struct CallPiece<'a> {
     pub index: u32,
     /// Whether it is the one call of a function in the older spelling.
     pub is_function: bool,
+    /// Where its object lies among those of a list, and where that list does.
+    pub element: Option<ListElement>,
+    /// The value of the object's own `index`.
+    pub index_span: Option<Range<usize>>,
     /// The call's id.
     pub id: Option<Cow<'a, str>>,
     /// The tool's name, or a piece of it.
@@ -165,4 +169,13 @@ pub struct CallText<'a> {
     pub span: Range<usize>,
     /// Whether that is a string.
     pub is_string: bool,
+}
+
+/// A place in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListElement {
+    /// Where the element lies.
+    pub span: Range<usize>,
+    /// Where the list lies that holds it.
+    pub list: Range<usize>,
 }

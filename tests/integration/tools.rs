@@ -31,6 +31,12 @@ define subflow small rooms
 define subflow no calls
   $tool_calls = []
 
+define subflow no pings
+  if $tool_calls[0].function.name == "ping"
+    $tool_calls = $tool_calls[1:]
+  else
+    $tool_calls = $tool_calls[0:1]
+
 define subflow clean results
   if "password" in $tool_message
     $tool_message = $tool_message.replace("hunter2", "***")
@@ -314,7 +320,9 @@ fn a_bad_call_leaves_no_stream_at_any_cut() {
         ("book", r#"{"port":"\u0045vil"}"#),
     ] {
         let body = streamed_reply(name, arguments);
-        for cut in 0..body.len() {
+        // Every cut of the first, some of the second.
+        let step = if name == "book" { 11 } else { 1 };
+        for cut in (0..body.len()).step_by(step) {
             let blocked = streamed(&layer, &body, cut);
             let text = blocked.text();
             for part in [name, "call9", "amount", "vil", "tool_calls"] {
@@ -531,12 +539,8 @@ fn a_result_answers_a_call() {
         vec![booked(), result("c2", &json!("evil"))],
         vec![booked(), result("", &json!("evil"))],
         vec![booked(), good.clone(), good.clone()],
-        vec![
-            booked(),
-            json!({"role": "user", "content": "and?"}),
-            good.clone(),
-        ],
-        vec![old.clone(), of_old("new")],
+        vec![booked(), json!({"role": "user", "content": "and?"}), good],
+        vec![old, of_old("new")],
         vec![booked(), of_old("book")],
         // One that an earlier turn left behind, too.
         vec![
@@ -705,4 +709,61 @@ fn a_turn_validates_results_by_its_whole_conversation() {
         answer(vec![Message::user("go"), Message::tool("c1", "pong")]),
         REFUSAL
     );
+}
+
+#[test]
+fn a_flow_takes_calls_out() {
+    let rails = layer("  tool_output: {flows: [no pings, tool call validation]}\n");
+    let (ping, book) = (
+        call("c1", "ping", "{}"),
+        call("c2", "book", r#"{"port":"Delft"}"#),
+    );
+    for calls in [json!([ping, book]), json!([book, ping])] {
+        let left = buffered(&rails, &called(&calls)).json();
+        assert_eq!(
+            left["choices"][0]["message"]["tool_calls"],
+            json!([book]),
+            "{calls}"
+        );
+    }
+    let delta = |calls: Value| delta_event(0, &json!({"tool_calls": calls}));
+    let with = |mut call: Value, index: u64| {
+        call["index"] = json!(index);
+        call
+    };
+    let arguments =
+        |index: u64, text: &str| json!({"index": index, "function": {"arguments": text}});
+    let finish = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n";
+    for (first, second) in [(0, 1), (1, 0)] {
+        let body = [
+            delta(json!([
+                with(call("c1", "ping", ""), first),
+                with(call("c2", "book", ""), second)
+            ])),
+            delta(json!([arguments(first, "{")])),
+            delta(json!([
+                arguments(second, "{\"port\":"),
+                arguments(first, "}")
+            ])),
+            delta(json!([arguments(second, "\"Delft\"}")])),
+            finish.to_owned(),
+        ]
+        .concat();
+        for cut in (0..body.len()).step_by(13) {
+            let left = streamed(&rails, body.as_bytes(), cut);
+            let mut said = String::new();
+            for chunk in chunks(&left.body) {
+                for piece in chunk["choices"][0]["delta"]["tool_calls"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                {
+                    assert_eq!(piece["index"], 0, "cut at {cut}: {chunk}");
+                    said.push_str(piece["function"]["arguments"].as_str().unwrap());
+                }
+            }
+            assert_eq!(said, r#"{"port":"Delft"}"#, "cut at {cut}");
+            assert!(!left.text().contains("ping") && left.text().contains("c2"));
+        }
+    }
 }

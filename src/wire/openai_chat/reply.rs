@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::wire::{
-    CallPiece, CallText, Channel, ChannelKind, ChoiceSpan, EventKind, JsonLimits, ReplyText,
-    ReplyTexts, Unreadable,
+    CallPiece, CallText, Channel, ChannelKind, ChoiceSpan, EventKind, JsonLimits, ListElement,
+    ReplyText, ReplyTexts, Unreadable,
     json::{Document, Kind, Member, Value},
     keys,
 };
@@ -236,6 +236,10 @@ impl<'a> Reader<'a> {
                         reader.calls.push(CallPiece {
                             choice: reader.choice,
                             index,
+                            element: Some(ListElement {
+                                span: call.span(),
+                                list: value.span(),
+                            }),
                             ..call_piece(call)
                         });
                         let kinds = [ChannelKind::ToolName, ChannelKind::ToolArguments];
@@ -510,6 +514,7 @@ fn call_piece<'a>(call: Value<'_, 'a>) -> CallPiece<'a> {
             || (function.is_some() && custom.is_some())
             || (arguments.is_some() && input.is_some())
             || name.as_ref().is_some_and(|name| !name.is_string),
+        index_span: call.get("index").map(|index| index.span()),
         id: call.get("id").and_then(Value::as_str),
         name,
         arguments: arguments.or(input),
