@@ -82,6 +82,7 @@ mod rewrites;
 mod service;
 mod streamed;
 mod tracks;
+mod unescape;
 mod whole;
 
 pub use body::{RequestBody, ResponseBody};
