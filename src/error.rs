@@ -84,6 +84,24 @@ impl ConfigError {
     }
 }
 
+/// The faults found first, and of those found later the ones at places that have none yet; in the order of files and lines.
+pub(crate) fn all_faults(first: Vec<Fault>, later: Vec<Fault>) -> Vec<Fault> {
+    let place = |fault: &Fault| (fault.file.clone(), fault.line, fault.column);
+    // A line that was found wrong before has its fault already.
+    let is_known = |fault: &Fault| {
+        fault.line.is_some() && first.iter().any(|known| place(known) == place(fault))
+    };
+    let later: Vec<Fault> = later.into_iter().filter(|fault| !is_known(fault)).collect();
+    let mut all = first;
+    for fault in later {
+        if !all.contains(&fault) {
+            all.push(fault);
+        }
+    }
+    all.sort_by_cached_key(place);
+    all
+}
+
 impl From<Fault> for ConfigError {
     fn from(fault: Fault) -> Self {
         Self::new(fault)

@@ -30,4 +30,5 @@ pub use function::{
     TakesNothing, system,
 };
 pub use registry::Registry;
+pub(crate) use registry::normalized;
 pub(crate) use server::ActionsServer;

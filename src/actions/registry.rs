@@ -38,7 +38,7 @@ impl fmt::Debug for Registry {
 }
 
 /// `LookupOrderAction` as `lookup_order`.
-fn normalized(name: &str) -> String {
+pub(crate) fn normalized(name: &str) -> String {
     let name = if name.ends_with("Action") {
         name.replace("Action", "")
     } else {

@@ -10,6 +10,7 @@ use std::{
 use indexmap::IndexMap;
 
 use super::{
+    colang_version,
     ignore::IgnorePatterns,
     merge,
     rails_config::ColangFile,
@@ -124,7 +125,7 @@ fn load_file(path: &Path, relative: &Path, shown: &Path, loaded: &mut Loaded, re
 }
 
 /// The files below `directory`, a folder's own before those of its folders, each sorted by name.
-fn list(
+pub(super) fn list(
     directory: &Path,
     relative: &Path,
     ancestors: &mut Vec<PathBuf>,
@@ -225,8 +226,18 @@ fn document(text: String) -> Node {
 pub(super) fn load_imports(loaded: &mut Loaded, report: &mut Report) {
     let mut scanned = 0;
     let mut done = HashSet::new();
+    // What imported files say of the version comes too late.
+    let version = loaded.root.get("colang_version").and_then(Node::as_str);
+    let is_two = version == Some("2.x");
+    // Of no other version is any file.
+    let is_known = matches!(version, None | Some("1.0" | "2.x"));
     loop {
         while let Some(file) = loaded.colang_files.get(scanned) {
+            if is_known && colang_version::is_version_2(&file.text) != is_two {
+                let file = loaded.colang_files.remove(scanned);
+                pass_over(file, report);
+                continue;
+            }
             scanned += 1;
             for (line, path) in imports_of(&file.text) {
                 let at = Mark {
@@ -234,7 +245,14 @@ pub(super) fn load_imports(loaded: &mut Loaded, report: &mut Report) {
                     line,
                     column: 1,
                 };
-                note_import(&mut loaded.root, path, at, report);
+                if is_two {
+                    note_import(&mut loaded.root, path, at, report);
+                } else {
+                    let message = format!(
+                        "`import {path}` is passed over, as in every file of Colang 1.0: `import_paths` in YAML imports"
+                    );
+                    report.warn(&at, message);
+                }
             }
         }
         let paths = loaded.root.get("import_paths").and_then(Node::items);
@@ -251,6 +269,19 @@ pub(super) fn load_imports(loaded: &mut Loaded, report: &mut Report) {
         done.insert(path.clone());
         import(&path, &at, loaded, report);
     }
+}
+
+fn pass_over(file: ColangFile, report: &mut Report) {
+    if colang_version::is_blank(&file.text) {
+        return;
+    }
+    let message = if colang_version::is_version_2(&file.text) {
+        "the file is passed over: it defines nothing, so it is Colang 2, but `colang_version` is \"1.0\""
+    } else {
+        "the file is passed over: it is Colang 1.0, but `colang_version` is \"2.x\""
+    };
+    let fault = Fault::new(message).in_file(file.path).at(1, 1);
+    report.warnings.push(fault);
 }
 
 fn note_import(root: &mut Node, path: String, at: Mark, report: &mut Report) {

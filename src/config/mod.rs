@@ -3,6 +3,7 @@
 //! Every file is read into a tree that knows the place of each key; the trees are joined; the typed sections are read
 //! off the joined tree. Faults are collected on the way and reported together.
 
+mod colang_version;
 mod defaults;
 mod files;
 mod flow_reference;
@@ -12,8 +13,10 @@ mod load;
 mod merge;
 mod models;
 mod prompts;
+mod prompts_directory;
 mod rail_options;
 mod rail_sections;
+mod rail_shapes;
 mod rails;
 mod rails_config;
 mod read;
@@ -26,6 +29,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use prompts_directory::read_prompts_directory;
 pub(crate) use read::bool_of_text;
 #[allow(unused_imports, reason = "for the rooms above")]
 pub(crate) use suggest::{is_similar, nearest};

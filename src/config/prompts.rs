@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     read::{Fields, Read, Report, two_texts},
-    yaml::{Kind, Node},
+    yaml::{Kind, Node, Places},
 };
+use crate::error::Fault;
 
 /// One entry of `prompts:`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,15 @@ pub struct TaskPrompt {
     /// The most tokens that the model may answer.
     #[serde(default)]
     pub max_tokens: Option<u64>,
+    #[serde(skip)]
+    pub(crate) places: Places,
+}
+
+impl TaskPrompt {
+    /// A fault of the entry, at its key `path`; where it has no such key, at its first line.
+    pub fn fault(&self, path: &str, message: impl Into<String>) -> Fault {
+        self.places.place_of(path).fault(message)
+    }
 }
 
 /// One message of a prompt.
@@ -117,6 +127,7 @@ impl Read for TaskPrompt {
             mode,
             stop,
             max_tokens: positive(max_tokens, node, path, "max_tokens", report),
+            places: Places::of(node),
         })
     }
 }

@@ -16,7 +16,7 @@ use super::{
     sections::{
         CoreConfig, Document, Instruction, KnowledgeBaseConfig, MetricsConfig, TracingConfig,
     },
-    yaml::Node,
+    yaml::{Node, Places},
 };
 use crate::error::{ConfigError, Fault};
 
@@ -99,6 +99,8 @@ pub struct RailsConfig {
     #[serde(skip)]
     pub colang_files: Vec<ColangFile>,
     #[serde(skip)]
+    places: Places,
+    #[serde(skip)]
     pub(super) warnings: Vec<Fault>,
     #[serde(skip)]
     pub(super) unknown: Vec<(String, Fault)>,
@@ -149,6 +151,12 @@ impl RailsConfig {
         let unknown = self.unknown.iter();
         let under_rails = unknown.filter(|(path, _)| load::is_under_rails(path));
         under_rails.map(|(_, fault)| fault.clone()).collect()
+    }
+
+    /// A fault of the configuration, at its key `path` of at most two steps, such as `rails.output`; where it has no such
+    /// key, without a place.
+    pub fn fault(&self, path: &str, message: impl Into<String>) -> Fault {
+        self.places.place_of(path).fault(message)
     }
 
     /// The first text of a bot message, if the configuration has it.
@@ -218,6 +226,7 @@ impl RailsConfig {
             metrics: fields.or_default("metrics"),
             raw_llm_call_action: fields.or("raw_llm_call_action", Some("raw llm call".to_owned())),
             colang_files: Vec::new(),
+            places: Places::of(root),
             warnings: Vec::new(),
             unknown: Vec::new(),
         };

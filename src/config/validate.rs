@@ -1,8 +1,8 @@
 //! What must fit together: rails and their models, prompts, streaming, keys.
 
 use super::{
-    flow_reference::FlowReference, rail_options, rails_config::RailsConfig, read::Report,
-    yaml::Node,
+    flow_reference::FlowReference, rail_options, rail_shapes, rails_config::RailsConfig,
+    read::Report, yaml::Node,
 };
 use crate::{colang, verdict::Place};
 
@@ -131,6 +131,7 @@ pub(super) fn validate(config: &RailsConfig, root: &Node, report: &mut Report) {
     }
     rail_options::check_names(&config.rails, root, report);
     flows_are_flows(config, root, report);
+    rail_shapes::check(&config.rails.config.node, report);
     streaming_can_rewrite(config, root, report);
     jailbreak_endpoints(config, root, report);
     keys_are_set(config, root, report);

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{HttpError, Request, Response, Streaming, response::connection_error, retry};
+use super::{HttpError, Request, Response, Streaming, Tls, response::connection_error, retry};
 
 /// The most bytes of an error's body that are read.
 const ERROR_BODY_LIMIT: usize = 64 << 10;
@@ -40,6 +40,7 @@ impl Default for Limits {
 #[derive(Clone, Default)]
 pub(crate) struct Client {
     pools: Arc<Mutex<HashMap<Pool, reqwest::Client>>>,
+    tls: Option<Arc<Tls>>,
 }
 
 /// What a pool of connections is made for: reqwest fixes both for a whole client.
@@ -50,6 +51,14 @@ struct Pool {
 }
 
 impl Client {
+    /// A client with connections of its own, made as `tls` says.
+    pub(crate) fn with_tls(tls: Tls) -> Self {
+        Self {
+            tls: Some(Arc::new(tls)),
+            ..Self::default()
+        }
+    }
+
     /// Sends `request` and reads the whole answer.
     ///
     /// # Errors
@@ -177,6 +186,9 @@ impl Client {
             .user_agent(concat!("tower-guardrails/", env!("CARGO_PKG_VERSION")));
         if !pool.through_proxy {
             builder = builder.no_proxy();
+        }
+        if let Some(tls) = &self.tls {
+            builder = tls.apply(builder);
         }
         let client = builder.build().map_err(|error| HttpError::Invalid {
             url: request.shown_url(),

@@ -15,6 +15,7 @@ mod secret;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub(crate) use client::{Client, Limits};
 pub(crate) use endpoint::{Endpoint, Environment, Known};
@@ -23,3 +24,4 @@ pub(crate) use request::Request;
 pub(crate) use response::{Response, Streaming};
 pub(crate) use retry::parse_retry_after;
 pub(crate) use secret::{Secret, redact};
+pub(crate) use tls::Tls;

@@ -33,6 +33,22 @@ impl Request {
         Ok(request)
     }
 
+    /// A request with the fields of a form.
+    pub(crate) fn post_form(url: &str, fields: &[(&str, &str)]) -> Result<Self, HttpError> {
+        let mut request = Self::new(Method::POST, url)?;
+        // The pairs of a URL's query are written as those of a form.
+        let mut form = reqwest::Url::parse("form:/").map_err(|error| HttpError::Invalid {
+            url: request.shown_url(),
+            reason: "its form cannot be written".to_owned(),
+            source: Some(error.into()),
+        })?;
+        form.query_pairs_mut().extend_pairs(fields);
+        request.body = form.query().unwrap_or_default().to_owned().into();
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers.insert(CONTENT_TYPE, kind);
+        Ok(request)
+    }
+
     /// A request without a body.
     pub(crate) fn get(url: &str) -> Result<Self, HttpError> {
         Self::new(Method::GET, url)
@@ -161,6 +177,12 @@ mod tests {
         assert!(!format!("{request:?}").contains("hidden"));
         assert!(request.clone().header("bad name", "x").is_err());
         assert!(request.header("x", "a\nb").is_err());
+    }
+
+    #[test]
+    fn forms_are_encoded() {
+        let request = Request::post_form("http://host/", &[("a b", "c&d=é"), ("e", "")]).unwrap();
+        assert_eq!(request.body, "a+b=c%26d%3D%C3%A9&e=");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a rail's action is called with, and what it finds.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::SystemTime};
 
 use futures_core::future::BoxFuture;
 use serde_json::{Map, Value, json};
@@ -40,6 +40,11 @@ pub(crate) trait Scene: Send + Sync {
 
     /// Asks a model.
     fn ask<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<ModelReply, Error>>;
+
+    /// Logs that a classifier was asked for `task` at `started_at`, where a log wants to know.
+    fn note_model_call(&self, task: &str, started_at: SystemTime) {
+        let _ = (task, started_at);
+    }
 
     /// Whether there is a model of the type `kind`.
     fn has_model(&self, kind: &str) -> bool;
@@ -212,6 +217,11 @@ impl<'a> Call<'a> {
         self.scene.has_model(kind)
     }
 
+    /// Logs that a classifier was asked for `task` at `started_at`, which counts as a call of a model.
+    pub(crate) fn note_model_call(&self, task: &str, started_at: SystemTime) {
+        self.scene.note_model_call(task, started_at);
+    }
+
     /// Asks a model.
     pub(crate) async fn ask(&self, question: Question<'_>) -> Result<ModelReply, Error> {
         self.scene.ask(question).await
@@ -248,6 +258,10 @@ pub struct Finding {
     pub reason: Option<String>,
     /// What the verdict rests on, for flows: scores, categories.
     pub metadata: Map<String, Value>,
+    /// What is said on a block, where the rail words it itself; else the message of the flow's intent.
+    pub message: Option<String>,
+    /// What flows see instead of a verdict, where the action gives none.
+    pub value: Option<Value>,
 }
 
 /// A verdict.
@@ -268,6 +282,16 @@ impl Finding {
             decision,
             reason: None,
             metadata: Map::new(),
+            message: None,
+            value: None,
+        }
+    }
+
+    /// No verdict but a value, of an action that flows use for something else.
+    pub fn of_value(value: impl Into<Value>) -> Self {
+        Self {
+            value: Some(value.into()),
+            ..Self::allow()
         }
     }
 
@@ -313,13 +337,24 @@ impl Finding {
         self
     }
 
+    /// Sets what is said on a block.
+    #[must_use]
+    pub fn saying(mut self, message: impl Into<String>) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+
     /// Whether the text does not pass.
     pub fn is_block(&self) -> bool {
         self.decision == Decision::Block
     }
 
-    /// The object that flows see: `is_blocked`, `is_transform`, `transform_text`, `reason`, `failed`, `metadata`.
+    /// The object that flows see: `is_blocked`, `is_transform`, `transform_text`, `reason`, `failed`, `metadata`; or the value
+    /// that stands for it.
     pub(crate) fn to_value(&self) -> Value {
+        if let Some(value) = &self.value {
+            return value.clone();
+        }
         let (decision, rewrites) = match &self.decision {
             Decision::Allow => ("allow", Map::new()),
             Decision::Block => ("block", Map::new()),
@@ -356,6 +391,29 @@ impl Finding {
             }
         }
     }
+}
+
+/// A verdict as callers are shown it: an object as [`Finding::to_value`] makes it, without what follows from the rest. Any other
+/// value stays as it is.
+pub(crate) fn shown_verdict(value: Value) -> Value {
+    let is_verdict = ["decision", "is_blocked", "is_transform", "transform_text"]
+        .iter()
+        .all(|key| value.get(key).is_some());
+    if !is_verdict {
+        return value;
+    }
+    let texts = value.get("transform_text").and_then(Value::as_object);
+    let transforms = texts.into_iter().flatten();
+    let transforms: Vec<Value> = transforms
+        .map(|(target, text)| json!({"target": target, "text": text}))
+        .collect();
+    json!({
+        "decision": value.get("decision"),
+        "reason": value.get("reason"),
+        "metadata": value.get("metadata"),
+        "transforms": transforms,
+        "failed": value.get("failed"),
+    })
 }
 
 /// The variable that holds the text which rails at `place` check.

@@ -4,10 +4,15 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{BuildContext, Call, Unusable, call::Question};
+use super::{BuildContext, Call, Flow, Unusable, call::Question};
 use crate::{
+    config::FlowReference,
     error::Error,
-    llm::{Verdict, prompt::Prompts},
+    llm::{
+        ModelReply, Verdict,
+        prompt::{Prompts, RenderedPrompt},
+    },
+    message::{Content, Message},
 };
 
 /// How many tokens the model may answer where the prompt does not say.
@@ -52,17 +57,28 @@ impl Chat {
         self.tasks.iter().any(|(known, _)| known == task)
     }
 
+    /// That there is a prompt for `task`.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration has none.
+    pub(super) fn has(&self, task: &str) -> Result<(), Unusable> {
+        if self.has_prompt(task) {
+            return Ok(());
+        }
+        let message = format!("the prompt `{task}` is missing, which this rail needs");
+        Err(Unusable::Invalid(vec![message]))
+    }
+
     /// Whether `task` can be asked about.
     ///
     /// # Errors
     ///
     /// Where the configuration has no prompt for it, or one with an unknown parser.
     pub(super) fn accept(&self, task: &str) -> Result<(), Unusable> {
-        let Some((_, parser)) = self.tasks.iter().find(|(known, _)| known == task) else {
-            let message = format!("the prompt `{task}` is missing, which this rail needs");
-            return Err(Unusable::Invalid(vec![message]));
-        };
-        match parser {
+        self.has(task)?;
+        let prompt = self.tasks.iter().find(|(known, _)| known == task);
+        match prompt.and_then(|(_, parser)| parser.as_deref()) {
             Some(parser) if !self.prompts.has_parser(parser) => {
                 let message =
                     format!("the prompt `{task}` names the unknown output parser `{parser}`");
@@ -106,44 +122,108 @@ impl Chat {
         temperature: Option<f64>,
         variables: &[(&str, Value)],
     ) -> Result<(String, bool), Error> {
-        let prompt = self
-            .prompts
-            .find(task)
-            .map_err(|error| call.failed(error))?;
-        // Such a prompt sees no conversation, and what is not there as an empty text.
+        let most_tokens = self.most_tokens(call, task)?.unwrap_or(MOST_TOKENS);
+        let messages = self.render(call, task, variables)?.into_messages();
+        let inquiry = Inquiry {
+            task,
+            shown_as: task,
+            kinds,
+            temperature,
+            most_tokens: Some(most_tokens),
+        };
+        let reply = self.ask(call, inquiry, messages).await?;
+        let is_truncated =
+            reply.content.is_empty() && reply.finish_reason.as_deref() == Some("length");
+        Ok((reply.content, is_truncated))
+    }
+
+    /// The most tokens of an answer, where the prompt of `task` says so.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such prompt.
+    pub(super) fn most_tokens(&self, call: &Call<'_>, task: &str) -> Result<Option<u64>, Error> {
+        let prompt = self.prompts.find(task);
+        let prompt = prompt.map_err(|error| call.failed(error))?;
+        Ok(prompt.max_tokens.filter(|most| *most > 0))
+    }
+
+    /// The prompt of `task`. It sees no conversation; a variable that is nothing it sees as "None", one that is not among
+    /// `variables` as an empty text.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such prompt, or it cannot be rendered.
+    pub(super) fn render(
+        &self,
+        call: &Call<'_>,
+        task: &str,
+        variables: &[(&str, Value)],
+    ) -> Result<RenderedPrompt, Error> {
         let lookup = |name: &str| match name {
             "history" => Some(Value::Null),
             _ => {
                 let given = variables.iter().find(|(known, _)| *known == name);
-                given
-                    .map(|(_, value)| value.clone())
-                    .filter(|value| !value.is_null())
+                given.map(|(_, value)| value.clone())
             }
         };
         let rendered = self.prompts.render(task, &lookup, &[]);
-        let messages = rendered
-            .map_err(|error| call.failed(error))?
-            .into_messages();
-        let most_tokens = prompt
-            .max_tokens
-            .filter(|most| *most > 0)
-            .unwrap_or(MOST_TOKENS);
+        rendered.map_err(|error| call.failed(error))
+    }
+
+    /// Asks `messages`.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such prompt, or the model fails.
+    pub(super) async fn ask(
+        &self,
+        call: &Call<'_>,
+        inquiry: Inquiry<'_>,
+        messages: Vec<Message>,
+    ) -> Result<ModelReply, Error> {
+        let prompt = self.prompts.find(inquiry.task);
+        let prompt = prompt.map_err(|error| call.failed(error))?;
         let mut parameters = Map::new();
-        parameters.insert("temperature".to_owned(), json!(temperature));
-        parameters.insert("max_tokens".to_owned(), json!(most_tokens));
+        parameters.insert("temperature".to_owned(), json!(inquiry.temperature));
+        if let Some(most_tokens) = inquiry.most_tokens {
+            parameters.insert("max_tokens".to_owned(), json!(most_tokens));
+        }
         if let Some(stop) = &prompt.stop {
             parameters.insert("stop".to_owned(), json!(stop));
         }
         let question = Question {
-            task,
-            kinds,
+            task: inquiry.shown_as,
+            kinds: inquiry.kinds,
             messages,
             parameters,
         };
-        let reply = call.ask(question).await?;
-        let is_truncated =
-            reply.content.is_empty() && reply.finish_reason.as_deref() == Some("length");
-        Ok((reply.content, is_truncated))
+        call.ask(question).await
+    }
+}
+
+/// How a question is put.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inquiry<'a> {
+    /// The task whose prompt it is.
+    pub(super) task: &'a str,
+    /// The task that logs show.
+    pub(super) shown_as: &'a str,
+    /// The types of models that may answer, the best first; after them all the main one.
+    pub(super) kinds: &'a [&'a str],
+    /// The temperature.
+    pub(super) temperature: Option<f64>,
+    /// How many tokens the answer may have.
+    pub(super) most_tokens: Option<u64>,
+}
+
+/// Whether a variable holds nothing to check: nothing at all, an empty text, an empty list.
+pub(super) fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
     }
 }
 
@@ -152,4 +232,76 @@ pub(super) fn template_variable(call: &Call<'_>, name: &str) -> Value {
     call.variable(name)
         .map(std::borrow::Cow::into_owned)
         .unwrap_or_default()
+}
+
+/// The argument `name`, else the variable of that name.
+pub(super) fn given(call: &Call<'_>, name: &str) -> Value {
+    match call.argument(name) {
+        Some(value) => value.into_owned(),
+        None => template_variable(call, name),
+    }
+}
+
+/// The types of models that there are.
+pub(super) fn kinds(context: &BuildContext<'_>) -> Vec<String> {
+    let kinds = context.models.kinds().into_iter();
+    kinds.map(str::to_owned).collect()
+}
+
+/// The type of the model that a call names: its argument `model_name`, else the line's `$model`.
+///
+/// # Errors
+///
+/// Where it names none, or one that is not there.
+pub(super) fn named_model(call: &Call<'_>) -> Result<String, Error> {
+    let given = call.text("model_name").filter(|name| !name.is_empty());
+    let model = given.or_else(|| call.variable_text("model"));
+    let model = model.ok_or_else(|| call.failed("the rail needs a model: `$model=...`"))?;
+    if call.has_model(&model) {
+        Ok(model.into_owned())
+    } else {
+        Err(call.failed(format!("there is no model of the type `{model}`")))
+    }
+}
+
+/// The type of the model that the argument `model_name` names, which a flow always gives.
+///
+/// # Errors
+///
+/// Where it is not given, or there is no such model.
+pub(super) fn required_model(call: &Call<'_>) -> Result<String, Error> {
+    call.required("model_name")?;
+    named_model(call)
+}
+
+/// What a message with the text `value` says: a text, or parts.
+pub(super) fn content(value: &Value) -> Content {
+    match value {
+        Value::Null => Content::None,
+        Value::Array(parts) => Content::Parts(parts.clone()),
+        Value::String(text) => Content::Text(text.clone()),
+        other => Content::Text(other.to_string()),
+    }
+}
+
+/// The type of the model that `line` names with `$model=`.
+///
+/// # Errors
+///
+/// Where it names none, or one that is not among `models`.
+pub(super) fn accepted_model<'a>(
+    flow: &Flow,
+    line: &'a FlowReference,
+    models: &[String],
+) -> Result<&'a str, Unusable> {
+    let Some(model) = line.parameter("model") else {
+        let message = format!("`{}` needs a model: `$model=...`", flow.name);
+        return Err(Unusable::Invalid(vec![message]));
+    };
+    if models.iter().any(|kind| kind == model) {
+        Ok(model)
+    } else {
+        let message = format!("there is no model of the type `{model}`");
+        Err(Unusable::Invalid(vec![message]))
+    }
 }

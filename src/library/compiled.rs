@@ -107,10 +107,11 @@ impl Ask for CompiledFlow {
                 context,
             };
             let call = Call::bound(self.flow, &self.line, subject, &alone);
-            let finding = self.check.run(call).await?;
+            let mut finding = self.check.run(call).await?;
             if let Some(witness) = &context.witness {
                 witness.found(&finding);
             }
+            let own_message = finding.message.take();
             let intent = match self.flow.refusal {
                 Refusal::Message(intent) => intent,
                 Refusal::Choose(choose) => choose(&finding),
@@ -119,7 +120,7 @@ impl Ask for CompiledFlow {
             let shown = finding.is_block().then(|| finding.to_value());
             let mut outcome = finding.into_outcome(self.flow.place);
             if let Outcome::Block(block) = &mut outcome {
-                block.message = self.message(intent, subject, shown);
+                block.message = own_message.or_else(|| self.message(intent, subject, shown));
             }
             Ok(outcome)
         })
@@ -130,7 +131,7 @@ impl Ask for CompiledFlow {
     }
 
     fn rewrites(&self) -> bool {
-        self.flow.rewrites
+        self.check.rewrites(self.flow)
     }
 
     fn fingerprint(&self) -> String {

@@ -4,12 +4,37 @@
 //! settings and what it needs. [`RAILS`] lists them all; to add one, write its file and add its line here. From the one
 //! declaration come the compiled rail, the Colang flow and the row in the docs.
 
+mod activefence;
+mod ai_defense;
+mod alignscore;
+mod autoalign;
 mod call;
 mod chat;
+mod clavata;
+mod cleanlab;
 mod compiled;
 mod content_safety;
+mod context_bloat_detection;
+mod crowdstrike_aidr;
 mod docs;
+mod f5;
+mod fiddler;
+mod gcp_moderate_text;
+mod gliner;
+mod guardrails_ai;
+mod hallucination;
+mod hf_classifier;
+mod injection_detection;
+mod jailbreak_detection;
+mod llama_guard;
+mod pangea;
+mod patronus_api;
+mod patronus_lynx;
+mod pii;
+mod policyai;
+mod polygraf;
 mod privateai;
+mod prompt_security;
 mod rail;
 mod regex;
 mod self_check;
@@ -18,10 +43,12 @@ mod service;
 #[cfg(test)]
 mod testing;
 mod tool_validation;
+mod topic_safety;
+mod trend_micro;
 mod witness;
 
 pub use call::{Call, Decision, Finding};
-pub(crate) use call::{Question, Scene, text_variable};
+pub(crate) use call::{Question, Scene, shown_verdict, text_variable};
 pub(crate) use compiled::{CompiledFlow, Shared};
 pub use docs::markdown;
 pub use rail::{
@@ -35,12 +62,38 @@ pub(crate) use witness::{Asked, Seen, Witness};
 
 /// Every built-in rail, alphabetic.
 pub static RAILS: &[&Rail] = &[
+    &activefence::RAIL,
+    &ai_defense::RAIL,
+    &alignscore::RAIL,
+    &autoalign::RAIL,
+    &clavata::RAIL,
+    &cleanlab::RAIL,
     &content_safety::RAIL,
+    &context_bloat_detection::RAIL,
+    &crowdstrike_aidr::RAIL,
+    &f5::RAIL,
+    &fiddler::RAIL,
+    &gcp_moderate_text::RAIL,
+    &gliner::RAIL,
+    &guardrails_ai::RAIL,
+    &hallucination::RAIL,
+    &hf_classifier::RAIL,
+    &injection_detection::RAIL,
+    &jailbreak_detection::RAIL,
+    &llama_guard::RAIL,
+    &pangea::RAIL,
+    &patronus_api::RAIL,
+    &patronus_lynx::RAIL,
+    &policyai::RAIL,
+    &polygraf::RAIL,
     &privateai::RAIL,
+    &prompt_security::RAIL,
     &regex::RAIL,
     &self_check::RAIL,
     &self_check_facts::RAIL,
     &tool_validation::RAIL,
+    &topic_safety::RAIL,
+    &trend_micro::RAIL,
 ];
 
 /// The declaration of the rail with the flow `name`, and the flow.
@@ -57,12 +110,15 @@ pub fn find(name: &str) -> Option<(&'static Rail, &'static Flow)> {
     })
 }
 
-/// The declaration of the rail with the action `name`, and the action.
+/// The declaration of the rail with the action that flows call `name`, and the action; `DetectPiiAction` also finds `detect_pii`.
 pub fn find_action(name: &str) -> Option<(&'static Rail, &'static RailAction)> {
-    RAILS.iter().find_map(|rail| {
-        let action = rail.actions.iter().find(|action| action.name == name)?;
-        Some((*rail, action))
-    })
+    let named = |name: &str| {
+        RAILS.iter().find_map(|rail| {
+            let action = rail.actions.iter().find(|action| action.name == name)?;
+            Some((*rail, action))
+        })
+    };
+    named(name).or_else(|| named(&crate::actions::normalized(name)))
 }
 
 /// The built-in message of the bot's intent `intent`.

@@ -11,28 +11,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need, Rail,
+    BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need, Rail,
     RailAction, Section,
     call::target_of,
+    pii::{INPUT, OUTPUT, RETRIEVAL},
     service::{Service, key},
 };
 use crate::{error::Error, http::Secret, verdict::Place};
 
 const DETECT: &str = "detect_pii";
 const MASK: &str = "mask_pii";
-
-const INPUT: &[(&str, Bound)] = &[
-    ("source", Bound::Literal("input")),
-    ("text", Bound::Variable("user_message")),
-];
-const OUTPUT: &[(&str, Bound)] = &[
-    ("source", Bound::Literal("output")),
-    ("text", Bound::Variable("bot_message")),
-];
-const RETRIEVAL: &[(&str, Bound)] = &[
-    ("source", Bound::Literal("retrieval")),
-    ("text", Bound::Variable("relevant_chunks")),
-];
 
 /// The declaration.
 pub(super) static RAIL: Rail = Rail {

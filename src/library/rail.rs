@@ -322,6 +322,11 @@ pub trait Check: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Whether `flow` may rewrite the text under these settings. A stream is held to its end for a rail that does.
+    fn rewrites(&self, flow: &Flow) -> bool {
+        flow.rewrites
+    }
+
     /// Whether the same text gets the same verdict again from `flow`, so that it may be remembered.
     fn is_steady(&self, flow: &Flow) -> bool {
         let _ = flow;

@@ -10,16 +10,19 @@ use futures_core::future::BoxFuture;
 
 use super::{
     BuildContext, Built, Call, Check, Finding, Flow, Need, Rail, RailAction, Unusable,
-    chat::{Chat, template_variable},
+    chat::{Chat, given, is_empty},
 };
 use crate::{config::FlowReference, error::Error, verdict::Place};
+
+const INPUT: &str = "self_check_input";
+const OUTPUT: &str = "self_check_output";
 
 /// The declaration.
 pub(super) static RAIL: Rail = Rail {
     name: "self_check",
     about: "Asks a model whether a text complies with a policy",
     flows: &[
-        Flow::new("self check input", Place::Input, "self_check_input")
+        Flow::new("self check input", Place::Input, INPUT)
             .exception(
                 "InputRailException",
                 "Input not allowed. The input was blocked by the 'self check input' flow.",
@@ -37,14 +40,14 @@ pub(super) static RAIL: Rail = Rail {
     stop
 "#,
             ),
-        Flow::new("self check output", Place::Output, "self_check_output").exception(
+        Flow::new("self check output", Place::Output, OUTPUT).exception(
             "OutputRailException",
             "Output not allowed. The output was blocked by the 'self check output' flow.",
         ),
     ],
     actions: &[
-        RailAction::system("self_check_input"),
-        RailAction::system("self_check_output"),
+        RailAction::system(INPUT),
+        RailAction::system(OUTPUT),
     ],
     section: None,
     needs: &[
@@ -69,7 +72,7 @@ fn build(context: &BuildContext<'_>) -> Built {
 impl SelfCheck {
     /// The task of `base` with the variant, or the variant's bare name where only that has a prompt.
     fn task(&self, base: &str, variant: Option<&str>) -> String {
-        let Some(variant) = variant else {
+        let Some(variant) = variant.filter(|variant| *variant != base) else {
             return base.to_owned();
         };
         let task = format!("{base} $variant={variant}");
@@ -81,31 +84,28 @@ impl SelfCheck {
     }
 
     async fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
-        let (base, flow, judged) = if call.action() == "self_check_output" {
-            ("self_check_output", "self check output", "bot_message")
+        let (base, flow, judged) = if call.action() == OUTPUT {
+            (OUTPUT, "self check output", "bot_message")
         } else {
-            ("self_check_input", "self check input", "user_message")
+            (INPUT, "self check input", "user_message")
         };
-        let given = call.text("variant");
-        let variant = given
-            .filter(|variant| !variant.starts_with('$'))
+        let variant = call
+            .text("variant")
+            .filter(|variant| !variant.is_empty() && !variant.starts_with('$'))
             .map(std::borrow::Cow::into_owned)
-            .or_else(|| call.parameter(flow, "variant"));
+            .or_else(|| call.parameter(flow, "variant"))
+            .filter(|variant| !variant.is_empty());
         let task = self.task(base, variant.as_deref());
-        let of = |name: &str| match call.argument(name) {
-            Some(value) => value.into_owned(),
-            None => template_variable(call, name),
-        };
-        let text = of(judged);
+        let text = given(call, judged);
         // Without a text there is nothing that could be found harmless.
-        if text.is_null() || text == "" {
+        if is_empty(&text) {
             return Ok(Finding::block());
         }
-        let variables = [
-            ("user_input", of("user_message")),
-            ("bot_response", of("bot_message")),
-            ("bot_thinking", of("bot_thinking")),
-        ];
+        let mut variables = vec![("user_input", given(call, "user_message"))];
+        if base == OUTPUT {
+            variables.push(("bot_response", text));
+            variables.push(("bot_thinking", given(call, "bot_thinking")));
+        }
         let kinds = [variant.as_deref().unwrap_or(base), base];
         let temperature = self.chat.lowest_temperature();
         let answer = self
@@ -124,5 +124,95 @@ impl Check for SelfCheck {
     fn accept(&self, flow: &Flow, line: &FlowReference) -> Result<(), Unusable> {
         self.chat
             .accept(&self.task(flow.action, line.parameter("variant")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::testing::{Script, Trial},
+        *,
+    };
+
+    const CONFIG: &str = "prompts: [{task: self_check_input, content: 'Block {{ user_input }}?', stop: [x]}, {task: 'self_check_input $variant=strict', content: 'Strict {{ user_input }}?', max_tokens: 3}, {task: bare, content: Bare?}, {task: self_check_output, content: '{{ user_input }}|{{ bot_response }}|{{ bot_thinking }}'}]";
+
+    async fn trial(script: &Script) -> Trial {
+        let models = script.of(&["main"]);
+        Trial::with_models(&RAIL, CONFIG, &[], Vec::new(), models).await
+    }
+
+    #[tokio::test]
+    async fn variants_have_prompts_of_their_own() {
+        let script = Script::new(["no", "No.", "yes", "no"]);
+        let trial = trial(&script).await;
+        let mut blocked = Vec::new();
+        for line in [
+            "self check input",
+            "self check input $variant=strict",
+            "self check input $variant=bare",
+            "self check input $variant=self_check_input",
+        ] {
+            blocked.push(trial.judge(line, "hi").await.unwrap().is_block());
+        }
+        assert_eq!(blocked, [false, false, true, false]);
+        let asked = script.asked();
+        let texts: Vec<_> = asked
+            .iter()
+            .map(|request| request.messages[0].content.text().into_owned())
+            .collect();
+        assert_eq!(texts, ["Block hi?", "Strict hi?", "Bare?", "Block hi?"]);
+        assert_eq!(asked[0].parameters["max_tokens"], json!(1024));
+        assert_eq!(asked[0].parameters["stop"], json!(["x"]));
+        assert_eq!(asked[1].parameters["max_tokens"], json!(3));
+    }
+
+    #[tokio::test]
+    async fn an_empty_text_and_an_unclear_answer_block() {
+        let script = Script::new(["", "not safe", "hm"]);
+        let trial = trial(&script).await;
+        assert!(
+            trial
+                .judge("self check input", "")
+                .await
+                .unwrap()
+                .is_block()
+        );
+        assert!(script.asked().is_empty());
+        for _ in 0..3 {
+            assert!(
+                trial
+                    .judge("self check input", "hi")
+                    .await
+                    .unwrap()
+                    .is_block()
+            );
+        }
+        assert!(trial.judge("self check input", "hi").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn the_output_prompt_sees_question_answer_and_thoughts() {
+        let script = Script::new(["no", "no"]);
+        let trial = trial(&script).await;
+        let variables = json!({"user_message": "q", "bot_message": "a", "bot_thinking": "t"});
+        assert!(
+            !trial
+                .run("self_check_output", json!({}), variables)
+                .await
+                .unwrap()
+                .is_block()
+        );
+        trial
+            .judge_answer("self check output", "a", "q")
+            .await
+            .unwrap();
+        let texts: Vec<_> = script
+            .asked()
+            .iter()
+            .map(|request| request.messages[0].content.text().into_owned())
+            .collect();
+        assert_eq!(texts, ["q|a|t", "q|a|None"]);
     }
 }

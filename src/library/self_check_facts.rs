@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     BuildContext, Built, Call, Check, Finding, Flow, Need, Rail, RailAction, Unusable,
-    chat::{Chat, template_variable},
+    chat::{Chat, given, is_empty},
 };
 use crate::{config::FlowReference, error::Error, llm::Verdict, verdict::Place};
 
@@ -48,7 +48,7 @@ fn build(context: &BuildContext<'_>) -> Built {
     }))
 }
 
-/// How well an answer follows from `evidence`, as a chat model sees it: 1 or 0.
+/// How well an answer follows from `evidence`, as the first model of `kinds` that there is, else the main one, sees it: 1 or 0.
 ///
 /// # Errors
 ///
@@ -56,13 +56,14 @@ fn build(context: &BuildContext<'_>) -> Built {
 pub(super) async fn accuracy(
     chat: &Chat,
     call: &Call<'_>,
+    kinds: &[&str],
     evidence: Value,
     response: Value,
 ) -> Result<f64, Error> {
     let variables = [("evidence", evidence), ("response", response)];
     let temperature = chat.lowest_temperature();
     let answer = chat
-        .verdict(call, TASK, &[TASK], temperature, &variables)
+        .verdict(call, TASK, kinds, temperature, &variables)
         .await?;
     // The prompt asks whether the answer is true to the evidence: what the parser takes for harmful is a yes.
     let is_clear = answer.verdict != Verdict::Unclear && !answer.is_truncated;
@@ -75,12 +76,12 @@ pub(super) async fn accuracy(
 
 impl Facts {
     async fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
-        let evidence = template_variable(call, "relevant_chunks");
-        let accuracy = if evidence.is_null() || evidence == "" || evidence == json!([]) {
+        let evidence = given(call, "relevant_chunks");
+        let accuracy = if is_empty(&evidence) {
             1.0
         } else {
-            let response = template_variable(call, "bot_message");
-            accuracy(&self.chat, call, evidence, response).await?
+            let response = given(call, "bot_message");
+            accuracy(&self.chat, call, &[TASK], evidence, response).await?
         };
         Ok(Finding::block_if(accuracy < 0.5).with("accuracy", accuracy))
     }

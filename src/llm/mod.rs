@@ -1,6 +1,7 @@
 //! Models: the [`Model`] trait, the providers, prompts and the parsing of answers.
 
 pub(crate) mod cache;
+pub(crate) mod completion;
 mod models;
 pub(crate) mod parse_output;
 pub(crate) mod prompt;
@@ -12,9 +13,12 @@ pub(crate) mod template;
 pub use models::Models;
 pub use parse_output::{OutputParser, OutputParsers, ParseError, Parsed, Verdict};
 pub use prompt::PromptError;
+pub(crate) use prompt::{History, Scope};
 pub(crate) use python_json::dumps;
 pub use template::TemplateError;
-pub(crate) use template::{ColangHistory, colang_history, colang_history_with};
+pub(crate) use template::{
+    ColangHistory, Fields, SharedEvent, colang_history, colang_history_with, is_told,
+};
 
 use std::fmt;
 

@@ -98,7 +98,7 @@ impl Models {
                 Ok(model) => self.insert(kind.clone(), model),
                 Err(error) => {
                     let message = format!("the model of type `{kind}`: {}", error.message);
-                    faults.push(config.fault(key_in(&error.message), message));
+                    faults.push(config.fault(key_in(config, &error.message), message));
                 }
             }
         }
@@ -110,12 +110,13 @@ impl Models {
     }
 }
 
-/// The key of the entry that a message of its settings is about: the parameter that it names, else the engine.
-fn key_in(message: &str) -> &str {
+/// The key of the entry that a message of its settings is about: a parameter that it names and the entry has, else the
+/// engine.
+fn key_in<'a>(config: &ModelConfig, message: &'a str) -> &'a str {
     let mut quoted = message.split('`').skip(1).step_by(2);
-    quoted
-        .find(|name| name.starts_with("parameters."))
-        .unwrap_or("engine")
+    let parameter =
+        quoted.find(|name| name.starts_with("parameters.") && config.places.find(name).is_some());
+    parameter.unwrap_or("engine")
 }
 
 #[cfg(test)]

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    llm::SharedEvent,
+};
 
 /// One event: an object with a `type`. A clone is cheap.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Event(Arc<Map<String, Value>>);
+pub(crate) struct Event(SharedEvent);
 
 impl Event {
     /// An event of type `kind` without fields.
@@ -74,6 +77,21 @@ impl Event {
     /// All fields, the type among them.
     pub(crate) fn fields(&self) -> &Map<String, Value> {
         &self.0
+    }
+
+    /// The fields, to be kept.
+    pub(crate) fn shared(&self) -> &SharedEvent {
+        &self.0
+    }
+
+    /// Whether the events are equal, their fields in the same order: then the comparison costs what reading them does.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.has(&other.0)
+    }
+
+    /// Whether these are the fields, in their order.
+    pub(crate) fn has(&self, fields: &Map<String, Value>) -> bool {
+        self.0.len() == fields.len() && self.0.iter().eq(fields)
     }
 
     /// Whether the event is a bot intent of this name.

@@ -1,13 +1,23 @@
 //! What earlier turns of a conversation left behind, found again by the messages.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use lru::LruCache;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::dialog::Run;
-use crate::message::{Content, Message, Role};
+use super::{
+    dialog::{Engine, Run},
+    events::Events,
+    state::State,
+};
+use crate::{
+    error::Result,
+    message::{Content, Message, Role},
+};
 
 /// How many turns are remembered; the ones not used for longest are forgotten first.
 const REMEMBERED_TURNS: std::num::NonZeroUsize =
@@ -27,46 +37,108 @@ impl Default for History {
 }
 
 impl History {
-    /// The longest start of `messages`, short of all of them, after which a turn is remembered: how many messages, and the turn.
-    pub(crate) fn longest(&self, messages: &[Message]) -> Option<(usize, Arc<Run>)> {
-        let keys = keys(messages);
+    /// The longest start of the messages that `keys` are of, short of all of them, after which a turn is remembered: how
+    /// many messages, and the turn.
+    pub(crate) fn longest(&self, keys: &Keys) -> Option<(usize, Arc<Run>)> {
         let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // `keys[n]` is of the first `n + 1` messages; the last one is what is new.
-        (0..messages.len().saturating_sub(1))
-            .rev()
-            .find_map(|at| Some((at + 1, Arc::clone(turns.get(keys.get(at)?)?))))
+        // The last message is what is new.
+        let mut starts = keys.after_each.iter().enumerate().rev().skip(1);
+        starts.find_map(|(at, key)| Some((at + 1, Arc::clone(turns.get(key)?))))
     }
 
-    /// Remembers what is left after `messages` and `answer`.
-    pub(crate) fn remember(&self, messages: &[Message], answer: &Message, run: Arc<Run>) {
-        let mut chain = Chain::default();
-        messages.iter().for_each(|message| chain.add(message));
-        chain.add(answer);
+    /// Remembers what is left after the messages of `key`.
+    pub(crate) fn remember(&self, key: Key, run: Arc<Run>) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .put(chain.key(), run);
+            .put(key, run);
     }
 }
 
-/// The key after each message.
-fn keys(messages: &[Message]) -> Vec<Key> {
-    let mut chain = Chain::default();
-    messages
-        .iter()
-        .map(|message| {
-            chain.add(message);
-            chain.key()
+/// The conversations whose events come back with the next turn: in a state, or as a history of events.
+///
+/// Their beginnings are compared, which is far cheaper than to run them again.
+#[derive(Debug, Default)]
+pub(crate) struct Recent(Mutex<VecDeque<Arc<Run>>>);
+
+/// How many conversations are remembered; the oldest are forgotten first.
+const RECENT_RUNS: usize = 64;
+
+impl Recent {
+    /// The conversation that `state` is of.
+    ///
+    /// # Errors
+    ///
+    /// Where the state is not remembered, and a flow fails while it is run again.
+    pub(crate) fn run_after(&self, engine: &Engine, state: &State) -> Result<Run> {
+        let mut run = self.longest(engine, |known| known.is_start_of(&state.events));
+        let known = run.events().len();
+        run.extend(state.events.from(known).cloned())?;
+        Ok(run)
+    }
+
+    /// The conversation that `events` go on from with at least one new event; one without events, if there is none.
+    pub(crate) fn run_before_the_last(&self, engine: &Engine, events: &[Value]) -> Run {
+        self.longest(engine, |known| {
+            known.len() < events.len() && known.is_start_of_values(events)
         })
-        .collect()
+    }
+
+    fn longest(&self, engine: &Engine, is_start: impl Fn(&Events) -> bool) -> Run {
+        let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut runs: Vec<Arc<Run>> = runs.iter().cloned().collect();
+        runs.sort_by_key(|run| std::cmp::Reverse(run.events().len()));
+        match runs.iter().find(|run| is_start(run.events())) {
+            Some(run) => (**run).clone(),
+            None => Run::new(&engine.flows),
+        }
+    }
+
+    /// Remembers a conversation.
+    pub(crate) fn remember(&self, run: Arc<Run>) {
+        let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if runs.len() == RECENT_RUNS {
+            runs.pop_front();
+        }
+        runs.push_back(run);
+    }
+}
+
+/// The key after each of some messages.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    after_each: Vec<Key>,
+    chain: Chain,
+}
+
+impl Keys {
+    /// The key after all messages and `answer`.
+    pub(crate) fn after(mut self, answer: &Message) -> Key {
+        self.chain.add(answer);
+        self.chain.key()
+    }
 }
 
 /// A hash that grows with each message, so that all starts of a conversation cost one pass.
-#[derive(Default)]
-struct Chain(Key);
+#[derive(Debug, Default)]
+pub(crate) struct Chain(Key);
 
 impl Chain {
-    fn add(&mut self, message: &Message) {
+    /// The keys after each of `messages`.
+    pub(crate) fn keys(mut self, messages: &[Message]) -> Keys {
+        let after = messages.iter().map(|message| {
+            self.add(message);
+            self.key()
+        });
+        Keys {
+            after_each: after.collect(),
+            chain: self,
+        }
+    }
+
+    pub(crate) fn add(&mut self, message: &Message) {
+        #[cfg(test)]
+        super::work::count(|work| work.hashed += 1);
         let text: String = match (&message.role, &message.content) {
             // Messages of the system and of tools, and exceptions, make no difference, as in the reference.
             (Role::User, Content::Parts(parts)) => parts
@@ -100,6 +172,10 @@ impl Chain {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn keys(messages: &[Message]) -> Vec<Key> {
+        Chain::default().keys(messages).after_each
+    }
 
     #[test]
     fn keys_tell_who_said_what() {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     actions::IntoAction,
-    config::RailsConfig,
+    config::{RailsConfig, read_prompts_directory},
     embeddings::{EmbeddingModel, SearchProvider},
     error::{ConfigError, Result},
     http::Client,
@@ -44,7 +44,8 @@ struct Inner {
 }
 
 impl LlmRails {
-    /// The rails of `config`, with the models that it names.
+    /// The rails of `config`, with the models that it names. Where the environment variable `PROMPTS_DIR` names a folder,
+    /// the prompts in its YAML files go before the default ones.
     ///
     /// # Errors
     ///
@@ -231,8 +232,14 @@ impl LlmRailsBuilder {
         if let Err(error) = models.add_configured(&config.models, &client, environment) {
             faults.extend(error.faults);
         }
+        let mut settings = prompt_settings(&config);
+        if let Some(directory) = environment("PROMPTS_DIR").filter(|path| !path.is_empty()) {
+            let (shared, wrong) = read_prompts_directory(directory.as_ref());
+            settings.shared = shared;
+            faults.extend(wrong);
+        }
         let prompts = Arc::new(Prompts::new(
-            prompt_settings(&config),
+            settings,
             registered.templates.take().unwrap_or_else(Templates::new),
             std::mem::take(&mut registered.parsers),
         ));
@@ -271,6 +278,7 @@ pub(super) fn prompt_settings(config: &RailsConfig) -> PromptSettings {
         .iter()
         .find(|instruction| instruction.kind == "general");
     PromptSettings {
+        shared: Vec::new(),
         prompts: config.prompts.clone(),
         models: config.models.clone(),
         prompting_mode: config.prompting_mode.clone(),

@@ -12,8 +12,11 @@ use super::event::Event;
 
 /// Seconds since 1970.
 pub(crate) fn now() -> f64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
+    seconds(SystemTime::now())
+}
+
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH)
         .map_or(0.0, |elapsed| elapsed.as_secs_f64())
 }
 
@@ -77,6 +80,20 @@ impl ProcessingLog {
         self.push(Entry::Call {
             at: now(),
             call: Box::new(call),
+        });
+    }
+
+    /// Logs a question to a classifier, which counts as a call of a model but has no prompt.
+    pub(crate) fn model_call(&self, task: &str, started_at: SystemTime) {
+        let (started_at, finished_at) = (seconds(started_at), now());
+        self.call(ModelCall {
+            task: Some(task.to_owned()),
+            llm_model_name: "unknown".to_owned(),
+            llm_provider_name: "unknown".to_owned(),
+            started_at,
+            finished_at,
+            duration: finished_at - started_at,
+            ..ModelCall::default()
         });
     }
 

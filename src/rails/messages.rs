@@ -43,6 +43,11 @@ pub(crate) fn events_of(
                     events.push(Event::new("BotToolCalls").with("tool_calls", calls));
                 }
             }
+            Role::Assistant if matches!(message.content, Content::None) => {
+                return Err(Error::invalid_input(
+                    "an assistant message without tool calls has a content",
+                ));
+            }
             Role::Assistant => {
                 let text = content_value(&message.content);
                 events.push(Event::new("StartUtteranceBotAction").with("script", text.clone()));
@@ -236,5 +241,6 @@ mod tests {
     fn unknown_roles_and_context_without_variables() {
         assert!(kinds(&[Message::new(Role::Other("critic".into()), "x")]).is_empty());
         assert!(events_of(&[Message::new(Role::Context, "x")], 0, false).is_err());
+        assert!(events_of(&[Message::assistant(Content::None)], 0, false).is_err());
     }
 }

@@ -3,15 +3,18 @@
 mod check;
 mod dialog;
 mod event;
+mod events;
 pub(crate) mod flows;
 mod generate;
 mod history;
+mod inspect;
 mod iorails;
 mod library_flows;
 mod library_rails;
 mod llm_rails;
 mod log;
 mod messages;
+mod needed_actions;
 mod options;
 mod plan;
 mod response;
@@ -22,14 +25,18 @@ mod streaming;
 mod tools;
 mod turn;
 mod windows;
+#[cfg(test)]
+mod work;
 
 pub use check::{Blocked, OnRailError};
 pub(crate) use check::{Checked, Policy};
+pub use inspect::{Inspection, ModelFacts, OutputFacts, PromptFacts, RailsFacts, SectionFacts};
 pub use iorails::{IoRails, IoRailsBuilder};
 pub use llm_rails::{LlmRails, LlmRailsBuilder};
 pub use log::{
     ActivatedRail, ExecutedAction, ExplainInfo, GenerationLog, GenerationStats, ModelCall,
 };
+pub use needed_actions::{ActionCall, NeededAction, Provider};
 pub use options::{GenerationOptions, LogOptions, OutputVars, RailSwitch, RailsOptions};
 pub(crate) use plan::RailSet;
 pub use response::{GenerationRequest, GenerationResponse, RailStatus, RailType, RailsResult};

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 use serde_json::Value;
 
-use super::event::Event;
+use super::{event::Event, events::Events};
 use crate::error::{Error, Result};
 
 /// The state of a conversation between two calls: its events so far. It can be stored as JSON.
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: Events,
 }
 
 impl State {

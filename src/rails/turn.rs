@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 use super::{
     dialog::{Engine, Run, Sink, Turn},
     event::Event,
+    events::Events,
+    history::Chain,
     log::{GenerationLog, ProcessingLog, generation_log},
     messages::{self, content_value, events_of},
     options::{GenerationOptions, OutputVars},
@@ -15,6 +17,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    library,
     llm::{Model, colang_history},
     message::{Content, Message, Role},
 };
@@ -41,16 +44,17 @@ pub(crate) async fn generate(
         options,
         state,
     } = request;
+    let messages = Arc::new(messages);
     // With a state, what is returned beside the answer is always of interest.
     let options = options.or_else(|| state.as_ref().map(|_| GenerationOptions::default()));
     let turn = Turn::new(
         Arc::clone(engine),
         options.clone(),
-        Some(messages.clone()),
+        Some(Arc::clone(&messages)),
         attachments.main,
         attachments.sink,
     );
-    let answered = answer(&turn, messages, options, state).await;
+    let answered = answer(&turn, &messages, options, state).await;
     match &answered {
         Ok(_) => turn.close_stream().await,
         Err(error) => turn.fail_stream(super::streaming::error_chunk(error)).await,
@@ -60,46 +64,49 @@ pub(crate) async fn generate(
 
 async fn answer(
     turn: &Turn,
-    messages: Vec<Message>,
+    messages: &[Message],
     options: Option<GenerationOptions>,
     state: Option<State>,
 ) -> Result<GenerationResponse> {
     let engine = &turn.engine;
     let options = options.map(|options| options.with_full_names(&engine.config.rails));
-    check_asks_for_something(&messages, options.as_ref())?;
-    let messages = with_options(messages, options.as_ref());
-    let (mut run, known) = match engine.history.longest(&messages) {
-        Some((known, run)) if state.is_none() => ((*run).clone(), known),
-        _ => (Run::new(&engine.flows), 0),
+    check_asks_for_something(messages, options.as_ref())?;
+    let (context, messages) = with_options(messages, options.as_ref());
+    let keys = state.is_none().then(|| {
+        let mut chain = Chain::default();
+        context.iter().for_each(|message| chain.add(message));
+        chain.keys(messages)
+    });
+    // What the conversation goes on from, and how many of the messages that has seen already.
+    let remembered = keys.as_ref().and_then(|keys| engine.history.longest(keys));
+    let mut events = Vec::new();
+    let (mut run, known) = match (remembered, &state) {
+        (Some((known, run)), _) => ((*run).clone(), known),
+        (None, state) => {
+            events.extend(events_of(context.as_slice(), 0, false)?);
+            let run = match state {
+                Some(state) => engine.recent.run_after(engine, state)?,
+                None => Run::new(&engine.flows),
+            };
+            (run, 0)
+        }
     };
-    let new_messages = events_of(
-        &messages,
-        known,
-        !engine.config.rails.tool_input.flows.is_empty(),
-    )?;
+    let has_tool_input_rails = !engine.config.rails.tool_input.flows.is_empty();
+    events.extend(events_of(messages, known, has_tool_input_rails)?);
     let log = ProcessingLog::default();
-    let given = state
-        .as_ref()
-        .map(|state| state.events.clone())
-        .unwrap_or_default();
-    let new = turn
-        .run(
-            &mut run,
-            given.into_iter().chain(new_messages).collect(),
-            &log,
-        )
-        .await?;
+    let new = turn.run(&mut run, events, &log).await?;
     let message = answer_of(&new);
     let run = Arc::new(run);
-    if state.is_none() {
-        engine
+    match keys {
+        Some(keys) => engine
             .history
-            .remember(&messages, &message, Arc::clone(&run));
+            .remember(keys.after(&message), Arc::clone(&run)),
+        None => engine.recent.remember(Arc::clone(&run)),
     }
     let reasoning_content = kept(&new, "BotThinking").and_then(|event| event.text("content"));
     let entries = log.take();
     let history = || history_of(run.events());
-    engine.note_last(turn.model_calls(), run.shared_events());
+    engine.note_last(turn.model_calls(), run.events().clone());
     let options = options.unwrap_or_default();
     Ok(GenerationResponse {
         message,
@@ -113,7 +120,7 @@ async fn answer(
             .and_then(|vars| output_data(vars, &run)),
         log: log_of(&options, &entries, &new, history),
         state: state.map(|_| State {
-            events: run.events().to_vec(),
+            events: run.events().clone(),
         }),
     })
 }
@@ -144,28 +151,40 @@ fn check_asks_for_something(
 }
 
 /// The conversation in Colang's notation.
-pub(crate) fn history_of(events: &[Event]) -> String {
-    colang_history(&events.iter().map(Event::to_value).collect::<Vec<_>>())
+pub(crate) fn history_of(events: &Events) -> String {
+    let told: Vec<_> = events
+        .told()
+        .map(|event| Arc::clone(event.shared()))
+        .collect();
+    colang_history(&told)
 }
 
-/// The messages with the options as a first message of context; an assistant's message to check becomes `$bot_message`.
-fn with_options(mut messages: Vec<Message>, options: Option<&GenerationOptions>) -> Vec<Message> {
+/// The options as a message of context before the others, and the others; an assistant's message to check becomes
+/// `$bot_message`.
+fn with_options<'a>(
+    messages: &'a [Message],
+    options: Option<&GenerationOptions>,
+) -> (Option<Message>, &'a [Message]) {
     let Some(options) = options else {
-        return messages;
+        return (None, messages);
     };
     let mut context = Map::new();
     context.insert(
         "generation_options".to_owned(),
         serde_json::to_value(options).unwrap_or_default(),
     );
-    let is_checked = |message: &mut Message| {
-        message.role == Role::Assistant && message.tool_calls.is_empty() && !options.rails.dialog
+    let messages = match messages {
+        [others @ .., last]
+            if last.role == Role::Assistant
+                && last.tool_calls.is_empty()
+                && !options.rails.dialog =>
+        {
+            context.insert("bot_message".to_owned(), content_value(&last.content));
+            others
+        }
+        _ => messages,
     };
-    if let Some(checked) = messages.pop_if(is_checked) {
-        context.insert("bot_message".to_owned(), content_value(&checked.content));
-    }
-    messages.insert(0, Message::context(context));
-    messages
+    (Some(Message::context(context)), messages)
 }
 
 /// What was said, or what a rail reports instead.
@@ -222,17 +241,20 @@ fn kept<'a>(new: &'a [Event], kind: &str) -> Option<&'a Event> {
 }
 
 fn output_data(vars: &OutputVars, run: &Run) -> Option<Map<String, Value>> {
-    match vars {
-        OutputVars::All(false) => None,
-        OutputVars::All(true) => Some(run.all_variables()),
-        OutputVars::Only(names) if names.is_empty() => None,
+    let data: Map<String, Value> = match vars {
+        OutputVars::All(false) => return None,
+        OutputVars::All(true) => run.all_variables(),
+        OutputVars::Only(names) if names.is_empty() => return None,
         OutputVars::Only(names) => {
             let data = names
                 .iter()
                 .map(|name| (name.clone(), run.variable(name).unwrap_or_default()));
-            Some(data.collect())
+            data.collect()
         }
-    }
+    };
+    let shown = data.into_iter();
+    let shown = shown.map(|(name, value)| (name, library::shown_verdict(value)));
+    Some(shown.collect())
 }
 
 fn log_of(
@@ -293,15 +315,16 @@ pub(crate) fn plain(response: GenerationResponse) -> Message {
 ///
 /// Where the last event makes no sense, a model fails, or a flow cannot go on.
 pub(crate) async fn generate_events(engine: &Arc<Engine>, history: &[Value]) -> Result<Vec<Value>> {
-    let events = history
-        .iter()
+    let turn = Turn::new(Arc::clone(engine), None, None, None, None);
+    let mut run = engine.recent.run_before_the_last(engine, history);
+    let new = history.iter().skip(run.events().len());
+    let events = new
         .cloned()
         .map(Event::from_value)
         .collect::<Result<Vec<_>>>()?;
-    let turn = Turn::new(Arc::clone(engine), None, None, None, None);
-    let mut run = Run::new(&engine.flows);
     let new = turn
         .run(&mut run, events, &ProcessingLog::default())
         .await?;
+    engine.recent.remember(Arc::new(run));
     Ok(new.iter().map(Event::to_value).collect())
 }

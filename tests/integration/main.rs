@@ -5,6 +5,7 @@
 mod config_errors;
 mod cut;
 mod flows;
+mod inspect;
 mod limits;
 mod models;
 mod monitor;

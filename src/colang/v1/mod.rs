@@ -40,5 +40,5 @@ pub use self::{
     coyml::flow_of_yaml,
     parser::{flow_of, parse},
     program::{Element, Expression, Flow, Op, Origin, Parsed, Program},
-    state::{Decision, State, StateError, Step},
+    state::{Decision, State, StateError, StateSnapshot, Step},
 };

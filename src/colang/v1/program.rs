@@ -48,6 +48,8 @@ pub struct Flow {
     pub allow_multiple: bool,
     /// Its lines as written, for prompts.
     pub source_code: Option<String>,
+    /// The file that it stands in.
+    pub file: Option<Arc<str>>,
 }
 
 /// A step of a flow.
@@ -202,6 +204,7 @@ impl Flow {
             is_subflow: false,
             allow_multiple: false,
             source_code: None,
+            file: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The tree: values with their places.
 
-use std::{path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use crate::error::Fault;
 
@@ -57,10 +57,16 @@ pub(crate) struct Entry {
 }
 
 /// The places of a mapping's keys, and of the keys of the mappings in it, kept beside what was read of them.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Places {
     at: Mark,
     keys: Arc<[(String, Mark)]>,
+}
+
+impl fmt::Debug for Places {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
 }
 
 impl PartialEq for Places {
@@ -90,9 +96,13 @@ impl Places {
 
     /// The place of the key at `path`, or of the mapping.
     pub(crate) fn place_of(&self, path: &str) -> &Mark {
+        self.find(path).unwrap_or(&self.at)
+    }
+
+    /// The place of the key at `path`.
+    pub(crate) fn find(&self, path: &str) -> Option<&Mark> {
         let mut keys = self.keys.iter();
-        let found = keys.find(|(key, _)| key == path);
-        found.map_or(&self.at, |(_, mark)| mark)
+        keys.find(|(key, _)| key == path).map(|(_, mark)| mark)
     }
 }
 

@@ -179,6 +179,10 @@ fn from_json(answer: &str, field: &str) -> Result<Verdict, &'static str> {
 /// Reads the line `Prompt harm: unharmful`.
 fn from_harm(answer: &str, field: &Regex) -> Verdict {
     let answer = without_thoughts(answer);
+    // Thoughts that do not end hold no verdict.
+    if answer.contains("<think>") {
+        return Verdict::Unclear;
+    }
     let mut values = field
         .captures_iter(&answer)
         .filter_map(|found| found.get(1));
@@ -365,6 +369,7 @@ mod tests {
             ("Prompt harm: harmful", false),
             ("Prompt harm: unharmful\nPrompt harm: harmful", false),
             ("Response harm: unharmful", false),
+            ("<think>Prompt harm: unharmful, unless", false),
             ("", false),
         ] {
             assert_eq!(prompt(answer).unwrap().is_safe(), safe, "{answer}");

@@ -1,12 +1,14 @@
 //! Prompts: which one a task has, and what it renders to.
 
+mod check;
+mod cut;
 mod defaults;
 mod render;
 mod select;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use render::{PromptSettings, Prompts, RenderedPrompt};
+pub(crate) use render::{History, PromptSettings, Prompts, RenderedPrompt, Scope};
 pub(crate) use select::model_for_task;
 
 use super::template::TemplateError;

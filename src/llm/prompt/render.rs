@@ -1,26 +1,54 @@
 //! From a task to what its model is asked.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use regex::Regex;
 use serde_json::Value;
 
-use super::{PromptError, defaults, select};
+use super::{PromptError, cut, defaults, select};
 use crate::{
     config::{ModelConfig, PromptMessage, TaskPrompt},
     llm::{
         parse_output::{OutputParsers, ParseError, Parsed, Verdict},
-        template::{TemplateError, Templates, Variables, parse_literal},
+        template::{SharedEvent, TemplateError, Templates, Variables, parse_literal},
     },
     message::{Content, Message, Role},
 };
 
-/// How many events a prompt is first tried with.
-const FIRST_EVENTS: usize = 64;
+/// Which events of a history are counted and given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// All of them.
+    All,
+    /// Those that [`is_told`](crate::llm::is_told).
+    Told,
+}
+
+/// The events of a conversation, read from the end.
+pub(crate) trait History {
+    /// How many there are.
+    fn count(&self, scope: Scope) -> usize;
+
+    /// The last `count`, oldest first.
+    fn last(&self, scope: Scope, count: usize) -> Vec<SharedEvent>;
+}
+
+/// A list has all that a template asks for.
+impl History for Vec<SharedEvent> {
+    fn count(&self, _: Scope) -> usize {
+        self.len()
+    }
+
+    fn last(&self, _: Scope, count: usize) -> Vec<SharedEvent> {
+        self.iter().rev().take(count).rev().cloned().collect()
+    }
+}
 
 /// What of a configuration prompts need.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PromptSettings {
+    /// Prompts for every configuration, over the default ones.
+    pub(crate) shared: Vec<TaskPrompt>,
     /// The configuration's own prompts, in its order.
     pub(crate) prompts: Vec<TaskPrompt>,
     /// Its models.
@@ -36,7 +64,7 @@ pub(crate) struct PromptSettings {
 /// The prompts of all tasks, with the templates' filters and the answers' parsers.
 #[derive(Debug, Clone)]
 pub(crate) struct Prompts {
-    settings: PromptSettings,
+    pub(super) settings: PromptSettings,
     templates: Templates,
     parsers: OutputParsers,
 }
@@ -93,7 +121,9 @@ impl Prompts {
         let model = select::model_name(select::model_for_task(&self.settings.models, task));
         let mode = self.settings.prompting_mode.as_deref();
         let mode = mode.filter(|mode| !mode.is_empty()).unwrap_or("standard");
-        let all = defaults::prompts().iter().chain(&self.settings.prompts);
+        let settings = &self.settings;
+        let shared = defaults::prompts().iter().chain(&settings.shared);
+        let all = shared.chain(&settings.prompts);
         select::best(all, task, &model, mode).ok_or_else(|| PromptError::Missing {
             task: task.to_owned(),
             model,
@@ -112,47 +142,53 @@ impl Prompts {
         variables: Variables<'_>,
         events: &[Value],
     ) -> Result<RenderedPrompt, PromptError> {
+        let events = events.iter().filter_map(Value::as_object);
+        let events: Vec<SharedEvent> = events.cloned().map(Arc::new).collect();
+        self.render_history(task, variables, &events)
+    }
+
+    /// As [`render`](Self::render), for a history that is read from its end, as far as it is needed.
+    ///
+    /// # Errors
+    ///
+    /// Any [`PromptError`].
+    pub(crate) fn render_history(
+        &self,
+        task: &str,
+        variables: Variables<'_>,
+        history: &dyn History,
+    ) -> Result<RenderedPrompt, PromptError> {
         let prompt = self.find(task)?;
+        let scope = match self.only_tells(prompt) {
+            true => Scope::Told,
+            false => Scope::All,
+        };
+        // That many of the last events.
         let last = |kept: usize| {
-            let events = events.get(events.len() - kept..).unwrap_or_default();
-            let rendered = self.render_once(prompt, variables, events)?;
-            let fits = prompt
-                .max_length
-                .is_none_or(|limit| length(&rendered) <= limit);
-            Ok::<_, PromptError>(fits.then_some(rendered))
+            let events = history.last(scope, kept);
+            let rendered = self.render_once(prompt, variables, &events)?;
+            let length = match prompt.max_length {
+                Some(_) => length(&rendered),
+                None => 0,
+            };
+            Ok::<_, PromptError>((length, rendered))
         };
-        // What of a long history fits is sought from its end, so that the cost depends on the limit rather than on
-        // the history: twice as many events each time, as long as they fit.
-        let mut fitting = None;
-        let mut kept = events.len().min(FIRST_EVENTS);
-        let mut too_many = loop {
-            match last(kept) {
-                Ok(None) => break kept,
-                Ok(Some(rendered)) if kept == events.len() => return Ok(rendered),
-                Ok(Some(rendered)) => fitting = Some((kept, rendered)),
-                Err(error) if kept == events.len() => return Err(error),
-                // A template may need the events that are still left out.
-                Err(_) => {}
-            }
-            kept = kept.saturating_mul(2).min(events.len());
-        };
-        // Then between what fits and what does not.
-        let too_long = || PromptError::TooLong {
+        let limit = prompt.max_length.unwrap_or(u64::MAX);
+        cut::longest_that_fits(history.count(scope), limit, last, || PromptError::TooLong {
             task: prompt.task.clone(),
-            limit: prompt.max_length.unwrap_or_default(),
-        };
-        let (mut most, mut rendered) = match fitting {
-            Some(fitting) => fitting,
-            None => (0, last(0)?.filter(|_| too_many > 0).ok_or_else(too_long)?),
-        };
-        while too_many - most > 1 {
-            let middle = most + (too_many - most) / 2;
-            match last(middle)? {
-                Some(fitting) => (most, rendered) = (middle, fitting),
-                None => too_many = middle,
-            }
-        }
-        Ok(rendered)
+            limit,
+        })
+    }
+
+    /// Whether all that `prompt` shows of a history is what was said and done.
+    fn only_tells(&self, prompt: &TaskPrompt) -> bool {
+        let messages = prompt.messages.iter().flatten();
+        let messages = messages.map(|message| match message {
+            PromptMessage::Expanding(source) => source.as_str(),
+            PromptMessage::Typed(template) => template.content.as_str(),
+        });
+        let mut sources = prompt.content.as_deref().into_iter().chain(messages);
+        sources.all(|source| self.templates.only_tells(source))
     }
 
     /// What the parser of the prompt of `task` makes of `answer`: the text itself where it names none, or none that is
@@ -188,7 +224,7 @@ impl Prompts {
         &self,
         prompt: &TaskPrompt,
         variables: Variables<'_>,
-        events: &[Value],
+        events: &[SharedEvent],
     ) -> Result<RenderedPrompt, PromptError> {
         if let Some(content) = prompt
             .content
@@ -227,19 +263,18 @@ impl Prompts {
         prompt: &TaskPrompt,
         source: &str,
         variables: Variables<'_>,
-        events: &[Value],
+        events: &[SharedEvent],
     ) -> Result<String, PromptError> {
         let conversation = || Some(self.settings.sample_conversation.clone().into());
         let lookup = |name: &str| {
             variables(name).or_else(|| match name {
-                "history" => Some(Value::Array(events.to_vec())),
                 "general_instructions" => Some(self.settings.general_instructions.clone().into()),
                 "sample_conversation" | "sample_conversation_two_turns" => conversation(),
                 _ => None,
             })
         };
         self.templates
-            .render(source, &lookup)
+            .render_with(source, &lookup, Some(events))
             .map_err(|source| PromptError::Template {
                 task: prompt.task.clone(),
                 source,
@@ -252,7 +287,7 @@ impl Prompts {
         prompt: &TaskPrompt,
         source: &str,
         variables: Variables<'_>,
-        events: &[Value],
+        events: &[SharedEvent],
     ) -> Result<Content, PromptError> {
         let single = SINGLE_VARIABLE
             .captures(source.trim())
@@ -312,7 +347,7 @@ static SINGLE_VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The role of a message's type.
-fn role(prompt: &TaskPrompt, kind: &str) -> Result<Role, PromptError> {
+pub(super) fn role(prompt: &TaskPrompt, kind: &str) -> Result<Role, PromptError> {
     match kind {
         "user" | "human" => Ok(Role::User),
         "assistant" | "bot" => Ok(Role::Assistant),

@@ -21,6 +21,36 @@ fn no_variables(_: &str) -> Option<Value> {
 }
 
 #[test]
+fn shared_prompts_stand_between_the_default_ones_and_the_configurations() {
+    let settings = |own: Value| PromptSettings {
+        shared: serde_json::from_value(json!([{"task": "general", "content": "shared"}])).unwrap(),
+        prompts: serde_json::from_value(own).unwrap(),
+        ..PromptSettings::default()
+    };
+    let general = |own: Value| {
+        let prompts = Prompts::new(settings(own), Templates::new(), OutputParsers::new());
+        let rendered = prompts.render("general", &no_variables, &[]).unwrap();
+        rendered.into_messages()
+    };
+    assert_eq!(general(json!([])), [Message::user("shared")]);
+    let own = json!([{"task": "general", "content": "own"}]);
+    assert_eq!(general(own), [Message::user("own")]);
+}
+
+#[test]
+fn an_unknown_parser_leaves_a_text_as_it_is_and_is_no_verdict() {
+    let prompts = prompts(
+        json!([{"task": "general", "content": "x", "output_parser": "nosuch"}]),
+        json!([]),
+    );
+    let parsed = prompts.parse("general", "User intent: a").unwrap();
+    assert_eq!(parsed, crate::llm::Parsed::Text("User intent: a".into()));
+    assert!(prompts.parse_verdict("general", "no").is_err());
+    let warnings = prompts.warnings();
+    assert!(warnings.len() == 1 && warnings[0].message.contains("`nosuch`"));
+}
+
+#[test]
 fn self_check_is_rendered_and_parsed() {
     let prompts = prompts(
         json!([{"task": "self_check_input", "content": "Unsafe? {{ user_input }}", "max_tokens": 3}]),

@@ -9,7 +9,12 @@ use std::{
 use minijinja::{AutoEscape, Environment, value::Value};
 use regex::Regex;
 
-use super::{TemplateError, filters, python};
+use super::{
+    TemplateError, filters,
+    history::{SharedEvent, TELLING_FILTERS},
+    python,
+    shared::SharedEvents,
+};
 
 /// Gives a variable's value by its name. Only what a template mentions is asked for.
 pub(crate) type Variables<'a> = &'a dyn Fn(&str) -> Option<serde_json::Value>;
@@ -27,6 +32,8 @@ const RECURSION_LIMIT: usize = 100;
 pub(crate) struct Templates {
     environment: Environment<'static>,
     contexts: HashMap<String, PromptContext>,
+    /// Whether a filter that tells a history is the application's.
+    tells_otherwise: bool,
 }
 
 impl Templates {
@@ -45,6 +52,7 @@ impl Templates {
         Self {
             environment,
             contexts: HashMap::new(),
+            tells_otherwise: false,
         }
     }
 
@@ -64,7 +72,19 @@ impl Templates {
                 minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message)
             })
         };
-        self.environment.add_filter(name.into(), filter);
+        let name = name.into();
+        self.tells_otherwise |= TELLING_FILTERS.contains(&name.as_str());
+        self.environment.add_filter(name, filter);
+    }
+
+    /// Whether the text of `source` depends on no event of `history` but those that [`is_told`](super::is_told).
+    pub(crate) fn only_tells(&self, source: &str) -> bool {
+        let mut uses = HISTORY.captures_iter(source);
+        !self.tells_otherwise
+            && uses.all(|found| {
+                let filter = found.get(1).map(|filter| filter.as_str());
+                filter.is_some_and(|filter| TELLING_FILTERS.contains(&filter))
+            })
     }
 
     /// Adds a variable that every template sees, over variables of the same name.
@@ -80,14 +100,20 @@ impl Templates {
         }
     }
 
-    /// Whether `source` can be parsed, and names only filters that there are.
+    /// Whether `source` can be parsed, and comes to no filter that there is not.
     ///
     /// # Errors
     ///
     /// The parser's error.
     pub(crate) fn check(&self, source: &str) -> Result<(), TemplateError> {
-        self.environment.template_from_str(source)?;
-        Ok(())
+        use minijinja::ErrorKind::{UnknownFilter, UnknownTest};
+        let template = self.environment.template_from_str(source)?;
+        // Filters are looked for when they are met: with no variables that fails for many reasons, of which these are
+        // the template's own.
+        match template.render(()) {
+            Err(error) if matches!(error.kind(), UnknownFilter | UnknownTest) => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// The text of `source` with `variables` in it.
@@ -100,6 +126,16 @@ impl Templates {
         source: &str,
         variables: Variables<'_>,
     ) -> Result<String, TemplateError> {
+        self.render_with(source, variables, None)
+    }
+
+    /// As [`render`](Self::render), with `history` as the variable of that name, unless there is another.
+    pub(crate) fn render_with(
+        &self,
+        source: &str,
+        variables: Variables<'_>,
+        history: Option<&[SharedEvent]>,
+    ) -> Result<String, TemplateError> {
         // Jinja2 reads every line end as a line feed.
         let source = source.replace("\r\n", "\n").replace('\r', "\n");
         let template = self.environment.template_from_str(&source)?;
@@ -108,6 +144,10 @@ impl Templates {
             let registered = self.contexts.get(name).map(|value| value());
             if let Some(value) = registered.or_else(|| variables(name)) {
                 context.insert(name, to_value(value));
+            } else if name == "history"
+                && let Some(events) = history
+            {
+                context.insert(name, SharedEvents::value(events.to_vec()));
             }
         }
         Ok(template.render(context)?)
@@ -135,6 +175,11 @@ impl Templates {
 static DOLLAR_NAME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\$([A-Za-z_]\w*(?:\.\w+|\[[^\]\s]*\])*)")
         .expect("a constant pattern that the tests compile")
+});
+
+/// `history`, and the filter that it is put through.
+static HISTORY: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\bhistory\b(?:\s*\|\s*(\w+))?").expect("a constant pattern that the tests compile")
 });
 
 /// Every name between the delimiters of a template: its variables, and words that are none, which do no harm.

@@ -1,6 +1,9 @@
 //! The filters that prompts use.
 
-use std::sync::LazyLock;
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+};
 
 use minijinja::{
     Environment, Error, State,
@@ -11,7 +14,9 @@ use serde_json::json;
 
 use super::{
     environment::{to_json, to_value},
-    history, python,
+    history::{self, SharedEvent},
+    python,
+    shared::SharedEvents,
 };
 
 /// Adds all filters to `environment`.
@@ -86,11 +91,19 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-fn events_of(events: &Value) -> Vec<serde_json::Value> {
-    match to_json(events) {
-        serde_json::Value::Array(events) => events,
-        _ => Vec::new(),
+/// The events of a list; what is no object is none.
+fn events_of(events: &Value) -> Cow<'_, [SharedEvent]> {
+    if let Some(shared) = events.downcast_object_ref::<SharedEvents>() {
+        return shared.events().into();
     }
+    let serde_json::Value::Array(events) = to_json(events) else {
+        return Cow::default();
+    };
+    let events = events.into_iter().filter_map(|event| match event {
+        serde_json::Value::Object(fields) => Some(Arc::new(fields)),
+        _ => None,
+    });
+    events.collect()
 }
 
 /// JSON as Jinja2's `tojson` gives it: keys sorted, ASCII only, and nothing that HTML could take for its own.

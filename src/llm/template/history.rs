@@ -1,21 +1,77 @@
 //! A list of events as the history that prompts show.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+
+/// An event as conversations hold it: shared, so that a prompt over a long one copies none.
+pub(crate) type SharedEvent = Arc<Map<String, Value>>;
+
+/// What has the fields of an event.
+pub(crate) trait Fields {
+    /// A field.
+    fn get(&self, name: &str) -> Option<&Value>;
+
+    /// All fields.
+    fn all(&self) -> impl Iterator<Item = (&String, &Value)>;
+}
+
+impl Fields for Value {
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.get(name)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.as_object().into_iter().flatten()
+    }
+}
+
+impl Fields for SharedEvent {
+    fn get(&self, name: &str) -> Option<&Value> {
+        (**self).get(name)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.iter()
+    }
+}
+
+/// The filters whose text depends on the events of [`is_told`] alone.
+pub(super) const TELLING_FILTERS: [&str; 4] = [
+    "colang",
+    "colang_without_identifiers",
+    "user_assistant_sequence",
+    "to_chat_messages",
+];
+
+/// Whether any of [`TELLING_FILTERS`] reads events like this one. Most events of a turn are none.
+pub(crate) fn is_told(event: &impl Fields) -> bool {
+    match kind(event) {
+        "UserMessage"
+        | "UserIntent"
+        | "BotIntent"
+        | "StartUtteranceBotAction"
+        | "SystemMessage"
+        | "mask_prev_user_message" => true,
+        "StartInternalSystemAction" | "InternalSystemActionFinished" => {
+            !flag(event, "is_system_action")
+        }
+        kind => super::history_v2::is_internal(kind),
+    }
+}
 
 /// What stands in the place of a user message that a rail stopped.
 const HIDDEN: &str = "<<<This text is hidden because the assistant should not talk about this.>>>";
 
-fn text<'a>(event: &'a Value, key: &str) -> &'a str {
+fn text<'a>(event: &'a impl Fields, key: &str) -> &'a str {
     event.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn kind(event: &Value) -> &str {
+fn kind(event: &impl Fields) -> &str {
     text(event, "type")
 }
 
-fn flag(event: &Value, key: &str) -> bool {
+fn flag(event: &impl Fields, key: &str) -> bool {
     event
         .get(key)
         .is_some_and(|value| value.as_bool().unwrap_or(!value.is_null()))
@@ -26,7 +82,7 @@ fn user_text(content: &Value) -> String {
     let Value::Array(parts) = content else {
         return printed(content);
     };
-    let of_kind = |wanted: &'static str| parts.iter().filter(move |part| kind(part) == wanted);
+    let of_kind = |wanted: &'static str| parts.iter().filter(move |part| kind(*part) == wanted);
     let mut texts: Vec<_> = of_kind("text")
         .map(|part| text(part, "text"))
         .filter(|text| !text.is_empty())
@@ -55,7 +111,7 @@ pub(crate) struct ColangHistory {
 }
 
 /// The events in Colang's spelling, 1.0 or 2.x, as the events are.
-pub(crate) fn colang(events: &[Value]) -> String {
+pub(crate) fn colang(events: &[impl Fields]) -> String {
     colang_with(
         events,
         ColangHistory {
@@ -66,7 +122,7 @@ pub(crate) fn colang(events: &[Value]) -> String {
 }
 
 /// As [`colang`], with choices.
-pub(crate) fn colang_with(events: &[Value], how: ColangHistory) -> String {
+pub(crate) fn colang_with(events: &[impl Fields], how: ColangHistory) -> String {
     if events
         .iter()
         .any(|event| super::history_v2::is_internal(kind(event)))
@@ -94,10 +150,11 @@ pub(crate) fn colang_with(events: &[Value], how: ColangHistory) -> String {
                     .get("instructions")
                     .filter(|_| Some(index) == last_bot_intent);
                 let instructions = instructions.map(|words| format!("# {}\n", printed(words)));
+                // A message in place has a dict for an intent.
+                let intent = event.get("intent").map(printed).unwrap_or_default();
                 Some(format!(
-                    "{}bot {}\n",
-                    instructions.unwrap_or_default(),
-                    text(event, "intent")
+                    "{}bot {intent}\n",
+                    instructions.unwrap_or_default()
                 ))
             }
             "StartUtteranceBotAction" if how.include_texts => Some(format!(
@@ -127,7 +184,7 @@ pub(crate) fn colang_with(events: &[Value], how: ColangHistory) -> String {
 }
 
 /// `User: …` and `Assistant: …` lines.
-pub(crate) fn user_assistant_sequence(events: &[Value]) -> String {
+pub(crate) fn user_assistant_sequence(events: &[impl Fields]) -> String {
     let lines = events.iter().filter_map(|event| match kind(event) {
         "UserMessage" => Some(format!(
             "User: {}",
@@ -143,7 +200,7 @@ pub(crate) fn user_assistant_sequence(events: &[Value]) -> String {
 }
 
 /// The conversation's messages, parts kept.
-pub(crate) fn to_chat_messages(events: &[Value]) -> Vec<Value> {
+pub(crate) fn to_chat_messages(events: &[impl Fields]) -> Vec<Value> {
     let message = |role: &str, content: Option<&Value>| json!({"role": role, "content": content});
     let messages = events.iter().filter_map(|event| match kind(event) {
         "UserMessage" => Some(message("user", event.get("text"))),
@@ -157,7 +214,7 @@ pub(crate) fn to_chat_messages(events: &[Value]) -> Vec<Value> {
 }
 
 /// Events of turns that are written `{user, user_intent, bot, bot_intent}`.
-pub(crate) fn conversation_to_events(turns: &[Value]) -> Vec<Value> {
+pub(crate) fn conversation_to_events(turns: &[impl Fields]) -> Vec<Value> {
     const KINDS: [(&str, &str, &str); 4] = [
         ("user", "UtteranceUserActionFinished", "final_transcript"),
         ("user_intent", "UserIntent", "intent"),
@@ -204,10 +261,10 @@ const UNSHOWN_ACTIONS: [&str; 26] = [
 ];
 
 /// What was said and done, from the UMIM events of Colang 2.x.
-pub(crate) fn co_v2(events: &[Value]) -> String {
+pub(crate) fn co_v2(events: &[impl Fields]) -> String {
     let mut history = String::new();
     let mut seen = HashSet::new();
-    for event in events.iter().filter(|event| event.is_object()) {
+    for event in events {
         if let Some(uid) = event.get("uid").and_then(Value::as_str)
             && !seen.insert(uid)
         {
@@ -221,7 +278,7 @@ pub(crate) fn co_v2(events: &[Value]) -> String {
             )),
             "StartUtteranceBotAction" => Some(format!("  bot say \"{}\"\n", text(event, "script"))),
             "StartTool" => {
-                let fields = event.as_object().into_iter().flatten().filter(|(key, _)| {
+                let fields = event.all().filter(|(key, _)| {
                     !["type", "uid", "event_created_at", "source_uid", "flow_name"]
                         .contains(&key.as_str())
                 });

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::history::Fields;
+
 /// The events that only the 2.x runtime makes.
 const INTERNAL: [&str; 11] = [
     "BotActionLog",
@@ -23,14 +25,14 @@ pub(super) fn is_internal(kind: &str) -> bool {
 }
 
 /// What one log event tells.
-struct Log<'a> {
-    event: &'a Value,
+struct Log<'a, E> {
+    event: &'a E,
     is_intent: bool,
     is_user: bool,
 }
 
-impl<'a> Log<'a> {
-    fn new(event: &'a Value) -> Option<Self> {
+impl<'a, E: Fields> Log<'a, E> {
+    fn new(event: &'a E) -> Option<Self> {
         let (is_user, is_intent) = match event.get("type")?.as_str()? {
             "BotIntentLog" => (false, true),
             "UserIntentLog" => (true, true),
@@ -68,7 +70,7 @@ impl<'a> Log<'a> {
 }
 
 /// The lines of events that belong together.
-fn group(logs: &[Log<'_>]) -> String {
+fn group(logs: &[Log<'_, impl Fields>]) -> String {
     let lines = logs.iter().enumerate().map(|(index, log)| match index {
         0 => log.line(),
         _ => log.call(),
@@ -77,9 +79,9 @@ fn group(logs: &[Log<'_>]) -> String {
 }
 
 /// The history in the spelling of Colang 2.x prompts: paragraphs of an intent and its actions.
-pub(super) fn colang(events: &[Value]) -> String {
+pub(super) fn colang<E: Fields>(events: &[E]) -> String {
     let mut lines: Vec<String> = Vec::new();
-    let mut actions: Vec<Log<'_>> = Vec::new();
+    let mut actions: Vec<Log<'_, E>> = Vec::new();
     let mut current: Option<&Value> = None;
     let mut previous: Option<String> = None;
     for log in events.iter().filter_map(Log::new) {

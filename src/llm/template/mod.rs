@@ -6,12 +6,14 @@ mod history;
 mod history_v2;
 mod literal;
 mod python;
+mod shared;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use environment::{PromptContext, Templates, Variables};
 pub(crate) use history::{
-    ColangHistory, colang as colang_history, colang_with as colang_history_with,
+    ColangHistory, Fields, SharedEvent, colang as colang_history,
+    colang_with as colang_history_with, is_told,
 };
 pub(crate) use literal::parse_literal;
 

@@ -20,12 +20,30 @@ use crate::{
 };
 
 impl Turn {
-    /// Asks the model of `action` for `task`.
+    /// Asks the model of `action` for `task`, of whose answer the turn keeps the thoughts and tool calls.
     ///
     /// # Errors
     ///
     /// Where the model fails, or there is none.
     pub(super) async fn call(
+        &self,
+        action: &str,
+        task: &str,
+        messages: Vec<Message>,
+        params: Map<String, Value>,
+        log: &ProcessingLog,
+    ) -> Result<ModelReply, BoxError> {
+        let reply = self.ask(action, task, messages, params, log).await?;
+        self.note_extras(&reply);
+        Ok(reply)
+    }
+
+    /// As [`call`](Self::call), but the turn keeps nothing of the answer: what a rail's model thinks is not the bot's.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    pub(super) async fn ask(
         &self,
         action: &str,
         task: &str,
@@ -52,7 +70,6 @@ impl Turn {
         if let Ok(reply) = &reply {
             call.completion.clone_from(&reply.content);
             count(&mut call, reply);
-            self.note_extras(reply);
             if let Some((key, cache)) = cache {
                 cache.put(key, reply.clone());
             }

@@ -3,12 +3,13 @@
 use std::{collections::HashSet, sync::Arc};
 
 use indexmap::IndexMap;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::definitions::{Defined, Definitions};
 use crate::{
-    colang::v1::{self, Flow, Op, Parsed, Program, State, Step},
+    colang::v1::{self, Flow, Op, Program, State, Step},
     config::{FlowReference, Rails, RailsConfig},
-    error::{ConfigError, Error, Fault, Result},
+    error::{ConfigError, Error, Result},
     rails::event::Event,
     verdict::Place,
 };
@@ -53,24 +54,13 @@ impl Flows {
     ///
     /// All that is wrong in Colang files, and rails whose flows are not there.
     pub(crate) fn new(config: &RailsConfig, shown: &Value) -> Result<Self, ConfigError> {
-        let mut faults = Vec::new();
-        let mut own = Parsed::default();
-        // The file that is read first comes last, and so its messages win.
-        for file in config.colang_files.iter().rev() {
-            let (parsed, wrong) = v1::parse(&file.path.to_string_lossy(), &file.text);
-            faults.extend(wrong);
-            merge(&mut own, parsed);
-        }
-        // Those of YAML files, which were read when the configuration was loaded, come before those of Colang files.
-        let in_yaml = config.flows.iter().map(v1::flow_of_yaml);
-        match in_yaml.collect::<std::result::Result<Vec<Flow>, String>>() {
-            Ok(flows) => own.flows.splice(0..0, flows),
-            Err(message) => return Err(Fault::new(message).into()),
-        };
-        let mut user_messages = config.user_messages.clone();
-        user_messages.extend(own.user_messages);
-        let mut bot_messages = config.bot_messages.clone();
-        bot_messages.extend(own.bot_messages);
+        let (own, mut faults) = Definitions::of(config);
+        let Definitions {
+            flows: own_flows,
+            user_messages,
+            mut bot_messages,
+            ..
+        } = own;
         let rails = &config.rails;
         let rail_flows = [
             &rails.input.flows,
@@ -82,10 +72,10 @@ impl Flows {
                 .iter()
                 .any(|flows| flows.iter().any(|rail| rail.text == flow.id))
         };
-        let own_names = own.flows.iter().map(|flow| flow.id.clone()).collect();
+        let own_names = own_flows.iter().map(|flow| flow.flow.id.clone()).collect();
         let mut examples = Vec::new();
         let mut flows = Vec::new();
-        for mut flow in own.flows {
+        for Defined { mut flow, .. } in own_flows {
             if is_rail(&flow) {
                 flow.is_subflow = true;
             } else if let Some(source) = flow
@@ -101,7 +91,10 @@ impl Flows {
         for (name, text) in [("system.co", SYSTEM), ("library.co", &library)] {
             let (parsed, wrong) = v1::parse(name, text);
             faults.extend(wrong);
-            flows.extend(parsed.flows);
+            flows.extend(parsed.flows.into_iter().map(|mut flow| {
+                flow.is_subflow |= is_rail(&flow);
+                flow
+            }));
             for (intent, texts) in parsed.bot_messages {
                 bot_messages.entry(intent).or_insert(texts);
             }
@@ -117,7 +110,12 @@ impl Flows {
         if !faults.is_empty() {
             return Err(ConfigError { faults });
         }
-        let shown = crate::value::Value::from_json(shown);
+        // Flows look up what the bot says there, whoever worded it.
+        let mut shown = shown.clone();
+        if let Some(config) = shown.as_object_mut() {
+            config.insert("bot_messages".to_owned(), json!(bot_messages));
+        }
+        let shown = crate::value::Value::from_json(&shown);
         Ok(Self {
             start: State::new(Arc::clone(&program), shown),
             program,
@@ -214,10 +212,11 @@ impl Flows {
     }
 }
 
-fn merge(into: &mut Parsed, more: Parsed) {
-    into.flows.extend(more.flows);
-    into.user_messages.extend(more.user_messages);
-    into.bot_messages.extend(more.bot_messages);
+/// The flows that come with the crate: the pipeline's, and the built-in rails'.
+pub(crate) fn built_in_flows() -> [Vec<Flow>; 2] {
+    let library = crate::rails::library_flows::colang1();
+    [("system.co", SYSTEM), ("library.co", &library)]
+        .map(|(name, text)| v1::parse(name, text).0.flows)
 }
 
 /// The state of a conversation's flows.
@@ -225,16 +224,23 @@ fn merge(into: &mut Parsed, more: Parsed) {
 pub(crate) struct FlowState(State);
 
 impl FlowState {
+    /// Whether the state before the last turn is still kept.
+    pub(crate) fn can_hide_turn(&self) -> bool {
+        self.0.can_hide_turn()
+    }
+
+    /// The state before any event.
+    pub(crate) fn fresh(&self) -> Self {
+        Self(self.0.fresh())
+    }
+
     /// Takes one event, and says what follows it.
     ///
     /// # Errors
     ///
     /// Where an expression fails, or a flow is not there.
     pub(crate) fn feed(&mut self, event: &Event) -> Result<Decision> {
-        let decision = self
-            .0
-            .feed(event.fields())
-            .map_err(|error| Error::Colang(error.to_string()))?;
+        let decision = self.0.feed(event.fields())?;
         let next = decision.steps.iter().map(Step::to_event);
         Ok(Decision {
             flow: decision.flow,

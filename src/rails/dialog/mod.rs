@@ -1,6 +1,7 @@
 //! A dialog turn in Colang 1.0: the interpreter decides, this room awaits what it asks for.
 
 mod call;
+mod definitions;
 mod engine;
 mod generation;
 mod handler;
@@ -25,8 +26,9 @@ use crate::{
 };
 
 pub(crate) use call::metadata_of;
+pub(crate) use definitions::{Defined, Definitions};
 pub(crate) use handler::{Handler, Piece};
-pub(crate) use interpreter::OutputRail;
+pub(crate) use interpreter::{OutputRail, built_in_flows};
 pub(crate) use run::Run;
 pub(crate) use setup::{Engine, Registered};
 pub(crate) use start_action::INTERNAL_ERROR;
@@ -37,7 +39,7 @@ pub(crate) struct Turn {
     pub(crate) engine: Arc<Engine>,
     pub(crate) options: Option<GenerationOptions>,
     /// The caller's own messages, for passthrough.
-    pub(crate) raw: Option<Vec<Message>>,
+    pub(crate) raw: Option<Arc<Vec<Message>>>,
     /// The model in the place of the main one, where the caller brings one.
     pub(crate) main: Option<Arc<dyn Model>>,
     /// Where the answer streams to.
@@ -100,7 +102,7 @@ impl Turn {
     pub(crate) fn new(
         engine: Arc<Engine>,
         options: Option<GenerationOptions>,
-        raw: Option<Vec<Message>>,
+        raw: Option<Arc<Vec<Message>>>,
         main: Option<Arc<dyn Model>>,
         sink: Option<Sink>,
     ) -> Self {

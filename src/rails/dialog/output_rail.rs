@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{
-    super::log::ProcessingLog,
+    super::{events::Events, log::ProcessingLog},
     Turn,
     interpreter::{OutputRail, flow_parameters},
     rail_call::{self, RailCall},
@@ -58,7 +58,7 @@ impl Turn {
                 let call = RailCall {
                     turn: self,
                     variables: &variables,
-                    events: &[],
+                    events: &Events::default(),
                     arguments: &arguments,
                     log: &log,
                     action: &rail.action,

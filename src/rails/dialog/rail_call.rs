@@ -1,12 +1,12 @@
 //! The actions of library rails in a turn.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::SystemTime};
 
 use futures_core::future::BoxFuture;
 use serde_json::{Map, Value};
 
 use super::{
-    super::{event::Event, log::ProcessingLog},
+    super::{events::Events, log::ProcessingLog, messages::content_of},
     Turn,
     interpreter::{flow_name, flow_parameters},
 };
@@ -15,7 +15,7 @@ use crate::{
     error::{BoxError, Error},
     library::{self, Call, Finding, Question, Scene},
     llm::ModelReply,
-    message::Message,
+    message::{Message, Role},
     verdict::{Outcome, Place},
 };
 
@@ -24,7 +24,7 @@ use crate::{
 pub(super) struct RailCall<'a> {
     pub(super) turn: &'a Turn,
     pub(super) variables: &'a Map<String, Value>,
-    pub(super) events: &'a [Event],
+    pub(super) events: &'a Events,
     pub(super) arguments: &'a Map<String, Value>,
     pub(super) log: &'a ProcessingLog,
     pub(super) action: &'a str,
@@ -99,16 +99,24 @@ impl Scene for RailCall<'_> {
     }
 
     fn history(&self) -> Vec<Message> {
-        let said = self.events.iter().filter_map(|event| match event.kind() {
-            "UserMessage" => Some(Message::user(event.text("text")?)),
-            "StartUtteranceBotAction" => Some(Message::assistant(event.text("script")?)),
-            _ => None,
+        let said = self.events.told().filter_map(|event| {
+            let (role, key) = match event.kind() {
+                "UserMessage" => (Role::User, "text"),
+                "StartUtteranceBotAction" => (Role::Assistant, "script"),
+                "SystemMessage" => (Role::System, "content"),
+                _ => return None,
+            };
+            Some(Message::new(role, content_of(event.get(key)?)))
         });
         said.collect()
     }
 
     fn conversation(&self) -> Option<&[Message]> {
-        self.turn.raw.as_deref()
+        self.turn.raw.as_deref().map(Vec::as_slice)
+    }
+
+    fn note_model_call(&self, task: &str, started_at: SystemTime) {
+        self.log.model_call(task, started_at);
     }
 
     fn has_model(&self, kind: &str) -> bool {
@@ -128,7 +136,7 @@ impl Scene for RailCall<'_> {
             .copied()
             .unwrap_or("main");
         Box::pin(async move {
-            let asked = self.turn.call(kind, task, messages, parameters, self.log);
+            let asked = self.turn.ask(kind, task, messages, parameters, self.log);
             asked
                 .await
                 .map_err(|error| match error.downcast::<crate::error::ModelError>() {

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{
-    super::event::Event,
+    super::{event::Event, events::Events},
     interpreter::{Decision, FlowState, Flows},
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The events of a conversation so far, with the state of its flows and its variables. Each event costs only itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
-    /// Shared with who looks at it: copied when the next event comes while someone still does.
-    events: Arc<Vec<Event>>,
+    events: Events,
     flows: FlowState,
     variables: Arc<Map<String, Value>>,
 }
@@ -31,7 +30,7 @@ impl Run {
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
         Self {
-            events: Arc::default(),
+            events: Events::default(),
             flows: flows.start(),
             variables: Arc::new(variables),
         }
@@ -43,6 +42,8 @@ impl Run {
     ///
     /// Where an expression of a flow fails.
     pub(crate) fn push(&mut self, event: Event) -> Result<Decision> {
+        #[cfg(test)]
+        crate::rails::work::count(|work| work.fed += 1);
         let variables = Arc::make_mut(&mut self.variables);
         match event.kind() {
             "ContextUpdate" => {
@@ -67,9 +68,35 @@ impl Run {
             }
             _ => {}
         }
-        let decision = self.flows.feed(&event);
-        Arc::make_mut(&mut self.events).push(event);
-        decision
+        self.events.push(event.clone());
+        if event.kind() == "hide_prev_turn" && !self.flows.can_hide_turn() {
+            return self.read_again();
+        }
+        self.flows.feed(&event)
+    }
+
+    /// Computes the flows' state anew from the events that are not hidden. Only for turns further back than states are kept.
+    fn read_again(&mut self) -> Result<Decision> {
+        let mut visible: Vec<&Event> = Vec::new();
+        for event in self.events.iter() {
+            if event.kind() != "hide_prev_turn" {
+                visible.push(event);
+                continue;
+            }
+            let turn = visible
+                .iter()
+                .rposition(|event| event.kind() == "UtteranceUserActionFinished");
+            let turn =
+                turn.ok_or_else(|| Error::Colang("there is no earlier turn to hide".to_owned()))?;
+            visible.truncate(turn);
+        }
+        let mut flows = self.flows.fresh();
+        let mut decision = Decision::default();
+        for event in visible {
+            decision = flows.feed(event)?;
+        }
+        self.flows = flows;
+        Ok(decision)
     }
 
     /// Adds several events, of which only the last one's decision counts.
@@ -95,13 +122,8 @@ impl Run {
     }
 
     /// All events, oldest first.
-    pub(crate) fn events(&self) -> &[Event] {
+    pub(crate) fn events(&self) -> &Events {
         &self.events
-    }
-
-    /// All events, to be kept.
-    pub(crate) fn shared_events(&self) -> Arc<Vec<Event>> {
-        Arc::clone(&self.events)
     }
 
     /// The last event of type `kind`.

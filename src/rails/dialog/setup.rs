@@ -19,14 +19,14 @@ use crate::{
         self, CacheSettings, EmbeddingCache, EmbeddingModel, IndexSettings, SearchIndex,
         SearchProvider, VectorIndex,
     },
-    error::{BoxError, ConfigError, Fault, Result},
+    error::{BoxError, ConfigError, Result},
     http::Client,
     kb::{KnowledgeBase, RELEVANT_CHUNKS},
     library,
     llm::{Models, OutputParsers, prompt::Prompts, template::Templates},
     rails::{
-        event::Event,
-        history::History,
+        events::Events,
+        history::{History, Recent},
         library_rails::LibraryRails,
         log::{ExplainInfo, ModelCall},
         turn::history_of,
@@ -63,13 +63,15 @@ pub(crate) struct Engine {
     /// The library's rails.
     pub(crate) library: Arc<LibraryRails>,
     pub(crate) history: History,
+    /// The conversations of callers that bring their events along.
+    pub(crate) recent: Recent,
     pub(super) indexes: Indexes,
     knowledge_base: Option<KnowledgeBase>,
     embedding_models: HashMap<String, Arc<dyn EmbeddingModel>>,
     search_providers: HashMap<String, SearchProvider>,
     client: Client,
     /// The model calls and the events of the last turn.
-    last: Mutex<(Vec<ModelCall>, Arc<Vec<Event>>)>,
+    last: Mutex<(Vec<ModelCall>, Events)>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -102,18 +104,27 @@ impl Engine {
             search_providers,
             ..
         } = registered;
+        let mut faults = Vec::new();
         if config.passthrough && config.rails.dialog.single_call.enabled {
             let message = "`passthrough` and `rails.dialog.single_call` exclude each other: a single call needs a prompt of its own";
-            return Err(Fault::new(message).into());
+            faults.push(config.fault("passthrough", message));
         }
         let has_2 = !config.colang_files.is_empty() && config.colang_version.starts_with('2');
         if has_2 {
             let message =
                 "`colang_version` is 2.x: the flows of Colang 1.0 are run, not those of 2.x";
-            return Err(Fault::new(message).into());
+            faults.push(config.fault("colang_version", message));
+            return Err(ConfigError { faults });
         }
         let config_json = shown_config(&config);
-        let flows = Flows::new(&config, &config_json)?;
+        let flows = match Flows::new(&config, &config_json) {
+            Ok(flows) if faults.is_empty() => flows,
+            Ok(_) => return Err(ConfigError { faults }),
+            Err(error) => {
+                faults.extend(error.faults);
+                return Err(ConfigError { faults });
+            }
+        };
         let actions_server = config
             .actions_server_url
             .as_deref()
@@ -127,6 +138,7 @@ impl Engine {
             prompts,
             library,
             history: History::default(),
+            recent: Recent::default(),
             indexes: Indexes::default(),
             knowledge_base: None,
             embedding_models,
@@ -353,7 +365,7 @@ impl Engine {
     }
 
     /// Notes what a turn did.
-    pub(crate) fn note_last(&self, calls: Vec<ModelCall>, events: Arc<Vec<Event>>) {
+    pub(crate) fn note_last(&self, calls: Vec<ModelCall>, events: Events) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = (calls, events);
     }
 }

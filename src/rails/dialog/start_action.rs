@@ -142,7 +142,7 @@ impl Turn {
     }
 
     pub(super) fn action_context(&self, run: &Run, name: &str) -> ActionContext {
-        let events = run.shared_events();
+        let events = run.events().clone();
         ActionContext {
             variables: Arc::new(run.all_variables()),
             events: EventLog::new(move || events.iter().map(Event::to_value).collect()),

@@ -1,5 +1,7 @@
 //! Reading what a model wrote in a dialog: its lines, its message, its quotes.
 
+pub(super) use crate::llm::completion::{message, unquoted};
+
 /// The first line that is not empty, trimmed.
 pub(super) fn first_line(text: &str) -> Option<&str> {
     text.split('\n')
@@ -14,32 +16,6 @@ pub(super) fn first_lines(text: &str, count: usize) -> Vec<&str> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .take(count)
         .collect()
-}
-
-/// The message at the start of `text`: its lines up to one that ends with a quote, or to the next turn of the user.
-pub(super) fn message(text: &str) -> String {
-    let text = text.split("\nuser").next().unwrap_or_default();
-    let mut lines = Vec::new();
-    for line in text
-        .split('\n')
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-    {
-        lines.push(line);
-        if line.ends_with('"') {
-            break;
-        }
-    }
-    lines.join("\n")
-}
-
-/// `text` without the quotes around it.
-pub(super) fn unquoted(text: &str) -> &str {
-    match text.strip_prefix('"') {
-        // A single quote is both: nothing is left of it.
-        Some(rest) => rest.strip_suffix('"').unwrap_or(rest),
-        None => text,
-    }
 }
 
 /// A general answer as it is said: trimmed, and without the quotes around it, where there are two.
@@ -58,18 +34,6 @@ pub(super) fn with_line_breaks(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_message_ends_with_its_quote() {
-        assert_eq!(
-            message("\n  \"At nine\n  and noon.\"\n  \"more\""),
-            "\"At nine\nand noon.\""
-        );
-        assert_eq!(message("Hi.\nuser \"x\""), "Hi.");
-        assert_eq!(unquoted("\"At nine.\""), "At nine.");
-        assert_eq!(unquoted("\"At nine."), "At nine.");
-        assert_eq!(unquoted("\""), "");
-    }
 
     #[test]
     fn a_general_answer_loses_the_quotes_around_it() {

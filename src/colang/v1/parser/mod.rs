@@ -11,6 +11,8 @@ mod statements;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
@@ -440,11 +442,13 @@ impl<'a> Parser<'a> {
 
     fn finish(mut self) -> (Parsed, Vec<Fault>) {
         let flows = std::mem::take(&mut self.flows);
+        let file: Arc<str> = self.source.name.into();
         for (id, (block, at)) in flows {
             match lower::flow(&self.blocks, block) {
                 Ok((elements, meta)) => {
                     let mut flow = Flow::new(id, elements).with_meta(meta);
                     flow.source_code = lower::source_code(self.source, &flow.elements);
+                    flow.file = Some(Arc::clone(&file));
                     self.check_expressions(&flow);
                     self.parsed.flows.push(flow);
                 }

@@ -6,6 +6,7 @@ use super::{
     super::program::Op,
     Flows, Running, StateError, Status, Turn,
     matching::{self, Event, is_actionable, is_match, kind, text},
+    slide::MOST_STEPS,
 };
 use crate::value::Value;
 
@@ -17,6 +18,7 @@ impl Turn {
         config: &Value,
         event: &Event,
     ) -> Result<(), StateError> {
+        self.steps_left = MOST_STEPS;
         match kind(event) {
             // What counts is that the action has finished.
             "StartInternalSystemAction" => return Ok(()),

@@ -1,28 +1,36 @@
 //! The interpreter: which steps follow an event.
 //!
 //! [`State::feed`] takes one event after the other. What it decides is what the reference computes from the whole history
-//! of events; it costs what the event costs. To hide a turn, the state before each turn is kept; copies share what they
-//! have in common.
+//! of events; it costs what the event costs. To hide a turn, the state before each of the last turns is kept; copies share
+//! what they have in common.
 
 mod error;
 mod follow;
 mod matching;
 mod slide;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
-pub use self::error::StateError;
 use self::slide::Next;
+pub use self::{error::StateError, snapshot::StateSnapshot};
 use super::{
     parser,
     program::{Element, Op, Prepared, Program},
 };
 use crate::value::Value;
+
+/// How many turns can be hidden, one after the other, before the events must be read again.
+const MOST_EARLIER_TURNS: usize = 8;
 
 /// How far the flows have come in a conversation.
 #[derive(Debug, Clone)]
@@ -30,9 +38,10 @@ pub struct State {
     program: Arc<Program>,
     config: Value,
     /// The flows that events brought along, by name.
-    added: Arc<HashMap<String, Arc<Prepared>>>,
+    added: Arc<HashMap<String, Added>>,
     turn: Turn,
-    earlier: Earlier,
+    /// The state before each of the last turns, the oldest first.
+    earlier: VecDeque<Arc<Turn>>,
 }
 
 /// What the flows make of an event.
@@ -113,6 +122,8 @@ struct Turn {
     next: Option<Next>,
     updates: IndexMap<String, Value>,
     last_uid: u64,
+    /// How many more steps the flows may take at this event.
+    steps_left: usize,
     /// Whether the last event was the bot's `stop`.
     stopped: bool,
 }
@@ -139,7 +150,8 @@ impl Running {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Status {
     Active,
     Interrupted,
@@ -147,42 +159,57 @@ enum Status {
     Completed,
 }
 
+/// A flow that an event brought along.
+#[derive(Debug, Clone)]
+struct Added {
+    flow: Arc<Prepared>,
+    /// Its statements as written.
+    body: Arc<str>,
+}
+
+impl Added {
+    fn new(id: &str, body: &str) -> Result<Self, StateError> {
+        let mut flow = parser::flow_of(id, body).map_err(|fault| StateError::FlowBody {
+            flow: id.to_owned(),
+            fault,
+        })?;
+        let begins = Op::Event {
+            kind: "start_flow".to_owned(),
+            fields: [("flow_id".to_owned(), Json::from(id))]
+                .into_iter()
+                .collect(),
+        };
+        flow.elements.insert(
+            0,
+            Element {
+                op: begins,
+                origin: None,
+            },
+        );
+        Ok(Self {
+            flow: Arc::new(Prepared::new(flow)),
+            body: body.into(),
+        })
+    }
+}
+
 /// The flows that can be called.
 #[derive(Debug, Clone, Copy)]
 struct Flows<'a> {
     program: &'a Program,
-    added: &'a HashMap<String, Arc<Prepared>>,
+    added: &'a HashMap<String, Added>,
 }
 
 impl<'a> Flows<'a> {
     fn find(self, id: &str) -> Option<&'a Arc<Prepared>> {
-        self.program.prepared(id).or_else(|| self.added.get(id))
+        self.program
+            .prepared(id)
+            .or_else(|| self.added.get(id).map(|added| &added.flow))
     }
 
     fn added(self, id: &str) -> Option<&'a Arc<Prepared>> {
-        self.added
-            .get(id)
-            .filter(|_| self.program.prepared(id).is_none())
-    }
-}
-
-/// The state before each turn, the last one first.
-#[derive(Debug, Clone, Default)]
-struct Earlier(Option<Arc<Before>>);
-
-#[derive(Debug)]
-struct Before {
-    turn: Turn,
-    earlier: Earlier,
-}
-
-impl Drop for Earlier {
-    // One after the other: dropped by themselves they would drop each other, as deep as the conversation is long.
-    fn drop(&mut self) {
-        let mut next = self.0.take();
-        while let Some(mut before) = next.and_then(Arc::into_inner) {
-            next = before.earlier.0.take();
-        }
+        let added = self.added.get(id)?;
+        self.program.prepared(id).is_none().then_some(&added.flow)
     }
 }
 
@@ -194,7 +221,7 @@ impl State {
             config,
             added: Arc::default(),
             turn: Turn::default(),
-            earlier: Earlier::default(),
+            earlier: VecDeque::new(),
         }
     }
 
@@ -207,18 +234,17 @@ impl State {
     pub fn feed(&mut self, event: &Map<String, Json>) -> Result<Decision, StateError> {
         match matching::kind(event) {
             "hide_prev_turn" => {
-                let Some(before) = self.earlier.0.take() else {
+                let Some(before) = self.earlier.pop_back() else {
                     return Err(StateError::NothingToHide);
                 };
-                self.turn = before.turn.clone();
-                self.earlier = before.earlier.clone();
+                self.turn = Arc::unwrap_or_clone(before);
                 return Ok(self.decision());
             }
             "UtteranceUserActionFinished" => {
-                self.earlier = Earlier(Some(Arc::new(Before {
-                    turn: self.turn.clone(),
-                    earlier: std::mem::take(&mut self.earlier),
-                })));
+                if self.earlier.len() == MOST_EARLIER_TURNS {
+                    self.earlier.pop_front();
+                }
+                self.earlier.push_back(Arc::new(self.turn.clone()));
             }
             "start_flow" => self.add_flow(event)?,
             _ => {}
@@ -230,6 +256,17 @@ impl State {
         self.turn.follow(&flows, &self.config, event)?;
         self.turn.stopped = matching::is_stop(event);
         Ok(self.decision())
+    }
+
+    /// Whether the state before the last turn is still kept: a `hide_prev_turn` needs it. Those of the last few turns are.
+    pub fn can_hide_turn(&self) -> bool {
+        !self.earlier.is_empty()
+    }
+
+    /// The state of the same flows before any event.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        Self::new(Arc::clone(&self.program), self.config.clone())
     }
 
     /// The value of a variable.
@@ -248,25 +285,8 @@ impl State {
         if self.program.prepared(id).is_some() || self.added.contains_key(id) {
             return Ok(());
         }
-        let refuse = |fault: String| StateError::FlowBody {
-            flow: id.to_owned(),
-            fault,
-        };
-        let mut flow = parser::flow_of(id, body).map_err(refuse)?;
-        let begins = Op::Event {
-            kind: "start_flow".to_owned(),
-            fields: [("flow_id".to_owned(), Json::from(id))]
-                .into_iter()
-                .collect(),
-        };
-        flow.elements.insert(
-            0,
-            Element {
-                op: begins,
-                origin: None,
-            },
-        );
-        Arc::make_mut(&mut self.added).insert(id.to_owned(), Arc::new(Prepared::new(flow)));
+        let added = Added::new(id, body)?;
+        Arc::make_mut(&mut self.added).insert(id.to_owned(), added);
         Ok(())
     }
 

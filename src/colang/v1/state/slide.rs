@@ -11,8 +11,8 @@ use super::{
 };
 use crate::value::Value;
 
-/// How many elements a flow may pass without waiting.
-const MOST_STEPS: usize = 100_000;
+/// How many elements all flows together may pass at one event.
+pub(super) const MOST_STEPS: usize = 100_000;
 
 /// How deep flows may call each other at once.
 const MOST_CALLS: usize = 64;
@@ -38,6 +38,27 @@ impl Turn {
         Ok(evaluation.value)
     }
 
+    fn evaluate_at(
+        &mut self,
+        expression: &Expression,
+        flow: &Flow,
+        head: isize,
+    ) -> Result<Value, StateError> {
+        self.evaluate(expression)
+            .map_err(|error| error.at(flow, head))
+    }
+
+    /// Counts a step: of flows that call each other, none has a loop of its own.
+    fn spend_step(&mut self, flow: &Flow) -> Result<(), StateError> {
+        match self.steps_left.checked_sub(1) {
+            Some(left) => {
+                self.steps_left = left;
+                Ok(())
+            }
+            None => Err(StateError::Endless(flow.id.clone())),
+        }
+    }
+
     fn set(&mut self, name: &str, value: Value) {
         Arc::make_mut(&mut self.context).insert(name.to_owned(), value.clone());
         self.update(name, value);
@@ -54,7 +75,8 @@ impl Turn {
         let length = flow.elements.len().cast_signed();
         let mut head = head;
         let mut last = if head < length { head } else { head - 1 };
-        for _ in 0..MOST_STEPS {
+        loop {
+            self.spend_step(flow)?;
             let element = match usize::try_from(head) {
                 Ok(position) => flow.elements.get(position),
                 Err(_) => None,
@@ -64,10 +86,12 @@ impl Turn {
             };
             last = head;
             head += match &element.op {
-                Op::Check(condition) => match self.evaluate(condition)?.is_truthy() {
-                    true => 1,
-                    false => return Err(StateError::Check(flow.id.clone())),
-                },
+                Op::Check(condition) => {
+                    match self.evaluate_at(condition, flow, head)?.is_truthy() {
+                        true => 1,
+                        false => return Err(StateError::Check(flow.id.clone()).at(flow, head)),
+                    }
+                }
                 Op::If {
                     condition,
                     otherwise: offset,
@@ -75,14 +99,14 @@ impl Turn {
                 | Op::While {
                     condition,
                     end: offset,
-                } => match self.evaluate(condition)?.is_truthy() {
+                } => match self.evaluate_at(condition, flow, head)?.is_truthy() {
                     true => 1,
                     false => *offset,
                 },
                 Op::Jump(offset) => *offset,
                 Op::Return => -1 - head,
                 Op::Set { variable, value } => {
-                    let value = match self.evaluate(value)? {
+                    let value = match self.evaluate_at(value, flow, head)? {
                         Value::Tuple(items) => Value::List(items),
                         value => value,
                     };
@@ -97,7 +121,6 @@ impl Turn {
                 | Op::Any(_) => return Ok(head),
             };
         }
-        Err(StateError::Endless(flow.id.clone()))
     }
 
     /// As [`slide`](Self::slide), into the flows that are called on the way; records what is to be done there.
@@ -111,7 +134,8 @@ impl Turn {
         if depth > MOST_CALLS {
             return Err(StateError::TooDeep(prepared.flow.id.clone()));
         }
-        for _ in 0..MOST_STEPS {
+        loop {
+            self.spend_step(&prepared.flow)?;
             running.head = self.slide(&prepared.flow, running.head)?;
             if running.head < 0 {
                 return Ok(());
@@ -121,11 +145,14 @@ impl Turn {
                 self.record(running, 1.0);
                 return Ok(());
             };
-            if self.call(flows, running, called, depth)? {
+            let head = running.head;
+            let waits = self
+                .call(flows, running, called, depth)
+                .map_err(|error| error.at(&prepared.flow, head))?;
+            if waits {
                 return Ok(());
             }
         }
-        Err(StateError::Endless(prepared.flow.id.clone()))
     }
 
     /// Calls a flow. False where it has come to its end already.
@@ -196,8 +223,8 @@ impl Turn {
 pub(super) struct Next {
     pub(super) by: u64,
     pub(super) flow: Arc<Prepared>,
-    head: isize,
-    priority: f64,
+    pub(super) head: isize,
+    pub(super) priority: f64,
 }
 
 impl Next {

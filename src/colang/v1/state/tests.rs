@@ -6,7 +6,7 @@ use super::{
     super::{Program, parse},
     Decision, State, StateError,
 };
-use crate::value::Value;
+use crate::{error::Error, value::Value};
 
 fn state(text: &str) -> State {
     let (parsed, faults) = parse("a.co", text);
@@ -22,6 +22,7 @@ fn try_feed(state: &mut State, event: &Json) -> Result<Decision, StateError> {
 fn feed(state: &mut State, event: Json) -> Vec<String> {
     let decision = match try_feed(state, &event) {
         Ok(decision) => decision,
+        Err(StateError::InFlow { source, .. }) => return vec![format!("error: {source}")],
         Err(error) => return vec![format!("error: {error}")],
     };
     let short = decision.steps.iter().map(|step| {
@@ -250,7 +251,7 @@ fn loops_and_calls_without_end_are_errors() {
     let mut endless = state("define flow f\n  user hi\n  while True\n    $x = 1\n");
     assert_eq!(
         feed(&mut endless, user("hi")),
-        ["error: the flow `f` runs in an endless loop"]
+        ["error: the flows take too many steps at once, the last of them in the flow `f`"]
     );
     let mut deep = state("define flow f\n  user hi\n  do g\ndefine subflow g\n  do g\n");
     assert_eq!(
@@ -274,4 +275,171 @@ fn a_long_conversation_is_dropped_without_recursion() {
         feed(&mut state, said("hi"));
     }
     drop(state);
+}
+
+#[test]
+fn flows_that_call_each_other_twice_come_to_an_error() {
+    let mut text = "define flow f\n  user hi\n  do s0\n  bot done\n".to_owned();
+    for level in 0..40 {
+        let next = level + 1;
+        text += &format!("define subflow s{level}\n  do s{next}\n  do s{next}\n");
+    }
+    text += "define subflow s40\n  $n = 1\n";
+    let error = try_feed(&mut state(&text), &user("hi")).unwrap_err();
+    assert!(matches!(error, StateError::InFlow { .. }), "{error}");
+    let shown = Error::from(error).to_string();
+    assert!(
+        shown.contains("the flows take too many steps at once"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn the_steps_of_one_event_are_not_those_of_another() {
+    let loops =
+        "define flow f\n  user hi\n  $i = 0\n  while $i < 9000\n    $i = $i + 1\n  bot done\n";
+    let mut state = state(loops);
+    for _ in 0..3 {
+        let steps = feed(&mut state, user("hi"));
+        assert_eq!(steps.last().unwrap(), "bot done");
+        assert!(feed(&mut state, bot("done")).is_empty());
+    }
+}
+
+#[test]
+fn an_expression_that_fails_tells_flow_file_and_line() {
+    let text = "define flow sums\n  user hi\n  do adding\n\ndefine subflow adding\n  $n = 1\n  $n = $n + \"a\"\n";
+    let error = try_feed(&mut state(text), &user("hi")).unwrap_err();
+    let shown = Error::from(error).to_string();
+    assert!(
+        shown.contains("the flow `adding` fails at a.co:7: the expression `$n + \"a\"` failed: "),
+        "{shown}"
+    );
+    let call = try_feed(
+        &mut state("define flow f\n  user hi\n  do nothing there\n"),
+        &user("hi"),
+    );
+    assert_eq!(
+        Error::from(call.unwrap_err()).to_string(),
+        Error::Colang("the flow `f` fails at a.co:3: there is no flow `nothing there`".to_owned())
+            .to_string()
+    );
+}
+
+const CONVERSATION: &str = r#"
+define flow order
+  user ask order
+  $n = $n + 1 if $n else 1
+  do lookup
+  bot tell order
+  user ask again
+  bot tell again
+
+define subflow lookup
+  execute find_order(n=$n)
+
+define flow digression
+  user joke
+  bot laugh
+
+define extension flow extends
+  priority 2
+  bot tell order
+  bot add note
+"#;
+
+#[test]
+fn a_stored_state_decides_as_the_one_that_went_on() {
+    let events = [
+        said("order?"),
+        user("ask order"),
+        json!({"type": "ContextUpdate", "data": {"n": 1}}),
+        json!({"type": "InternalSystemActionFinished", "action_name": "find_order", "status": "success"}),
+        bot("tell order"),
+        bot("add note"),
+        json!({"type": "start_flow", "flow_id": "made", "flow_body": "bot made one\nuser made\nbot made two"}),
+        bot("made one"),
+        said("joke"),
+        user("joke"),
+        bot("laugh"),
+        json!({"type": "hide_prev_turn"}),
+        said("again"),
+        user("made"),
+        bot("made two"),
+        user("ask again"),
+        bot("tell again"),
+    ];
+    let mut whole = state(CONVERSATION);
+    let expected: Vec<_> = events
+        .iter()
+        .map(|event| try_feed(&mut whole, event).unwrap())
+        .collect();
+    assert!(
+        expected
+            .iter()
+            .filter(|decision| !decision.steps.is_empty())
+            .count()
+            > 6
+    );
+    for half in 0..events.len() {
+        let mut first = state(CONVERSATION);
+        for event in &events[..half] {
+            try_feed(&mut first, event).unwrap();
+        }
+        let stored = serde_json::to_string(&first).unwrap();
+        let snapshot = serde_json::from_str(&stored).unwrap();
+        let program = Arc::clone(&first.program);
+        let mut second = State::restore(program, Value::None, snapshot).unwrap();
+        for (event, decision) in events.iter().zip(&expected).skip(half) {
+            assert_eq!(
+                try_feed(&mut second, event).unwrap(),
+                *decision,
+                "{event} after {half}"
+            );
+        }
+        assert_eq!(
+            serde_json::to_value(&second).unwrap(),
+            serde_json::to_value(&whole).unwrap()
+        );
+    }
+}
+
+#[test]
+fn a_stored_state_of_other_flows_or_versions_is_refused() {
+    let mut before = state(CONVERSATION);
+    try_feed(&mut before, &user("ask order")).unwrap();
+    let stored = serde_json::to_value(&before).unwrap();
+    let restored = |stored: &Json, program: &State| {
+        let snapshot = serde_json::from_value(stored.clone()).unwrap();
+        State::restore(Arc::clone(&program.program), Value::None, snapshot).map(|_| ())
+    };
+    assert!(restored(&stored, &before).is_ok());
+    let other = state("define flow f\n  user hi\n  bot hello\n");
+    assert!(matches!(
+        restored(&stored, &other),
+        Err(StateError::UnknownFlow(_))
+    ));
+    for (pointer, value) in [
+        ("/version", json!(2)),
+        ("/turn/running/0/head", json!(i64::MIN)),
+        ("/turn/running/0/uid", json!(u64::MAX)),
+        ("/turn/last_uid", json!(u64::MAX)),
+    ] {
+        let mut broken = stored.clone();
+        *broken.pointer_mut(pointer).unwrap() = value;
+        let error = restored(&broken, &before);
+        assert!(
+            matches!(error, Err(StateError::Stored(_))),
+            "{pointer}: {error:?}"
+        );
+    }
+}
+
+#[test]
+fn only_the_states_of_the_last_turns_are_kept() {
+    let mut state = state("define flow f\n  user hi\n  bot hello\n");
+    for _ in 0..100 {
+        try_feed(&mut state, &said("hi")).unwrap();
+    }
+    assert_eq!(state.earlier.len(), super::MOST_EARLIER_TURNS);
 }

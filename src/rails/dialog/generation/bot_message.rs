@@ -24,7 +24,10 @@ impl Asked<'_> {
             .run
             .last("BotIntent")
             .ok_or("no bot intent to put in words")?;
-        let intent = intent_event.text("intent").unwrap_or_default();
+        // `bot "Hello"` without a name: as in the reference, only a message with a name can be said in place.
+        let intent = intent_event
+            .text("intent")
+            .ok_or("a message in place needs a name: `bot greet guest \"Hello\"`")?;
         let mut result = ActionResult::default();
         // A streamed answer is checked in the stream.
         if self.turn.sink.is_some() && engine.streams_output_rails() {
@@ -76,7 +79,7 @@ impl Asked<'_> {
             }
             let prompt = match &said {
                 Some(said) => self.raw_prompt(Some(said), true)?,
-                None => self.turn.raw.clone().unwrap_or_default(),
+                None => self.turn.raw.as_deref().cloned().unwrap_or_default(),
             };
             let asked = shown(&prompt);
             let reply = self

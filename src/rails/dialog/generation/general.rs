@@ -80,7 +80,7 @@ impl Asked<'_> {
         let Some(raw) = &self.turn.raw else {
             return Ok(vec![Message::user(content)]);
         };
-        let mut prompt = raw.clone();
+        let mut prompt = (**raw).clone();
         let last = if any {
             prompt
                 .iter_mut()

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Asked;
-use crate::{error::BoxError, llm::Parsed, message::Message, rails::event::Event};
+use crate::{error::BoxError, llm::Parsed, message::Message};
 
 impl Asked<'_> {
     /// What the model is asked for `task`.
@@ -16,7 +16,6 @@ impl Asked<'_> {
         task: &str,
         context: &[(&str, Value)],
     ) -> Result<Vec<Message>, BoxError> {
-        let events: Vec<Value> = self.run.events().iter().map(Event::to_value).collect();
         let lookup = |name: &str| {
             context
                 .iter()
@@ -27,7 +26,7 @@ impl Asked<'_> {
             .turn
             .engine
             .prompts
-            .render(task, &lookup, &events)?
+            .render_history(task, &lookup, self.run.events())?
             .into_messages())
     }
 

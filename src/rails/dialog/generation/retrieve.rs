@@ -42,15 +42,20 @@ impl Asked<'_> {
 
     /// The chunks that were retrieved for the user's last message, or, with `any`, at any time.
     pub(super) fn retrieved_chunks(self, any: bool) -> Value {
+        let shown = |chunks: &Value| chunks.as_str().unwrap_or_default().trim().into();
+        if any {
+            let chunks = self.run.variables().get("relevant_chunks");
+            return chunks.map_or(Value::Null, shown);
+        }
         for event in self.run.events().iter().rev() {
             match event.kind() {
-                "UserMessage" if !any => return Value::Null,
+                "UserMessage" => return Value::Null,
                 "ContextUpdate" => {
                     if let Some(chunks) = event
                         .object("data")
                         .and_then(|data| data.get("relevant_chunks"))
                     {
-                        return chunks.as_str().unwrap_or_default().trim().into();
+                        return shown(chunks);
                     }
                 }
                 _ => {}

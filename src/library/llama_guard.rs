@@ -1,0 +1,201 @@
+//! `llama guard check input`, `llama guard check output`: Llama Guard says whether a text is safe, and what it violates.
+//!
+//! - Service: the model of the type `llama_guard`.
+//! - Config: a prompt `llama_guard_check_input` or `llama_guard_check_output`.
+//! - On block: the refusal to respond. An answer that is no clear verdict blocks.
+
+use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
+use serde_json::Value;
+
+use super::{
+    Bound, BuildContext, Built, Call, Check, Finding, Flow, Need, Rail, RailAction, Unusable,
+    chat::{Chat, Inquiry, given, required_model},
+};
+use crate::{config::FlowReference, error::Error, llm::Verdict, verdict::Place};
+
+const MODEL: &str = "llama_guard";
+const INPUT: &str = "llama_guard_check_input";
+const OUTPUT: &str = "llama_guard_check_output";
+
+/// The declaration.
+pub(super) static RAIL: Rail = Rail {
+    name: "llama_guard",
+    about: "Asks Llama Guard whether a text is safe, and what it violates",
+    flows: &[
+        Flow::new("llama guard check input", Place::Input, INPUT)
+            .arguments(&[("model_name", Bound::Literal(MODEL))])
+            .exception(
+                "LlamaGuardInputRailException",
+                "Input not allowed. The input was blocked by the 'llama guard check input' flow. Please ensure your input meets the required criteria.",
+            )
+            .colang1(
+                r#"define subflow llama guard check input
+  $response = execute llama_guard_check_input(model_name="llama_guard")
+  $allowed = not $response.is_blocked
+  $llama_guard_policy_violations = $response.metadata["policy_violations"]
+
+  if not $allowed
+    if $config.enable_rails_exceptions
+      create event LlamaGuardInputRailException(message="Input not allowed. The input was blocked by the 'llama guard check input' flow. Please ensure your input meets the required criteria.")
+    else
+      bot refuse to respond
+    stop
+"#,
+            ),
+        Flow::new("llama guard check output", Place::Output, OUTPUT)
+            .arguments(&[("model_name", Bound::Literal(MODEL))])
+            .exception(
+                "LlamaGuardOutputRailException",
+                "Output not allowed. The output was blocked by the 'llama guard check output' flow. Please ensure your output meets the required criteria.",
+            )
+            .colang1(
+                r#"define subflow llama guard check output
+  $response = execute llama_guard_check_output(model_name="llama_guard")
+  $allowed = not $response.is_blocked
+  $llama_guard_policy_violations = $response.metadata["policy_violations"]
+
+  if not $allowed
+    if $config.enable_rails_exceptions
+      create event LlamaGuardOutputRailException(message="Output not allowed. The output was blocked by the 'llama guard check output' flow. Please ensure your output meets the required criteria.")
+    else
+      bot refuse to respond
+    stop
+"#,
+            ),
+    ],
+    actions: &[RailAction::new(INPUT), RailAction::new(OUTPUT)],
+    section: None,
+    needs: &[
+        Need::Model(MODEL),
+        Need::Prompt("llama_guard_check_input, llama_guard_check_output"),
+    ],
+    messages: &[],
+    build,
+};
+
+#[derive(Debug)]
+struct LlamaGuard {
+    chat: Chat,
+    has_model: bool,
+}
+
+fn build(context: &BuildContext<'_>) -> Built {
+    Ok(Arc::new(LlamaGuard {
+        chat: Chat::new(context),
+        has_model: context.models.get(MODEL).is_some(),
+    }))
+}
+
+impl LlamaGuard {
+    async fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
+        let model = required_model(call)?;
+        let task = call.action();
+        let mut variables = vec![("user_input", given(call, "user_message"))];
+        if task == OUTPUT {
+            variables.push(("bot_response", given(call, "bot_message")));
+        }
+        let messages = self.chat.render(call, task, &variables)?.into_messages();
+        let inquiry = Inquiry {
+            task,
+            shown_as: match task {
+                OUTPUT => "self_check_output",
+                _ => "self_check_input",
+            },
+            kinds: &[&model],
+            temperature: Some(0.0),
+            most_tokens: None,
+        };
+        let reply = self.chat.ask(call, inquiry, messages).await?;
+        // The names of categories are shown in lower case.
+        let verdict = Verdict::from_llama_guard(&reply.content.to_lowercase());
+        let violations = match &verdict {
+            Verdict::Safe => Value::Null,
+            unsafe_or_unclear => unsafe_or_unclear.categories().into(),
+        };
+        Ok(Finding::block_if(!verdict.is_safe()).with("policy_violations", violations))
+    }
+}
+
+impl Check for LlamaGuard {
+    fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
+        Box::pin(async move { self.check(&call).await })
+    }
+
+    fn accept(&self, flow: &Flow, _: &FlowReference) -> Result<(), Unusable> {
+        self.chat.has(flow.action)?;
+        if self.has_model {
+            Ok(())
+        } else {
+            let message = format!("`{}` needs a model of the type `{MODEL}`", flow.name);
+            Err(Unusable::Unready(vec![message]))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::testing::{Script, Trial},
+        *,
+    };
+
+    const CONFIG: &str = "prompts: [{task: llama_guard_check_input, content: 'Rate: {{ user_input }}', max_tokens: 5}, {task: llama_guard_check_output, content: '{{ user_input }}: {{ bot_response }}'}]";
+
+    #[tokio::test]
+    async fn only_a_clear_safe_passes() {
+        let script = Script::new(["safe", "unsafe\nS1,S3", "hm", ""]);
+        let trial = Trial::with_model(&RAIL, CONFIG, MODEL, script.clone()).await;
+        let mut outcomes = Vec::new();
+        for text in ["a", "b", "c", "d"] {
+            let outcome = trial.judge("llama guard check input", text).await.unwrap();
+            outcomes.push(outcome.is_block());
+        }
+        assert_eq!(outcomes, [false, true, true, true]);
+        let asked = script.asked();
+        assert_eq!(asked[0].messages[0].content.text(), "Rate: a");
+        assert_eq!(json!(asked[0].parameters), json!({"temperature": 0.0}));
+    }
+
+    #[tokio::test]
+    async fn flows_see_what_is_violated() {
+        let script = Script::new(["Unsafe\nS1 S3", "safe"]);
+        let trial = Trial::with_model(&RAIL, CONFIG, MODEL, script.clone()).await;
+        let run = || {
+            trial.run(
+                OUTPUT,
+                json!({"model_name": MODEL}),
+                json!({"bot_message": "x", "user_message": "y"}),
+            )
+        };
+        assert_eq!(
+            run().await.unwrap().metadata["policy_violations"],
+            json!(["s1", "s3"])
+        );
+        assert_eq!(
+            run().await.unwrap().metadata["policy_violations"],
+            Value::Null
+        );
+        assert_eq!(script.asked()[0].messages[0].content.text(), "y: x");
+        assert!(run().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn its_own_model_is_needed() {
+        let trial = Trial::with_model(&RAIL, CONFIG, "main", Script::new(["safe"])).await;
+        assert!(matches!(
+            trial.accept("llama guard check input"),
+            Err(Unusable::Unready(_))
+        ));
+        let arguments = json!({"model_name": MODEL});
+        assert!(
+            trial
+                .run(INPUT, arguments, json!({"user_message": "x"}))
+                .await
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,349 @@
+//! What a rails directory holds, and what is wrong with it, without running it.
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use super::{
+    dialog::{Defined, Definitions, built_in_flows},
+    llm_rails::{LlmRails, prompt_settings},
+    needed_actions::{NeededAction, needed_actions},
+};
+use crate::{
+    colang::v1::Program,
+    config::{FlowReference, RailSection, Rails, RailsConfig, StreamingConfig, nearest},
+    error::{Error, Fault, all_faults},
+    library,
+    llm::{OutputParsers, prompt::Prompts, template::Templates},
+    verdict::Place,
+};
+
+/// What a rails directory holds. Where it does not load, what could be read of it, with all that is wrong.
+///
+/// ```
+/// # let folder = std::env::temp_dir().join(format!("inspect-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// std::fs::write(folder.join("config.yml"), "models: []\nrails: {input: {flows: [check it]}}\n")?;
+/// std::fs::write(folder.join("rails.co"), "define flow check it\n  execute look_up\n")?;
+/// let inspection = tower_guardrails::rails::Inspection::of(&folder);
+/// assert!(inspection.loads);
+/// assert_eq!(inspection.flow_ids, ["check it"]);
+/// assert_eq!(inspection.actions[0].called[0].line, Some(2));
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct Inspection {
+    /// Whether it can be run.
+    pub loads: bool,
+    /// Why not: everything that is wrong, with files and lines.
+    pub errors: Vec<Fault>,
+    /// What is odd, though it loads: unknown keys, prompts that will fail, actions and flows that are called but not there.
+    pub warnings: Vec<Fault>,
+    /// `colang_version`.
+    pub colang_version: String,
+    /// `models`.
+    pub models: Vec<ModelFacts>,
+    /// How many flows it defines.
+    pub flows: usize,
+    /// Their names.
+    pub flow_ids: Vec<String>,
+    /// How many examples each user message has.
+    pub user_messages: IndexMap<String, usize>,
+    /// How many texts each bot message has.
+    pub bot_messages: IndexMap<String, usize>,
+    /// `prompts`.
+    pub prompts: Vec<PromptFacts>,
+    /// How many documents the knowledge base has.
+    pub docs: usize,
+    /// `rails`.
+    pub rails: RailsFacts,
+    /// The actions that its flows run.
+    pub actions: Vec<NeededAction>,
+}
+
+/// An entry of `models`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ModelFacts {
+    /// What it is for.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The provider.
+    pub engine: String,
+    /// The name at the provider.
+    pub model: Option<String>,
+}
+
+/// An entry of `prompts`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PromptFacts {
+    /// The task.
+    pub task: String,
+}
+
+/// `rails`, in the order in which they run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct RailsFacts {
+    /// `rails.input`.
+    pub input: SectionFacts,
+    /// `rails.output`.
+    pub output: OutputFacts,
+    /// `rails.retrieval`.
+    pub retrieval: SectionFacts,
+    /// `rails.tool_input`.
+    pub tool_input: SectionFacts,
+    /// `rails.tool_output`.
+    pub tool_output: SectionFacts,
+}
+
+/// The rails of one place.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SectionFacts {
+    /// The flows, as written.
+    pub flows: Vec<String>,
+    /// Whether they run at the same time.
+    pub parallel: bool,
+}
+
+/// The output rails.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct OutputFacts {
+    /// The flows, as written.
+    pub flows: Vec<String>,
+    /// Whether they run at the same time.
+    pub parallel: bool,
+    /// `rails.output.streaming`, where there is such a section.
+    pub streaming: Option<StreamingConfig>,
+}
+
+impl Inspection {
+    /// Looks at the rails directory, or the single YAML file, at `path`. No model and no action is called.
+    pub fn of(path: impl AsRef<Path>) -> Self {
+        match RailsConfig::loader().read_path(path.as_ref()) {
+            (Some(config), faults) => Self::read(config, faults),
+            (None, errors) => Self {
+                errors,
+                ..Self::default()
+            },
+        }
+    }
+
+    fn read(config: RailsConfig, faults: Vec<Fault>) -> Self {
+        let mut inspection = Self {
+            warnings: config.warnings(),
+            ..Self::facts(&config)
+        };
+        let is_one = config.colang_version == "1.0";
+        let (definitions, wrong) = if is_one {
+            Definitions::of(&config)
+        } else {
+            (Definitions::default(), Vec::new())
+        };
+        if is_one {
+            inspection.add_definitions(&config, definitions);
+        }
+        let prompts = Prompts::new(
+            prompt_settings(&config),
+            Templates::new(),
+            OutputParsers::default(),
+        );
+        inspection.warnings.extend(prompts.warnings());
+        inspection.errors = all_faults(faults, wrong);
+        if !inspection.errors.is_empty() && is_one {
+            // Where flows cannot be built, nobody else looks for those that rails name.
+            let missing = undefined_rails(&config, &inspection.flow_ids);
+            let known = std::mem::take(&mut inspection.errors);
+            inspection.errors = all_faults(known, missing);
+        }
+        match LlmRails::new(config) {
+            Ok(_) => {}
+            Err(Error::Config(error)) => {
+                let known = std::mem::take(&mut inspection.errors);
+                inspection.errors = all_faults(known, error.faults);
+            }
+            Err(error) => inspection.errors.push(Fault::new(error.to_string())),
+        }
+        inspection.loads = inspection.errors.is_empty();
+        inspection
+    }
+
+    fn facts(config: &RailsConfig) -> Self {
+        let rails = &config.rails;
+        Self {
+            colang_version: config.colang_version.clone(),
+            models: config
+                .models
+                .iter()
+                .map(|model| ModelFacts {
+                    kind: model.kind.clone(),
+                    engine: model.engine.clone(),
+                    model: model.model.clone(),
+                })
+                .collect(),
+            prompts: config
+                .prompts
+                .iter()
+                .map(|prompt| PromptFacts {
+                    task: prompt.task.clone(),
+                })
+                .collect(),
+            user_messages: counts(&config.user_messages),
+            bot_messages: counts(&config.bot_messages),
+            docs: config.docs.len(),
+            rails: RailsFacts {
+                input: SectionFacts {
+                    flows: texts(&rails.input.flows),
+                    parallel: rails.input.parallel,
+                },
+                output: OutputFacts {
+                    flows: texts(&rails.output.flows),
+                    parallel: rails.output.parallel,
+                    streaming: rails.output.streaming.clone(),
+                },
+                retrieval: section(&rails.retrieval),
+                tool_input: section(&rails.tool_input),
+                tool_output: section(&rails.tool_output),
+            },
+            ..Self::default()
+        }
+    }
+
+    fn add_definitions(&mut self, config: &RailsConfig, definitions: Definitions) {
+        self.user_messages = counts(&definitions.user_messages);
+        self.bot_messages = counts(&definitions.bot_messages);
+        self.flows = definitions.flows.len();
+        self.flow_ids = definitions
+            .flows
+            .iter()
+            .map(|defined| defined.flow.id.clone())
+            .collect();
+        self.actions = needed_actions(config, &definitions.flows);
+        self.warnings.extend(definitions.warnings);
+        let missing = self.actions.iter().flat_map(NeededAction::missing);
+        self.warnings.extend(missing);
+        self.warnings.extend(unknown_calls(&definitions.flows));
+        self.warnings
+            .extend(unknown_tool_rails(config, &definitions.flows));
+    }
+}
+
+/// The calls of flows that are not there: the flow that makes such a call fails there.
+fn unknown_calls(own: &[Defined]) -> Vec<Fault> {
+    let file_of: IndexMap<&str, Option<&Path>> = own
+        .iter()
+        .rev()
+        .map(|defined| (defined.flow.id.as_str(), defined.file.as_deref()))
+        .collect();
+    let flows = own.iter().map(|defined| defined.flow.clone());
+    let program = Program::new(flows.chain(built_in_flows().into_iter().flatten()));
+    program
+        .unknown_calls()
+        .filter_map(|(flow, called, origin)| {
+            let file = file_of.get(flow.id.as_str())?;
+            let message = format!(
+                "the flow `{}` calls `{called}`, which is not defined",
+                flow.id
+            );
+            let mut fault = Fault::new(message);
+            if let Some(file) = file {
+                fault = fault.in_file(file);
+                if let Some(origin) = origin {
+                    fault = fault.at(origin.line, 1);
+                }
+            }
+            Some(fault)
+        })
+        .collect()
+}
+
+/// The rails whose flows are neither read nor begun in any Colang file.
+fn undefined_rails(config: &RailsConfig, own: &[String]) -> Vec<Fault> {
+    let built_in = built_in_flows();
+    let known = || {
+        let built_in = built_in.iter().flatten().map(|flow| flow.id.as_str());
+        let library = library::RAILS.iter().flat_map(|rail| rail.flows);
+        let own = own.iter().map(String::as_str);
+        own.chain(built_in).chain(library.map(|flow| flow.name))
+    };
+    // A flow with faults is not read, but it is there.
+    let is_begun = |name: &str| {
+        let lines = config
+            .colang_files
+            .iter()
+            .flat_map(|file| file.text.lines());
+        let mut lines = lines.map(|line| line.trim().trim_end_matches(':'));
+        lines.any(|line| {
+            let id = line
+                .strip_prefix("define ")
+                .and_then(|line| line.split_once("flow "));
+            id.is_some_and(|(_, id)| id.trim() == name)
+        })
+    };
+    [Place::Input, Place::Output, Place::Retrieval]
+        .into_iter()
+        .flat_map(|place| {
+            config
+                .rails
+                .flows(place)
+                .iter()
+                .map(move |flow| (place, flow))
+        })
+        .filter(|(_, flow)| known().all(|name| name != flow.name) && !is_begun(&flow.name))
+        .map(|(place, flow)| {
+            let hint = nearest(&flow.name, known())
+                .map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+            let message = format!("the rail `{}` is not defined{hint}", flow.name);
+            Rails::flow_fault(place, flow, message)
+        })
+        .collect()
+}
+
+/// The tool rails that are not there: each fails when a tool is called, not before.
+fn unknown_tool_rails(config: &RailsConfig, own: &[Defined]) -> Vec<Fault> {
+    let built_in = built_in_flows();
+    let is_there = |name: &str| {
+        let own = own.iter().map(|defined| &defined.flow);
+        let mut flows = own.chain(built_in.iter().flatten());
+        flows.any(|flow| flow.id == name)
+    };
+    [Place::ToolInput, Place::ToolOutput]
+        .into_iter()
+        .flat_map(|place| {
+            config
+                .rails
+                .flows(place)
+                .iter()
+                .map(move |flow| (place, flow))
+        })
+        .filter(|(_, flow)| !is_there(&flow.name))
+        .map(|(place, flow)| {
+            let message = format!("the tool rail `{}` is not defined", flow.text);
+            Rails::flow_fault(place, flow, message)
+        })
+        .collect()
+}
+
+fn counts(messages: &IndexMap<String, Vec<String>>) -> IndexMap<String, usize> {
+    let counted = messages.iter();
+    counted
+        .map(|(name, texts)| (name.clone(), texts.len()))
+        .collect()
+}
+
+fn texts(flows: &[FlowReference]) -> Vec<String> {
+    flows.iter().map(|flow| flow.text.clone()).collect()
+}
+
+fn section(section: &RailSection) -> SectionFacts {
+    SectionFacts {
+        flows: texts(&section.flows),
+        parallel: section.parallel,
+    }
+}

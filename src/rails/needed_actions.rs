@@ -1,0 +1,128 @@
+//! The actions that a configuration's flows run, and who provides each.
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use super::dialog::{Defined, built_in_flows};
+use crate::{colang::v1::Flow, config::RailsConfig, error::Fault, verdict::Place};
+
+/// An action that flows run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct NeededAction {
+    /// Its name, as flows call it.
+    pub name: String,
+    /// Where it is called.
+    pub called: Vec<ActionCall>,
+    /// Who provides it.
+    pub provided_by: Provider,
+}
+
+/// Where an action is called.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ActionCall {
+    /// The flow.
+    pub flow: String,
+    /// The Colang file; none for a flow in YAML, and for one of a built-in rail.
+    pub file: Option<PathBuf>,
+    /// The line in it, from 1.
+    pub line: Option<usize>,
+}
+
+/// Who provides an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Provider {
+    /// The machinery of a turn.
+    BuiltIn,
+    /// A built-in rail.
+    Library,
+    /// The server at `actions_server_url`.
+    ActionsServer,
+    /// Nobody yet: the application has to register it.
+    Application,
+}
+
+/// The actions that the flows of `config` run, and those of the built-in rails that it names, in the order in which
+/// they are met.
+pub(super) fn needed_actions(config: &RailsConfig, own: &[Defined]) -> Vec<NeededAction> {
+    let [machinery, library] = built_in_flows();
+    let names = |flows: &[Flow]| -> Vec<String> {
+        let actions = flows.iter().flat_map(Flow::actions);
+        actions.map(|(name, _)| name.to_owned()).collect()
+    };
+    let (built_in, of_rails) = (names(&machinery), names(&library));
+    let provider = |name: &str| {
+        let is_in = |names: &[String]| names.iter().any(|known| known == name);
+        if name == "generate_value" || is_in(&built_in) {
+            Provider::BuiltIn
+        } else if is_in(&of_rails) {
+            Provider::Library
+        } else if config.actions_server_url.is_some() {
+            Provider::ActionsServer
+        } else {
+            Provider::Application
+        }
+    };
+    let mut needed: IndexMap<String, NeededAction> = IndexMap::new();
+    let mut note = |flow: &Flow, file: Option<&PathBuf>| {
+        for (name, origin) in flow.actions() {
+            let action = needed
+                .entry(name.to_owned())
+                .or_insert_with(|| NeededAction {
+                    name: name.to_owned(),
+                    called: Vec::new(),
+                    provided_by: provider(name),
+                });
+            action.called.push(ActionCall {
+                flow: flow.id.clone(),
+                file: file.cloned(),
+                line: file.and(origin).map(|origin| origin.line),
+            });
+        }
+    };
+    for Defined { flow, file } in own {
+        note(flow, file.as_ref());
+    }
+    let is_own = |name: &str| own.iter().any(|defined| defined.flow.id == name);
+    let mut noted = Vec::new();
+    for rail in [Place::Input, Place::Output, Place::Retrieval]
+        .into_iter()
+        .flat_map(|place| config.rails.flows(place))
+    {
+        let flow = library.iter().find(|flow| flow.id == rail.name);
+        if let Some(flow) = flow.filter(|_| !is_own(&rail.name) && !noted.contains(&&rail.name)) {
+            noted.push(&rail.name);
+            note(flow, None);
+        }
+    }
+    needed.into_values().collect()
+}
+
+impl NeededAction {
+    /// A warning at each place where it is called, if nobody provides it.
+    pub(super) fn missing(&self) -> Vec<Fault> {
+        if self.provided_by != Provider::Application {
+            return Vec::new();
+        }
+        let warning = |call: &ActionCall| {
+            let message = format!(
+                "the action `{}`, which the flow `{}` runs, must be registered by the application or served by an actions server",
+                self.name, call.flow
+            );
+            let mut fault = Fault::new(message);
+            if let Some(file) = &call.file {
+                fault = fault.in_file(file);
+            }
+            match call.line {
+                Some(line) => fault.at(line, 1),
+                None => fault,
+            }
+        };
+        self.called.iter().map(warning).collect()
+    }
+}
