@@ -13,6 +13,7 @@ use super::{
     guard::Guard,
     judge::{check_patterns, rewrite},
     policy::{Blocked, History},
+    results::{ToolResult, is_tool_result, tool_results},
     rewrites::BodyEdit,
 };
 use crate::{
@@ -30,6 +31,7 @@ const TOGETHER: usize = 8;
 pub(super) struct Draft {
     edits: Vec<BodyEdit>,
     questions: Vec<Question>,
+    results: Vec<ToolResult>,
 }
 
 /// A message to ask about.
@@ -63,8 +65,13 @@ impl Drafting<'_> {
     /// Lets the rails that rewrite and those that judge on the spot read `request`.
     pub(super) async fn draft(&self, request: &ChatRequest<'_>) -> Result<Draft, Blocked> {
         let rails = self.rails();
+        let mut draft = Draft::default();
+        let judges_results = !self.guard.rails.plan().results.is_empty();
+        if judges_results {
+            draft.results = tool_results(request, self.history);
+        }
         if rails.is_empty() {
-            return Ok(Draft::default());
+            return Ok(draft);
         }
         for text in &request.other_texts {
             blocked_by_patterns(self.guard, rails, &text.text, false)?;
@@ -72,7 +79,7 @@ impl Drafting<'_> {
         let messages = selected(&request.messages, self.history);
         let mut read: Vec<Reading<'_>> = messages
             .iter()
-            .map(|(index, message)| Reading::new(*index, message))
+            .map(|(index, message)| Reading::new(*index, message, judges_results))
             .collect();
         let asks = rails.asking().next().is_some();
         if asks && rails.is_steady() {
@@ -82,7 +89,6 @@ impl Drafting<'_> {
                 reading.key = Some(key);
             }
         }
-        let mut draft = Draft::default();
         if rails.rewrites(self.guard.enforcement) {
             self.rewrite(&mut read, &mut draft).await?;
         }
@@ -93,6 +99,7 @@ impl Drafting<'_> {
             return Ok(draft);
         }
         let looks_back = !rails.is_steady();
+        let is_result = |message: &RequestMessage<'_>| judges_results && is_tool_result(message);
         let rewritten: Vec<(usize, String)> = read
             .iter()
             .filter(|reading| reading.is_rewritten)
@@ -111,7 +118,11 @@ impl Drafting<'_> {
             draft.questions.push(Question {
                 text,
                 history,
-                contents: reading.contents(),
+                contents: if is_result(reading.message) {
+                    Vec::new()
+                } else {
+                    reading.contents()
+                },
                 key: reading.key.filter(|_| !reading.is_rewritten),
             });
         }
@@ -125,8 +136,8 @@ impl Drafting<'_> {
             .enumerate()
             .filter(|(_, reading)| !reading.has_passed)
         {
-            for (place, text) in reading.message.texts.iter().enumerate() {
-                if may_be_rewritten(text.kind) && !text.text.is_empty() {
+            for (place, (text, current)) in reading.texts().enumerate() {
+                if may_be_rewritten(text.kind) && !current.is_empty() {
                     jobs.push((number, place, text));
                 }
             }
@@ -165,6 +176,7 @@ impl Drafting<'_> {
 
     /// Asks about what `draft` leaves to be asked. Dropping the future cancels what is asked.
     pub(super) async fn judge(&self, draft: &mut Draft) -> Result<(), Blocked> {
+        self.judge_results(draft).await?;
         let rails = self.rails();
         let questions = std::mem::take(&mut draft.questions);
         let questions: Vec<_> = questions
@@ -187,14 +199,39 @@ impl Drafting<'_> {
                     }
                 }
                 Checked::Block(blocked) => return Err(blocked),
-                Checked::Transform(text) => {
-                    let mut text = Some(text);
-                    for span in question.contents {
-                        draft.edits.retain(|(edited, _)| *edited != span);
-                        let new = text.take().unwrap_or_default();
-                        draft.edits.push((span, Edit::Text(new.into())));
-                    }
+                Checked::Transform(_) if question.contents.is_empty() => {
+                    return Err(cannot_rewrite(rails));
                 }
+                Checked::Transform(text) => draft.replace(question.contents, text),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drafting<'_> {
+    /// Lets the tool input rails judge the results of tools.
+    async fn judge_results(&self, draft: &mut Draft) -> Result<(), Blocked> {
+        let rails = &self.guard.rails.plan().results;
+        let results = std::mem::take(&mut draft.results);
+        let results: Vec<_> = results
+            .into_iter()
+            .map(|result| async move {
+                let user_message = &self.guard.user_message;
+                let subject = Subject::result(&result.text, user_message, result.context());
+                let checked = rails.check(subject, self.ask, self.guard.policy()).await;
+                (result, checked)
+            })
+            .collect();
+        let mut running = stream::iter(results).buffered(TOGETHER);
+        while let Some((result, checked)) = running.next().await {
+            match checked {
+                Checked::Allow => {}
+                Checked::Block(blocked) => return Err(blocked),
+                Checked::Transform(_) if result.contents.is_empty() => {
+                    return Err(cannot_rewrite(rails));
+                }
+                Checked::Transform(text) => draft.replace(result.contents, text),
             }
         }
         Ok(())
@@ -204,7 +241,17 @@ impl Drafting<'_> {
 impl Draft {
     /// Whether something is left to be asked.
     pub(super) fn is_open(&self) -> bool {
-        !self.questions.is_empty()
+        !self.questions.is_empty() || !self.results.is_empty()
+    }
+
+    /// Puts `text` in the place of a content: its first text takes it, the others nothing.
+    fn replace(&mut self, contents: Vec<Range<usize>>, text: String) {
+        let mut text = Some(text);
+        for span in contents {
+            self.edits.retain(|(edited, _)| *edited != span);
+            let new = text.take().unwrap_or_default();
+            self.edits.push((span, Edit::Text(new.into())));
+        }
     }
 
     /// How many changes there are so far.
@@ -229,12 +276,17 @@ struct Reading<'r> {
 }
 
 impl<'r> Reading<'r> {
-    fn new(index: usize, message: &'r RequestMessage<'r>) -> Self {
-        let texts = message.texts.iter();
+    /// Reads a message. Where rails of their own judge the results of tools, what these say is left to them.
+    fn new(index: usize, message: &'r RequestMessage<'r>, judges_results: bool) -> Self {
+        let is_result = judges_results && is_tool_result(message);
+        let texts = message.texts.iter().map(|text| match text.kind {
+            TextKind::Content if is_result => Cow::Borrowed(""),
+            _ => Cow::Borrowed(&*text.text),
+        });
         Self {
             index,
             message,
-            texts: texts.map(|text| Cow::Borrowed(&*text.text)).collect(),
+            texts: texts.collect(),
             key: None,
             has_passed: false,
             is_rewritten: false,
@@ -373,7 +425,7 @@ fn said_before(
 }
 
 /// Which messages the rails read, each with its index.
-fn selected<'r, 'a>(
+pub(super) fn selected<'r, 'a>(
     messages: &'r [RequestMessage<'a>],
     history: History,
 ) -> Vec<(usize, &'r RequestMessage<'a>)> {

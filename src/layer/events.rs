@@ -20,7 +20,7 @@ use super::{
     guard::{Guard, Halt, Refused},
     policy::{BlockResponse, Blocked},
     rewrites::{BodyEdit, Place, Rewriting},
-    tracks::{ASIDES, JUNK, JUNK_UNESCAPED, Job, Need, Ticket, Tracks},
+    tracks::{ASIDES, JUNK, JUNK_UNESCAPED, Job, Need, Of, Ticket, Tracks},
     whole::{REMOVED, Resolved, Whole, first_significant, place_of, starts_like_json},
 };
 use crate::{
@@ -290,15 +290,27 @@ impl Events {
 
     /// Puts `text` in the place of the texts of a track, in the events that wait.
     fn rewrite(&mut self, ticket: Ticket, text: String) -> Option<Halt> {
-        if !self.tracks.rewrites() {
+        let is_placed = match ticket.of {
             // Part of the text has left.
-            return self.tracks.cannot_rewrite(ticket);
-        }
-        let mut rewriting = Rewriting::new(&self.tracks, ticket.track, text);
-        for queued in &mut self.queue {
-            rewriting.edit(&queued.places, &mut queued.edits);
-        }
-        if rewriting.is_placed() {
+            Of::Text(_) if !self.tracks.rewrites() => false,
+            Of::Text(track) => {
+                let mut rewriting = Rewriting::new(&self.tracks, track, text);
+                for queued in &mut self.queue {
+                    rewriting.edit(&queued.places, &mut queued.edits);
+                }
+                rewriting.is_placed()
+            }
+            Of::Calls(track) => match self.tracks.rewritten_calls(track, &text) {
+                Some(mut rewriting) => {
+                    for queued in &mut self.queue {
+                        rewriting.edit(&queued.places, &mut queued.edits);
+                    }
+                    rewriting.is_placed()
+                }
+                None => false,
+            },
+        };
+        if is_placed {
             None
         } else {
             self.tracks.cannot_rewrite(ticket)
@@ -357,7 +369,7 @@ impl Events {
                     return;
                 };
                 let mut payload = data.clone();
-                if self.tracks.rewrites() {
+                if self.tracks.rewrites() || !queued.places.is_empty() {
                     queued.payload = Some((event.event, payload));
                     queued.edits = edits;
                     queued.choices = texts.choices;
@@ -498,9 +510,17 @@ impl Events {
                 }
             }
         }
+        for piece in &texts.calls {
+            if !piece.choice.is_some_and(|choice| self.is_blocked(choice)) {
+                needs.extend(self.tracks.push_call(piece, places));
+            }
+        }
         for choice in &texts.choices {
             let known = self.choice(choice.index);
             known.finished |= choice.finish;
+            if choice.finish {
+                self.tracks.finish_choice(choice.index);
+            }
         }
         Some(edits)
     }
@@ -580,7 +600,9 @@ impl Events {
             return self.end_with_mark();
         }
         self.drop_blocked();
-        self.enqueue(Queued {
+        // Before the others' events, of which the last may have come.
+        self.queued_bytes += refusal.len();
+        self.queue.push_front(Queued {
             raw: refusal,
             ..Queued::default()
         });
@@ -679,9 +701,29 @@ impl Events {
         if self.state == State::Ended {
             return;
         }
-        while let Some(front) = self.queue.front() {
-            if !front.needs.iter().all(|need| self.tracks.is_cleared(*need))
-                || (front.last && !self.tracks.is_settled())
+        // Choices whose calls are not judged yet: the others' events go before them.
+        let mut waiting: Vec<u32> = Vec::new();
+        let mut at = 0;
+        while let Some(next) = self.queue.get(at) {
+            let mut uncleared = next
+                .needs
+                .iter()
+                .filter(|need| !self.tracks.is_cleared(**need))
+                .peekable();
+            let is_held = uncleared.peek().is_some();
+            let goes_behind = is_held || next.choices.iter().any(|c| waiting.contains(&c.index));
+            if self.choices.len() > 1
+                && goes_behind
+                && !next.choices.is_empty()
+                && uncleared.all(|need| matches!(need.of, Of::Calls(_)))
+            {
+                waiting.extend(next.choices.iter().map(|choice| choice.index));
+                at += 1;
+                continue;
+            }
+            if is_held
+                || (next.last && !self.tracks.is_settled())
+                || (at > 0 && next.choices.is_empty())
             {
                 if self.cut_off && self.tracks.is_settled() {
                     self.queue.clear();
@@ -689,10 +731,10 @@ impl Events {
                 }
                 return;
             }
-            if front.last && matches!(self.framing, Framing::Whole(_)) {
+            if next.last && matches!(self.framing, Framing::Whole(_)) {
                 return self.release_whole();
             }
-            let Some(mut front) = self.queue.pop_front() else {
+            let Some(mut front) = self.queue.remove(at) else {
                 return;
             };
             self.queued_bytes = self.queued_bytes.saturating_sub(front.raw.len());

@@ -1,5 +1,9 @@
 //! What every part of a guarded exchange knows.
 
+use std::sync::Arc;
+
+use serde_json::Value;
+
 use super::{
     limits::Limits,
     policy::{BlockResponse, Blocked, OnRailError},
@@ -18,6 +22,8 @@ pub(super) struct Guard {
     pub(super) facts: RequestFacts,
     /// What the user said last, for rails that judge an answer by its question.
     pub(super) user_message: String,
+    /// The tools that the request offers, where rails judge calls by them.
+    pub(super) tools: Option<Arc<Value>>,
     pub(super) verdict: GuardrailsVerdict,
     pub(super) limits: Limits,
     pub(super) on_rail_error: OnRailError,

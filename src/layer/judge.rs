@@ -1,6 +1,9 @@
 //! Texts under rails that rewrite: rewritten first, then judged as rewritten.
 
-use super::{guard::Guard, tracks::Job};
+use super::{
+    guard::Guard,
+    tracks::{Job, Of},
+};
 use crate::{
     library::{AskContext, Subject},
     rails::{Checked, RailSet},
@@ -56,7 +59,12 @@ pub(super) async fn rewrite(
 
 /// Judges a text of a reply. Where no rail rewrites, the track has searched it for patterns.
 pub(super) async fn judge_job(guard: &Guard, ask: &AskContext, job: &Job) -> Checked {
-    let output = &guard.rails.plan().output;
+    let plan = guard.rails.plan();
+    if let Of::Calls(_) = job.ticket.of {
+        let subject = Subject::calls(&job.text, &guard.user_message, guard.tools.as_deref());
+        return plan.calls.check(subject, ask, guard.policy()).await;
+    }
+    let output = &plan.output;
     let subject = Subject::output(&job.text, &guard.user_message);
     if output.rewrites(guard.enforcement) {
         return judge_whole(guard, output, subject, job.is_json, ask).await;

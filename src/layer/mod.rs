@@ -42,11 +42,25 @@
 //! event, each held back as far as the rails need; anything else whole. What passes leaves byte for byte. Structural fields
 //! (ids, the model's name) and headers that a pattern matches are removed rather than blocked. Trailers are dropped.
 //!
+//! # What it does with tools
+//!
+//! Where the config has `rails.tool_input`, those rails judge the results of tools in a request (messages of the role `tool` or
+//! `function`), instead of the input rails. Where it has `rails.tool_output`, those judge the calls of each choice instead of
+//! the output rails: all of them together, once the choice has ended, by the `tools` that the request offers. No piece of a
+//! call leaves a stream before; text goes on meanwhile, and so do the other choices. A block takes its choice only.
+//!
+//! Flows in Colang 1.0 see `$tool_calls`, or `$tool_message`, `$tool_name`, `$tool_call_id` and the call that is answered as
+//! `$tool_calls`. They may rewrite a result, names and arguments of calls, and take calls out of the list. One that adds calls, or
+//! takes out all of them without stopping, is a failed rail.
+//!
+//! # What the handler is told
+//!
 //! The handler, or an outer layer, finds what was decided as [`GuardrailsVerdict`](crate::GuardrailsVerdict) in the
 //! response's extensions.
 
 mod body;
 mod cache;
+mod calls;
 mod draft;
 mod encoding;
 mod events;
@@ -63,10 +77,12 @@ mod limits;
 mod policy;
 mod reply;
 mod request;
+mod results;
 mod rewrites;
 mod service;
 mod streamed;
 mod tracks;
+mod unescape;
 mod whole;
 
 pub use body::{RequestBody, ResponseBody};

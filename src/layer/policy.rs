@@ -24,7 +24,8 @@ pub enum History {
     All,
     /// Those after the last assistant message.
     LastTurn,
-    /// The last user message only, as the reference does.
+    /// The last user message only, as the reference does; of the results of tools, for which there are rails of their own, those
+    /// at the conversation's end.
     LastMessage,
 }
 

@@ -48,7 +48,8 @@ where
 {
     let (mut parts, body) = response.into_parts();
     parts.extensions.insert(guard.verdict.clone());
-    if guard.rails.plan().output.is_empty() || body.is_end_stream() {
+    let plan = guard.rails.plan();
+    if (plan.output.is_empty() && plan.calls.is_empty()) || body.is_end_stream() {
         guard.verdict.finish();
         return Response::from_parts(parts, ResponseBody::untouched(body));
     }

@@ -129,6 +129,7 @@ impl Settings {
             rails: self.rails.clone(),
             facts: RequestFacts::default(),
             user_message: String::new(),
+            tools: None,
             verdict: GuardrailsVerdict::default(),
             limits: self.limits,
             on_rail_error: self.on_rail_error,
@@ -201,6 +202,9 @@ where
     };
     guard.facts = chat.facts();
     guard.user_message = request::last_user_message(&chat);
+    if !guard.rails.plan().calls.is_empty() {
+        guard.tools = Some(Arc::new(request::offered_tools(&chat, &read.decoded)));
+    }
     let model = guard.facts.model.clone().unwrap_or_default();
     let (ask, client) = if guard.rails.asks_main_model_of_call() {
         let inner = InnerModel::<S, B>::new(

@@ -3,8 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    calls::{Calls, CallsJob},
     guard::{Guard, Halt},
     policy::Blocked,
+    rewrites::{CallRewriting, Place},
+    unescape::Unescape,
 };
 use crate::{
     rails::{
@@ -12,7 +15,7 @@ use crate::{
         stream::{Stop, Track, TrackPlan},
     },
     verdict::{Decision, Enforcement, GuardrailsVerdict},
-    wire::{Channel, ChannelKind, ReplyText, json::unescape_leniently},
+    wire::{CallPiece, Channel, ChannelKind, ReplyText},
 };
 
 /// Text that belongs to no field: events and bodies that are not what the format says.
@@ -53,14 +56,21 @@ pub(super) struct Job {
 /// Which text a verdict belongs to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket {
-    pub(super) track: usize,
+    pub(super) of: Of,
     end: u64,
+}
+
+/// A text, or the calls of a choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    Text(usize),
+    Calls(usize),
 }
 
 /// How far a track has to be cleared for an event to leave.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Need {
-    pub(super) track: usize,
+    pub(super) of: Of,
     end: u64,
 }
 
@@ -72,6 +82,8 @@ pub(super) struct Tracks {
     enforcement: Enforcement,
     plan: Arc<TrackPlan>,
     entries: Vec<Entry>,
+    /// The calls of tools, which have rails of their own where the config has such rails.
+    calls: Calls,
     /// Structural texts that passed, since they come again with every event.
     passed: Vec<Box<str>>,
     asking: bool,
@@ -99,6 +111,7 @@ impl Tracks {
         Self::new(
             guard,
             TrackPlan::new(&plan.output, streaming, guard.enforcement),
+            true,
         )
     }
 
@@ -107,16 +120,18 @@ impl Tracks {
         Self::new(
             guard,
             TrackPlan::whole(&guard.rails.plan().output, guard.enforcement),
+            false,
         )
     }
 
-    fn new(guard: &Guard, plan: TrackPlan) -> Self {
+    fn new(guard: &Guard, plan: TrackPlan, is_streamed: bool) -> Self {
         Self {
             rails: guard.rails.clone(),
             verdict: guard.verdict.clone(),
             enforcement: guard.enforcement,
             plan: Arc::new(plan),
             entries: Vec::new(),
+            calls: calls_of(guard, is_streamed),
             passed: Vec::new(),
             asking: false,
             last: None,
@@ -134,6 +149,9 @@ impl Tracks {
         text: &str,
         needs: &mut Vec<Need>,
     ) -> Result<(), Halt> {
+        if self.calls.is_judged() && is_of_call(channel) {
+            return Ok(());
+        }
         let Some((need, plain)) = self.push_one(channel, text)? else {
             return Ok(());
         };
@@ -147,6 +165,27 @@ impl Tracks {
             needs.extend(self.push_one(plain_channel, &plain)?.map(|(need, _)| need));
         }
         Ok(())
+    }
+
+    /// Takes in a piece of a call; what is needed for it to leave, where there are rails for calls.
+    pub(super) fn push_call(
+        &mut self,
+        piece: &CallPiece<'_>,
+        places: &mut Vec<Place>,
+    ) -> Option<Need> {
+        if !self.calls.is_judged() {
+            return None;
+        }
+        let (track, end) = self.calls.push(piece, places);
+        Some(Need {
+            of: Of::Calls(track),
+            end,
+        })
+    }
+
+    /// Notes that a choice has ended: its calls can be judged.
+    pub(super) fn finish_choice(&mut self, choice: u32) {
+        self.calls.finish_choice(choice);
     }
 
     fn push_one(
@@ -193,7 +232,7 @@ impl Tracks {
             if entry.last.as_deref() == Some(text) {
                 return Ok(Some((
                     Need {
-                        track: index,
+                        of: Of::Text(index),
                         end: entry.track.total(),
                     },
                     None,
@@ -205,7 +244,7 @@ impl Tracks {
         match entry.track.push(text) {
             Ok(()) => Ok(Some((
                 Need {
-                    track: index,
+                    of: Of::Text(index),
                     end: entry.track.total(),
                 },
                 plain,
@@ -289,6 +328,7 @@ impl Tracks {
 
     /// Notes that all texts are whole, and returns what that stops.
     pub(super) fn finish(&mut self) -> Vec<Halt> {
+        self.calls.finish();
         let mut stopped = Vec::new();
         for entry in self.entries.iter_mut().filter(|entry| !entry.halted) {
             if let Err(stop) = entry.track.finish() {
@@ -304,6 +344,7 @@ impl Tracks {
 
     /// Notes that the rest of all texts was lost.
     pub(super) fn cut_off(&mut self) {
+        self.calls.cut_off();
         for entry in &mut self.entries {
             entry.track.cut_off();
         }
@@ -342,9 +383,13 @@ impl Tracks {
 
     /// Whether the text that `need` stands for is cleared.
     pub(super) fn is_cleared(&self, need: Need) -> bool {
-        self.entries
-            .get(need.track)
-            .is_some_and(|entry| need.end <= entry.track.cleared())
+        match need.of {
+            Of::Text(track) => self
+                .entries
+                .get(track)
+                .is_some_and(|entry| need.end <= entry.track.cleared()),
+            Of::Calls(track) => self.calls.is_cleared(track, need.end),
+        }
     }
 
     /// Whether texts are held to the end of the reply.
@@ -354,9 +399,10 @@ impl Tracks {
 
     /// The choice that a need's text belongs to.
     pub(super) fn choice_of(&self, need: Need) -> Option<u32> {
-        self.entries
-            .get(need.track)
-            .and_then(|entry| entry.channel.choice)
+        match need.of {
+            Of::Text(track) => self.entries.get(track)?.channel.choice,
+            Of::Calls(track) => self.calls.choice_of(track),
+        }
     }
 
     /// Stops following the texts of a choice.
@@ -364,11 +410,13 @@ impl Tracks {
         for entry in &mut self.entries {
             entry.halted |= entry.channel.choice == Some(choice);
         }
+        self.calls.abandon(choice);
     }
 
     /// Whether no verdict is out or to come.
     pub(super) fn is_settled(&self) -> bool {
         !self.asking
+            && self.calls.is_settled()
             && self
                 .entries
                 .iter()
@@ -394,12 +442,23 @@ impl Tracks {
                 entry.track.next_window().map(|window| Job {
                     text: window.text,
                     ticket: Ticket {
-                        track,
+                        of: Of::Text(track),
                         end: window.end,
                     },
                     is_json: entry.unescape.is_some(),
                 })
-            })?;
+            });
+        let job = job.or_else(|| {
+            let CallsJob { track, end, text } = self.calls.next_job()?;
+            Some(Job {
+                text,
+                ticket: Ticket {
+                    of: Of::Calls(track),
+                    end,
+                },
+                is_json: true,
+            })
+        })?;
         self.asking = true;
         Some(job)
     }
@@ -415,7 +474,11 @@ impl Tracks {
         checked: Checked,
     ) -> Result<Option<String>, Halt> {
         self.asking = false;
-        let Some(entry) = self.entries.get_mut(ticket.track) else {
+        let track = match ticket.of {
+            Of::Text(track) => track,
+            Of::Calls(track) => return self.calls_done(track, ticket, checked),
+        };
+        let Some(entry) = self.entries.get_mut(track) else {
             return Ok(None);
         };
         match checked {
@@ -435,6 +498,39 @@ impl Tracks {
                 })
             }
         }
+    }
+
+    fn calls_done(
+        &mut self,
+        track: usize,
+        ticket: Ticket,
+        checked: Checked,
+    ) -> Result<Option<String>, Halt> {
+        match checked {
+            Checked::Allow => {
+                self.calls.passed(track, ticket.end);
+                Ok(None)
+            }
+            Checked::Transform(text) => {
+                if self.calls.passed(track, ticket.end) {
+                    return Ok(Some(text));
+                }
+                self.cannot_rewrite(ticket).map_or(Ok(None), Err)
+            }
+            Checked::Block(blocked) => {
+                self.calls.stopped(track);
+                Err(Halt {
+                    choice: self.calls.choice_of(track),
+                    blocked,
+                })
+            }
+        }
+    }
+
+    /// What makes the calls that `track` stands for those of `text`; none where that cannot be done.
+    pub(super) fn rewritten_calls(&self, track: usize, text: &str) -> Option<CallRewriting> {
+        let changes = self.calls.changes(track, text)?;
+        Some(CallRewriting::new(track, changes))
     }
 
     /// Whether rails may rewrite texts.
@@ -464,10 +560,13 @@ impl Tracks {
 
     /// The block for a text that a rail rewrote where no other text can be put in its place.
     pub(super) fn cannot_rewrite(&self, ticket: Ticket) -> Option<Halt> {
-        let output = &self.rails.plan().output;
-        let rail = output.asking().find(|rail| rail.rewrites());
-        let rail = rail.or_else(|| output.asking().next())?;
-        let choice = self.entries.get(ticket.track)?.channel.choice;
+        let plan = self.rails.plan();
+        let (rails, choice) = match ticket.of {
+            Of::Text(track) => (&plan.output, self.entries.get(track)?.channel.choice),
+            Of::Calls(track) => (&plan.calls, self.calls.choice_of(track)),
+        };
+        let rail = rails.asking().find(|rail| rail.rewrites());
+        let rail = rail.or_else(|| rails.asking().next())?;
         let reason = "a rail rewrote a text that cannot be changed where it stands";
         self.verdict.add(rail.report(
             Decision::FailedClosed,
@@ -523,6 +622,32 @@ impl Tracks {
     }
 }
 
+/// The calls of a reply under the rails of `guard`.
+fn calls_of(guard: &Guard, is_streamed: bool) -> Calls {
+    let rails = &guard.rails.plan().calls;
+    let is_held = rails
+        .asking()
+        .any(|rail| rail.is_enforced(guard.enforcement));
+    Calls::new(
+        !rails.is_empty(),
+        is_held,
+        is_streamed,
+        guard.limits.held_stream,
+        guard.json_limits(),
+    )
+}
+
+/// Whether a channel's text is part of a call.
+fn is_of_call(channel: Channel) -> bool {
+    matches!(
+        channel.kind,
+        ChannelKind::ToolName
+            | ChannelKind::ToolArguments
+            | ChannelKind::FunctionName
+            | ChannelKind::FunctionArguments
+    )
+}
+
 /// The mark on the index of a channel that is the unescaped reading of another.
 const UNESCAPED: u32 = 1 << 31;
 
@@ -532,60 +657,6 @@ fn holds_json(channel: Channel) -> bool {
         channel.kind,
         ChannelKind::ToolArguments | ChannelKind::FunctionArguments
     ) && channel.index & UNESCAPED == 0
-}
-
-/// Resolves the escapes of JSON that comes in pieces. It reads from the first piece on: what stands before the first escape
-/// may begin a match that ends after it.
-#[derive(Debug, Default)]
-struct Unescape {
-    /// An escape that is not whole yet.
-    pending: String,
-}
-
-impl Unescape {
-    /// The next piece of the reading.
-    fn read(&mut self, text: &str) -> String {
-        self.pending.push_str(text);
-        let whole = self.pending.len() - unfinished(&self.pending);
-        let rest = self.pending.split_off(whole);
-        let ready = std::mem::replace(&mut self.pending, rest);
-        unescape_leniently(&ready).into_owned()
-    }
-}
-
-/// How many bytes at the end of a text are of an escape that is not whole.
-fn unfinished(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while let Some(found) = memchr::memchr(b'\\', bytes.get(at..).unwrap_or_default()) {
-        let start = at + found;
-        let is_unit = |from: usize| bytes.get(from + 1) == Some(&b'u');
-        let mut end = start + if is_unit(start) { 6 } else { 2 };
-        // The first half of a pair of units waits for the second.
-        let is_high = |digits: &[u8]| {
-            matches!(
-                digits,
-                [b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', ..]
-            )
-        };
-        if is_unit(start) && bytes.get(start + 2..).is_some_and(is_high) {
-            end += 6;
-        }
-        if end > bytes.len() {
-            // A high unit that no second one follows is whole as it stands.
-            return if bytes.get(start + 6).is_some_and(|next| *next != b'\\') {
-                0
-            } else {
-                bytes.len() - start
-            };
-        }
-        at = if bytes.get(start + 6) == Some(&b'\\') || end <= start + 6 {
-            end
-        } else {
-            start + 6
-        };
-    }
-    0
 }
 
 /// Whether rails that ask a model read a channel: log-probabilities repeat the text in pieces, a tool's name is no text, and

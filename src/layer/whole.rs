@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::{
     guard::{Guard, Halt, Refused},
     policy::{BlockResponse, Blocked},
-    rewrites::{BodyEdit, Place, Rewriting},
-    tracks::{JUNK, Job, Need, Ticket, Tracks},
+    rewrites::{BodyEdit, Place, Rewriting, Spot},
+    tracks::{JUNK, Job, Need, Of, Ticket, Tracks},
 };
 use crate::{
     rails::Checked,
@@ -110,6 +110,9 @@ impl Whole {
                         self.halt(halt);
                     }
                 }
+                for piece in &texts.calls {
+                    self.tracks.push_call(piece, &mut self.places);
+                }
                 self.choices = texts.choices;
             }
             Err(unreadable) => match std::str::from_utf8(&body) {
@@ -143,15 +146,31 @@ impl Whole {
         match self.tracks.job_done(ticket, checked) {
             Ok(None) => {}
             Ok(Some(text)) => {
-                let mut rewriting = Rewriting::new(&self.tracks, ticket.track, text);
-                rewriting.edit(&self.places, &mut self.edits);
-                if !rewriting.is_placed()
+                if !self.rewrite(ticket, text)
                     && let Some(halt) = self.tracks.cannot_rewrite(ticket)
                 {
                     self.halt(halt);
                 }
             }
             Err(halt) => self.halt(halt),
+        }
+    }
+
+    /// Puts `text` in the place of what was asked about; whether there is such a place.
+    fn rewrite(&mut self, ticket: Ticket, text: String) -> bool {
+        match ticket.of {
+            Of::Text(track) => {
+                let mut rewriting = Rewriting::new(&self.tracks, track, text);
+                rewriting.edit(&self.places, &mut self.edits);
+                rewriting.is_placed()
+            }
+            Of::Calls(track) => {
+                let rewriting = self.tracks.rewritten_calls(track, &text);
+                rewriting.is_some_and(|mut rewriting| {
+                    rewriting.edit(&self.places, &mut self.edits);
+                    rewriting.is_placed()
+                })
+            }
         }
     }
 
@@ -224,8 +243,11 @@ impl Whole {
 /// Where a text lies that a rail may rewrite, or that repeats one; none where nothing can be put there.
 pub(super) fn place_of(need: &Need, text: &ReplyText<'_>) -> Option<Place> {
     let is_place = text.is_patchable() || matches!(text.channel.kind, ChannelKind::LogProbBytes(_));
+    let Of::Text(track) = need.of else {
+        return None;
+    };
     is_place.then(|| Place {
-        track: need.track,
+        spot: Spot::Text(track),
         span: text.span.clone(),
     })
 }

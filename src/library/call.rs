@@ -419,9 +419,11 @@ pub(crate) fn shown_verdict(value: Value) -> Value {
 /// The variable that holds the text which rails at `place` check.
 pub(crate) fn text_variable(place: Place) -> &'static str {
     match place {
-        Place::Output | Place::ToolOutput => "bot_message",
+        Place::Output => "bot_message",
         Place::Retrieval => "relevant_chunks",
-        Place::Input | Place::ToolInput => "user_message",
+        Place::Input => "user_message",
+        Place::ToolInput => "tool_message",
+        Place::ToolOutput => "tool_calls",
     }
 }
 

@@ -55,10 +55,10 @@ pub use docs::markdown;
 pub use rail::{
     Ask, AskContext, Bound, BuildContext, Built, Check, Exception, Flow, INFORM_ANSWER_UNKNOWN,
     Judge, Key, Need, PatternRail, REFUSE_TO_RESPOND, Rail, RailAction, Refusal, Rewriter,
-    Rewritten, Section, Subject, Unusable,
+    Rewritten, Section, Subject, ToolContext, Unusable,
 };
 pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
-pub(crate) use tool_validation::{Toolset, check_calls, check_results};
+pub(crate) use tool_validation::{Toolset, check_calls, check_results, result_faults};
 pub(crate) use witness::{Asked, Seen, Witness};
 
 /// Every built-in rail, alphabetic.

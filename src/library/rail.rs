@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
+use serde_json::Value;
 
 use super::{Call, Finding, witness::Witness};
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     error::{Error, Fault},
     http::{Client, Environment},
     llm::{Model, Models, prompt::Prompts},
-    message::Message,
+    message::{Message, ToolCall},
     pattern::{HoldProgram, Patterns},
     verdict::{Outcome, Place},
 };
@@ -435,6 +436,24 @@ pub struct Subject<'a> {
     pub user_message: &'a str,
     /// What was said before.
     pub history: &'a [Message],
+    /// Of a rail on tools: what stands around the calls or the result.
+    pub tool: Option<ToolContext<'a>>,
+}
+
+/// What stands around calls of tools, or the result of one, that a rail judges.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct ToolContext<'a> {
+    /// The `tools` of the request: what may be called.
+    pub offered: Option<&'a Value>,
+    /// The call that a result answers, where there is such a call.
+    pub call: Option<&'a ToolCall>,
+    /// The name of the tool, as its result gives it.
+    pub name: Option<&'a str>,
+    /// The id of the call, as the result gives it.
+    pub call_id: Option<&'a str>,
+    /// Why the result answers no call, where it does not.
+    pub fault: Option<&'a str>,
 }
 
 impl<'a> Subject<'a> {
@@ -444,6 +463,7 @@ impl<'a> Subject<'a> {
             text,
             user_message: text,
             history: &[],
+            tool: None,
         }
     }
 
@@ -453,6 +473,7 @@ impl<'a> Subject<'a> {
             text,
             user_message,
             history: &[],
+            tool: None,
         }
     }
 
@@ -461,6 +482,26 @@ impl<'a> Subject<'a> {
     pub fn after(mut self, history: &'a [Message]) -> Self {
         self.history = history;
         self
+    }
+
+    /// Calls of tools, in answer to `user_message`: the JSON list that flows see as `$tool_calls`. `offered` are the tools of the
+    /// request.
+    pub(crate) fn calls(text: &'a str, user_message: &'a str, offered: Option<&'a Value>) -> Self {
+        Self {
+            tool: Some(ToolContext {
+                offered,
+                ..ToolContext::default()
+            }),
+            ..Self::output(text, user_message)
+        }
+    }
+
+    /// The result of a tool.
+    pub(crate) fn result(text: &'a str, user_message: &'a str, tool: ToolContext<'a>) -> Self {
+        Self {
+            tool: Some(tool),
+            ..Self::output(text, user_message)
+        }
     }
 
     /// The context variable `name`, where the subject is all that it takes.

@@ -102,6 +102,24 @@ impl RailSet {
         self.run(rails.collect(), subject, context, policy).await
     }
 
+    /// Runs all rails, in order, each on what the last one made of the text.
+    pub(crate) async fn check(
+        &self,
+        subject: Subject<'_>,
+        context: &AskContext,
+        policy: Policy<'_>,
+    ) -> Checked {
+        let run = Run {
+            rails: self.rails.iter().collect(),
+            parallel: self.parallel,
+            patterns_have_read: false,
+            watched: false,
+        };
+        let settle =
+            |rail: &CompiledRail, ran: Ran| settle(rail, ran.outcome, ran.duration, policy);
+        run.check(subject, context, &settle).await
+    }
+
     async fn run(
         &self,
         rails: Vec<&CompiledRail>,

@@ -3,12 +3,13 @@
 use std::{fmt, sync::Arc};
 
 use futures_core::future::BoxFuture;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     dialog::{Engine, INTERNAL_ERROR, Run, Turn},
     event::Event,
     log::ProcessingLog,
+    messages::tool_calls_value,
 };
 use crate::{
     error::{Error, Result},
@@ -59,31 +60,14 @@ impl Ask for FlowRail {
         subject: Subject<'a>,
         context: &'a AskContext,
     ) -> BoxFuture<'a, Result<Outcome, Error>> {
-        let judged = Judged {
-            text: subject.text,
-            user_message: subject.user_message,
-        };
-        Box::pin(judge(
-            &self.engine,
-            self.place,
-            &self.flow,
-            judged,
-            context.main.clone(),
-        ))
+        let main = context.main.clone();
+        Box::pin(judge(&self.engine, self.place, &self.flow, subject, main))
     }
 }
 
-/// The text that a flow judges, with what stands around it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Judged<'a> {
-    /// The text.
-    pub(crate) text: &'a str,
-    /// The last that the user said: of an input rail, the text itself.
-    pub(crate) user_message: &'a str,
-}
-
 /// Runs the flow `flow` (with its parameters, as `rails.*.flows` names it) on a text: one that says or stops something
-/// blocks, one that rewrites `$user_message` or `$bot_message` transforms.
+/// blocks, one that rewrites the variable of its place (`$user_message`, `$bot_message`, `$tool_message`, `$tool_calls`)
+/// transforms.
 ///
 /// `main` stands in for the main model of this call.
 ///
@@ -94,30 +78,25 @@ pub(crate) async fn judge(
     engine: &Arc<Engine>,
     place: Place,
     flow: &str,
-    judged: Judged<'_>,
+    subject: Subject<'_>,
     main: Option<Arc<dyn Model>>,
 ) -> Result<Outcome> {
     let turn = Turn::new(Arc::clone(engine), None, None, main, None);
     let mut run = Run::new(&engine.flows);
-    let variable = if place == Place::Output {
-        "bot_message"
-    } else {
-        "user_message"
+    let variable = library::text_variable(place);
+    let text = match place {
+        Place::ToolOutput => serde_json::from_str(subject.text).unwrap_or_default(),
+        _ => Value::from(subject.text),
     };
-    let triggered = if place == Place::Output {
-        "triggered_output_rail"
-    } else {
-        "triggered_input_rail"
-    };
-    let mut context = Map::new();
-    context.insert("user_message".to_owned(), judged.user_message.into());
-    context.insert(variable.to_owned(), judged.text.into());
-    context.insert(triggered.to_owned(), flow.into());
+    let mut context = variables(place, subject);
+    context.insert("user_message".to_owned(), subject.user_message.into());
+    context.insert(variable.to_owned(), text.clone());
+    context.insert(triggered(place).to_owned(), flow.into());
     let mut before = vec![
-        Event::new("UtteranceUserActionFinished").with("final_transcript", judged.user_message),
+        Event::new("UtteranceUserActionFinished").with("final_transcript", subject.user_message),
     ];
-    if place == Place::Output {
-        before.push(Event::new("UserMessage").with("text", judged.user_message));
+    if place != Place::Input {
+        before.push(Event::new("UserMessage").with("text", subject.user_message));
     }
     before.push(Event::context_update(context));
     run.extend(before)?;
@@ -126,15 +105,38 @@ pub(crate) async fn judge(
     let new = turn
         .run_rail_flow(&mut run, flow, &ProcessingLog::default())
         .await?;
-    let variable = run.variable(variable);
-    Ok(outcome_of(
-        &new,
-        judged.text,
-        variable.as_ref().and_then(Value::as_str),
-    ))
+    Ok(outcome_of(&new, &text, run.variable(variable)))
 }
 
-fn outcome_of(new: &[Event], before: &str, after: Option<&str>) -> Outcome {
+/// The variable that says which rail runs.
+fn triggered(place: Place) -> &'static str {
+    match place {
+        Place::Output => "triggered_output_rail",
+        Place::ToolInput => "triggered_tool_input_rail",
+        Place::ToolOutput => "triggered_tool_output_rail",
+        Place::Input | Place::Retrieval => "triggered_input_rail",
+    }
+}
+
+/// What flows at `place` see beside their text.
+fn variables(place: Place, subject: Subject<'_>) -> Map<String, Value> {
+    let mut variables = Map::new();
+    let Some(tool) = subject.tool.filter(|_| place == Place::ToolInput) else {
+        return variables;
+    };
+    // What a turn shows where a result does not give it.
+    let name = tool.name.unwrap_or("unknown");
+    let id = tool.call_id.unwrap_or_default();
+    let message = json!({"content": subject.text, "name": name, "tool_call_id": id});
+    let calls = tool.call.map_or(&[][..], std::slice::from_ref);
+    variables.insert("tool_name".to_owned(), name.into());
+    variables.insert("tool_call_id".to_owned(), id.into());
+    variables.insert("tool_messages".to_owned(), Value::Array(vec![message]));
+    variables.insert("tool_calls".to_owned(), tool_calls_value(calls));
+    variables
+}
+
+fn outcome_of(new: &[Event], before: &Value, after: Option<Value>) -> Outcome {
     let said = new
         .iter()
         .filter(|event| event.kind() == "StartUtteranceBotAction");
@@ -160,7 +162,11 @@ fn outcome_of(new: &[Event], before: &str, after: Option<&str>) -> Outcome {
         });
     }
     match after {
-        Some(after) if after != before => Outcome::Transform(after.to_owned()),
+        Some(after) if after == *before => Outcome::Allow,
+        Some(Value::String(text)) => Outcome::Transform(text),
+        // A list of calls; nothing in its place is no call.
+        Some(Value::Null) if before.is_array() => Outcome::Transform("[]".to_owned()),
+        Some(after) if before.is_array() => Outcome::Transform(after.to_string()),
         _ => Outcome::Allow,
     }
 }
@@ -200,15 +206,12 @@ define subflow broken
             .action("number", number)
             .build()
             .unwrap();
-        let judged = Judged {
-            text,
-            user_message: if place == Place::Output {
-                "hello"
-            } else {
-                text
-            },
+        let subject = match place {
+            Place::Output => Subject::output(text, "hello"),
+            Place::ToolOutput => Subject::calls(text, "hello", None),
+            _ => Subject::input(text),
         };
-        judge(rails.engine(), place, flow, judged, None)
+        judge(rails.engine(), place, flow, subject, None)
             .await
             .unwrap()
     }

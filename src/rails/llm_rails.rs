@@ -84,8 +84,8 @@ impl LlmRails {
     /// Whether rails ask a model, and the configuration names no `main` model to ask.
     pub(crate) fn asks_main_model_of_call(&self) -> bool {
         let plan = self.plan();
-        !self.inner.has_main
-            && (plan.input.asking().next().is_some() || plan.output.asking().next().is_some())
+        let places = [&plan.input, &plan.output, &plan.results, &plan.calls];
+        !self.inner.has_main && places.iter().any(|rails| rails.asking().next().is_some())
     }
 }
 

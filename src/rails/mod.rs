@@ -22,6 +22,7 @@ mod run;
 mod state;
 pub(crate) mod stream;
 mod streaming;
+mod tools;
 mod turn;
 mod windows;
 #[cfg(test)]
@@ -41,3 +42,4 @@ pub(crate) use plan::RailSet;
 pub use response::{GenerationRequest, GenerationResponse, RailStatus, RailType, RailsResult};
 pub use state::State;
 pub use streaming::{Chunk, ChunkStream, StreamRequest};
+pub(crate) use tools::{calls_of_text, calls_text};

@@ -4,14 +4,14 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 
-use super::{dialog::Engine, flows::FlowRail, library_rails::LibraryRails};
+use super::{dialog::Engine, flows::FlowRail, library_rails::LibraryRails, tools::Validation};
 use crate::{
     config::{FlowReference, RailOptions, Rails, StreamingConfig},
     error::{ConfigError, Error, Fault},
     library::{
         self, Ask, AskContext, CompiledFlow, Judge, PatternRail, RAIL_TIMEOUT, Subject, Unusable,
     },
-    verdict::{Block, Enforcement, Outcome, Place},
+    verdict::{Block, Enforcement, OnRailError, Outcome, Place},
 };
 
 /// What a client is told where a rail says nothing else.
@@ -49,9 +49,13 @@ pub(crate) struct Plan {
     pub(crate) output: RailSet,
     /// `rails.output.streaming`, where the config has such a section.
     pub(crate) streaming: Option<StreamingConfig>,
-    /// On the results of tools, where all that stands there can be run.
+    /// On the results of tools: each a text.
+    pub(crate) results: RailSet,
+    /// On the calls of tools: each text is the list of them as JSON.
+    pub(crate) calls: RailSet,
+    /// On the results of tools, where all of them are the library's.
     pub(crate) tool_input: Vec<ToolRail>,
-    /// On the calls of tools, where all that stands there can be run.
+    /// On the calls of tools, where all of them are the library's.
     pub(crate) tool_output: Vec<ToolRail>,
     /// The rails of the config that only [`LlmRails`](super::LlmRails) runs, not a layer.
     pub(crate) refused: Vec<Fault>,
@@ -108,34 +112,21 @@ impl Plan {
         engine: Option<&Arc<Engine>>,
     ) -> Result<Self, ConfigError> {
         let rails = &library.config.rails;
-        let (mut plan, compiler) = Compiler::new(library, engine, engine.is_some()).compile();
+        let (mut plan, mut compiler) = Compiler::new(library, engine, engine.is_some()).compile();
+        plan.results.rails = compiler.compile_tools(Place::ToolInput, &rails.tool_input.flows);
+        plan.calls.rails = compiler.compile_tools(Place::ToolOutput, &rails.tool_output.flows);
         let Compiler {
             faults,
             mut refused,
             ..
         } = compiler;
         // What the layer would not run it refuses rather than leaves out: nothing slips past for a section that is ignored.
-        for (place, section) in [
-            (Place::Retrieval, &rails.retrieval),
-            (Place::ToolInput, &rails.tool_input),
-            (Place::ToolOutput, &rails.tool_output),
-        ] {
-            for flow in &section.flows {
-                let message = format!("{} rails are not run by the layer", name_of(place));
-                let judge = Judge::Ask(Arc::new(NotRun(message.clone())));
-                let refusal = Arc::from(REFUSAL);
-                plan.input.rails.push(CompiledRail::new(
-                    flow,
-                    Place::Input,
-                    judge,
-                    refusal,
-                    RailOptions {
-                        enforcement: Some(Enforcement::Enforce),
-                        ..RailOptions::default()
-                    },
-                ));
-                refused.push(Rails::flow_fault(place, flow, message));
-            }
+        for flow in &rails.retrieval.flows {
+            let message = "retrieval rails are not run by the layer".to_owned();
+            plan.input
+                .rails
+                .push(CompiledRail::not_run(flow, Place::Input, message.clone()));
+            refused.push(Rails::flow_fault(Place::Retrieval, flow, message));
         }
         if faults.is_empty() {
             Ok(Self { refused, ..plan })
@@ -230,6 +221,8 @@ impl<'a> Compiler<'a> {
         let plan = Plan {
             input,
             output,
+            results: RailSet::default(),
+            calls: RailSet::default(),
             tool_input: self.tool_rails(Place::ToolInput, &rails.tool_input.flows),
             tool_output: self.tool_rails(Place::ToolOutput, &rails.tool_output.flows),
             streaming: rails.output.streaming.clone(),
@@ -277,6 +270,47 @@ impl<'a> Compiler<'a> {
         }
         if self.refused_tools.len() > refused {
             rails.clear();
+        }
+        rails
+    }
+
+    /// The rails on tools, in the order of the config: those of the library and flows of the application.
+    ///
+    /// A line that is neither is refused, and nothing passes it. A turn only finds out when it gets there, so it is no fault of
+    /// the config as a whole.
+    fn compile_tools(&mut self, place: Place, lines: &[FlowReference]) -> Vec<CompiledRail> {
+        let mut rails = Vec::with_capacity(lines.len());
+        for line in lines {
+            let found = library::find(&line.name);
+            let by_flow = self.engine.filter(|engine| {
+                engine.flows.is_own(&line.name) || (found.is_none() && engine.flows.has(&line.name))
+            });
+            let judge: Arc<dyn Ask> = match (by_flow, found) {
+                (Some(engine), _) => Arc::new(FlowRail::new(engine, place, &line.text)),
+                (None, Some((_, flow))) if flow.place == place => Arc::new(Validation(place)),
+                // Without an engine the Colang files have faults: what they define shows when those are mended.
+                (None, None) if !self.knows_all => continue,
+                (None, found) => {
+                    let message = match found {
+                        Some(_) => {
+                            format!("the flow `{}` is no {} rail", line.name, name_of(place))
+                        }
+                        None => unknown_flow(&line.name, place),
+                    };
+                    rails.push(CompiledRail::not_run(line, place, message.clone()));
+                    self.refused.push(Rails::flow_fault(place, line, message));
+                    continue;
+                }
+            };
+            let options = self.library.config.rails.rail_options(line);
+            let refusal = Arc::clone(&self.refusal);
+            rails.push(CompiledRail::new(
+                line,
+                place,
+                Judge::Ask(judge),
+                refusal,
+                options,
+            ));
         }
         rails
     }
@@ -379,6 +413,17 @@ impl CompiledRail {
             timeout: options.timeout.unwrap_or(RAIL_TIMEOUT),
             options,
         }
+    }
+
+    /// Stands for a line that cannot be run, whatever the options say of it.
+    fn not_run(line: &FlowReference, place: Place, reason: String) -> Self {
+        let judge = Judge::Ask(Arc::new(NotRun(reason)));
+        let options = RailOptions {
+            enforcement: Some(Enforcement::Enforce),
+            on_error: Some(OnRailError::Block),
+            ..RailOptions::default()
+        };
+        Self::new(line, place, judge, Arc::from(REFUSAL), options)
     }
 
     /// Whether it may rewrite the text.

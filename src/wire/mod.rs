@@ -22,7 +22,8 @@ pub use self::{
     json::{Edit, JsonLimits, patch},
     openai_chat::OpenAiChat,
     reply::{
-        Channel, ChannelKind, ChoiceSpan, EventKind, ReplyHead, ReplyText, ReplyTexts, StreamHead,
+        CallPiece, CallText, Channel, ChannelKind, ChoiceSpan, EventKind, ListElement, ReplyHead,
+        ReplyText, ReplyTexts, StreamHead,
     },
     request::{ChatRequest, RequestFacts, RequestMessage, Text, TextKind},
     unreadable::Unreadable,

@@ -10,6 +10,9 @@ pub struct ReplyTexts<'a> {
     pub texts: Vec<ReplyText<'a>>,
     /// The choices, in the order of the body.
     pub choices: Vec<ChoiceSpan>,
+    /// The calls of tools, or the pieces of them: an entry for each element that stands among the calls. Their names and
+    /// arguments are among `texts`, too.
+    pub calls: Vec<CallPiece<'a>>,
     /// The reply's identity.
     pub head: ReplyHead<'a>,
     /// What the event is.
@@ -131,4 +134,48 @@ impl ReplyHead<'_> {
             created: self.created,
         }
     }
+}
+
+/// A call of a tool; of a streamed reply, a piece of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct CallPiece<'a> {
+    /// The choice that it belongs to.
+    pub choice: Option<u32>,
+    /// Which of the choice's calls.
+    pub index: u32,
+    /// Whether it is the one call of a function in the older spelling.
+    pub is_function: bool,
+    /// Where its object lies among those of a list, and where that list does.
+    pub element: Option<ListElement>,
+    /// The value of the object's own `index`.
+    pub index_span: Option<Range<usize>>,
+    /// The call's id.
+    pub id: Option<Cow<'a, str>>,
+    /// The tool's name, or a piece of it.
+    pub name: Option<CallText<'a>>,
+    /// The arguments, or a piece of them.
+    pub arguments: Option<CallText<'a>>,
+    /// Whether it is no call as the format defines it: readers may not agree on what is called.
+    pub is_malformed: bool,
+}
+
+/// A name or arguments in a [`CallPiece`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallText<'a> {
+    /// The text, decoded; of a value that is no string, its JSON.
+    pub text: Cow<'a, str>,
+    /// The value that carries it.
+    pub span: Range<usize>,
+    /// Whether that is a string.
+    pub is_string: bool,
+}
+
+/// A place in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListElement {
+    /// Where the element lies.
+    pub span: Range<usize>,
+    /// Where the list lies that holds it.
+    pub list: Range<usize>,
 }

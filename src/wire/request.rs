@@ -16,6 +16,10 @@ pub struct ChatRequest<'a> {
     pub include_usage: bool,
     /// How many choices are asked for.
     pub choices: Option<u64>,
+    /// Where the list of the tools that the model may call lies in the body.
+    pub tools: Option<Range<usize>>,
+    /// The same for functions, in the older spelling of tools.
+    pub functions: Option<Range<usize>>,
     /// The conversation, in order.
     pub messages: Vec<RequestMessage<'a>>,
     /// Texts of the request outside its messages, under keys that the format does not document: a server that

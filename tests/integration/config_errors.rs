@@ -9,10 +9,10 @@ use std::{
 use tower_guardrails::{Error, GuardrailsLayer, LlmRails, RailsConfig, error::Fault};
 
 /// A rails directory that is gone afterwards.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn with(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(files: &[(&str, &str)]) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let name = format!(
             "guardrails-{}-{}",

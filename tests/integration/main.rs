@@ -18,5 +18,6 @@ mod speculative;
 mod streaming;
 mod support;
 mod tidy;
+mod tools;
 mod tower;
 mod untouched;

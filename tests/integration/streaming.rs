@@ -196,6 +196,30 @@ fn without_a_section_a_stream_leaves_as_it_comes() {
 }
 
 #[test]
+fn text_flows_on_while_a_call_is_put_together() {
+    let yaml = "models: []\nrails:\n  tool_output: {flows: [tool call validation]}\n";
+    let layer = GuardrailsLayer::new(rails(yaml));
+    run(async {
+        let (feed, response) = open(&layer).await;
+        let mut body = response.into_body();
+        let call = json!({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "ping", "arguments": "{"}}]});
+        feed.send(delta("One moment.")).unwrap();
+        assert!(ready(&mut body).await.contains("One moment."));
+        feed.send(delta_event(0, &call).into()).unwrap();
+        assert_eq!(ready(&mut body).await, "");
+        for piece in ["Which ", "port?"] {
+            let other = delta_event(1, &json!({"content": piece}));
+            feed.send(other.clone().into()).unwrap();
+            assert_eq!(ready(&mut body).await, other);
+        }
+        let finish = r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#;
+        feed.send(format!("{finish}\n\n").into()).unwrap();
+        let released = ready(&mut body).await;
+        assert!(released.contains("content_filter") && !released.contains("ping"));
+    });
+}
+
+#[test]
 fn a_disabled_stream_is_held_to_its_end_and_then_sent_as_it_was() {
     let yaml = regex_yaml("never", &["SECRET"], "streaming: {enabled: false}");
     let layer = GuardrailsLayer::new(rails(&yaml));

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 pub(crate) use self::{
     calls::{Toolset, check_calls},
-    results::check_results,
+    results::{check_results, result_faults},
 };
 use super::{Bound, BuildContext, Built, Call, Check, Finding, Flow, Rail, RailAction};
 use crate::{error::Error, message::ToolCall, verdict::Place};
@@ -41,22 +41,27 @@ pub(super) static RAIL: Rail = Rail {
     build,
 };
 
-/// There is nothing to set.
+/// The tools that the main model's parameters name: those of a turn that offers none itself.
 #[derive(Debug)]
-struct Validation;
+struct Validation {
+    configured: Option<Value>,
+}
 
 #[expect(
     clippy::unnecessary_wraps,
     reason = "the signature of all rails' builders"
 )]
-fn build(_: &BuildContext<'_>) -> Built {
-    Ok(Arc::new(Validation))
+fn build(context: &BuildContext<'_>) -> Built {
+    let mut models = context.config.models.iter();
+    let main = models.find(|model| model.kind == "main");
+    let configured = main.and_then(|main| main.parameters.get("tools").cloned());
+    Ok(Arc::new(Validation { configured }))
 }
 
 impl Check for Validation {
     fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
         let valid = if call.action() == CALLS {
-            validate_calls(&call)
+            validate_calls(&call, self.configured.as_ref())
         } else {
             check_results(call.conversation())
         };
@@ -68,13 +73,13 @@ impl Check for Validation {
     }
 }
 
-/// The calls that a flow sees, against the tools of the turn's options.
-fn validate_calls(call: &Call<'_>) -> Result<(), String> {
+/// The calls that a flow sees, against the tools of the turn's options, else of the configuration.
+fn validate_calls(call: &Call<'_>, configured: Option<&Value>) -> Result<(), String> {
     let options = call.variable("generation_options");
     let tools = options
         .as_deref()
         .and_then(|options| options.get("llm_params")?.get("tools"));
-    let tools = Toolset::read(tools)?;
+    let tools = Toolset::read(tools.or(configured))?;
     let calls = call.argument("tool_calls");
     check_calls(&calls_of(calls.as_deref()), &tools)
 }

@@ -10,7 +10,8 @@ use crate::message::{Content, Message, Role, ToolCall};
 #[derive(Default)]
 struct Exchange<'a> {
     calls: &'a [ToolCall],
-    results: Vec<&'a Message>,
+    /// Each with its index in the conversation.
+    results: Vec<(usize, &'a Message)>,
 }
 
 /// Validates the results of tools in a conversation.
@@ -24,10 +25,46 @@ pub(crate) fn check_results(messages: &[Message]) -> Result<(), String> {
     exchanges(messages).iter().try_for_each(Exchange::check)
 }
 
+/// What is wrong with each message of a conversation, where it is a result: as [`check_results`], for a client that is told of
+/// single results.
+///
+/// In the older spelling a function's result names its function, and answers the call right before it.
+pub(crate) fn result_faults(messages: &[Message]) -> Vec<Option<String>> {
+    let mut faults = vec![None; messages.len()];
+    for exchange in exchanges(messages) {
+        let calls = exchange.calls_by_id();
+        for (index, result) in &exchange.results {
+            let checked = match &calls {
+                Ok(calls) => check_result(result, calls),
+                Err(reason) => Err(reason.clone()),
+            };
+            if let (Err(reason), Some(fault)) = (checked, faults.get_mut(*index)) {
+                *fault = Some(reason);
+            }
+        }
+    }
+    let functions = messages.iter().zip(&mut faults).enumerate();
+    for (index, (message, fault)) in functions.filter(|(_, (m, _))| m.role == Role::Function) {
+        let asked = index.checked_sub(1).and_then(|before| messages.get(before));
+        let calls = asked.map_or(&[][..], |asked| &asked.tool_calls);
+        let name = message.name.as_deref().unwrap_or_default();
+        if name.is_empty()
+            || !calls
+                .iter()
+                .any(|call| call.id.is_none() && call.name == name)
+        {
+            *fault = Some(format!(
+                "the result of function '{name}' does not follow a call of it"
+            ));
+        }
+    }
+    faults
+}
+
 fn exchanges(messages: &[Message]) -> Vec<Exchange<'_>> {
     let mut exchanges: Vec<Exchange<'_>> = Vec::new();
     let mut is_open = false;
-    for message in messages {
+    for (index, message) in messages.iter().enumerate() {
         match &message.role {
             Role::Tool => {
                 if !is_open {
@@ -37,7 +74,7 @@ fn exchanges(messages: &[Message]) -> Vec<Exchange<'_>> {
                 exchanges
                     .last_mut()
                     .into_iter()
-                    .for_each(|exchange| exchange.results.push(message));
+                    .for_each(|exchange| exchange.results.push((index, message)));
             }
             Role::Assistant if !message.tool_calls.is_empty() => {
                 exchanges.push(Exchange {
@@ -56,12 +93,19 @@ fn id(id: Option<&String>) -> Option<&str> {
     id.map(String::as_str).filter(|id| !id.is_empty())
 }
 
-impl Exchange<'_> {
+impl<'a> Exchange<'a> {
     fn check(&self) -> Result<(), String> {
         if self.results.is_empty() {
             return Ok(());
         }
-        let mut calls: HashMap<&str, &ToolCall> = HashMap::new();
+        let calls = self.calls_by_id()?;
+        let mut results = self.results.iter();
+        results.try_for_each(|(_, result)| check_result(result, &calls))
+    }
+
+    /// The calls, where an id says which one a result answers, and each is answered once.
+    fn calls_by_id(&self) -> Result<HashMap<&'a str, &'a ToolCall>, String> {
+        let mut calls: HashMap<&'a str, &'a ToolCall> = HashMap::new();
         for call in self.calls {
             if let Some(id) = id(call.id.as_ref())
                 && calls.insert(id, call).is_some()
@@ -72,7 +116,7 @@ impl Exchange<'_> {
             }
         }
         let mut seen = HashSet::new();
-        for result in &self.results {
+        for (_, result) in &self.results {
             if let Some(id) = id(result.tool_call_id.as_ref())
                 && !seen.insert(id)
             {
@@ -81,9 +125,7 @@ impl Exchange<'_> {
                 ));
             }
         }
-        self.results
-            .iter()
-            .try_for_each(|result| check_result(result, &calls))
+        Ok(calls)
     }
 }
 

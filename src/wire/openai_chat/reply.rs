@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use crate::wire::{
-    Channel, ChannelKind, ChoiceSpan, EventKind, JsonLimits, ReplyText, ReplyTexts, Unreadable,
+    CallPiece, CallText, Channel, ChannelKind, ChoiceSpan, EventKind, JsonLimits, ListElement,
+    ReplyText, ReplyTexts, Unreadable,
     json::{Document, Kind, Member, Value},
     keys,
 };
@@ -57,6 +58,7 @@ pub(super) fn read<'a>(
     let document = Document::read(body, &limits)?;
     let mut reader = Reader {
         texts: Vec::with_capacity(4),
+        calls: Vec::new(),
         whole,
         choice: None,
         repeated: document.repeated_key().is_some(),
@@ -66,6 +68,7 @@ pub(super) fn read<'a>(
     let root = document.root();
     reader.root(root, &mut reply)?;
     reply.texts = reader.texts;
+    reply.calls = reader.calls;
     reply.ambiguous = reader.repeated || document.keys().any(is_folded_key);
     Ok(reply)
 }
@@ -102,6 +105,7 @@ impl Path {
 /// Collects texts.
 struct Reader<'a> {
     texts: Vec<ReplyText<'a>>,
+    calls: Vec<CallPiece<'a>>,
     whole: Whole,
     choice: Option<u32>,
     /// Whether an object of the body has a key twice.
@@ -229,16 +233,41 @@ impl<'a> Reader<'a> {
                             Whole::Reply => u32::try_from(position).unwrap_or(u32::MAX),
                             Whole::Event => index(call, position)?,
                         };
+                        reader.calls.push(CallPiece {
+                            choice: reader.choice,
+                            index,
+                            element: Some(ListElement {
+                                span: call.span(),
+                                list: value.span(),
+                            }),
+                            ..call_piece(call)
+                        });
                         let kinds = [ChannelKind::ToolName, ChannelKind::ToolArguments];
                         reader.call(call, kinds, index, path)?;
                     }
                 }
                 "function_call" => {
+                    if !value.is_null() {
+                        reader.calls.push(CallPiece {
+                            choice: reader.choice,
+                            is_function: true,
+                            ..call_piece(value)
+                        });
+                    }
                     let kinds = [ChannelKind::FunctionName, ChannelKind::FunctionArguments];
                     reader.call(value, kinds, 0, path)?;
                 }
                 "audio" if value.is_object() => reader.audio(value, path)?,
-                _ => reader.unknown(key, value, path),
+                _ => {
+                    if name == "tool_calls" && !value.is_null() {
+                        reader.calls.push(CallPiece {
+                            choice: reader.choice,
+                            is_malformed: true,
+                            ..CallPiece::default()
+                        });
+                    }
+                    reader.unknown(key, value, path);
+                }
             }
             Ok(())
         })
@@ -464,6 +493,32 @@ impl<'a> Reader<'a> {
             }
             Kind::Null | Kind::True | Kind::False | Kind::Number => {}
         }
+    }
+}
+
+/// A tool call, a function call, or a piece of one.
+fn call_piece<'a>(call: Value<'_, 'a>) -> CallPiece<'a> {
+    let body = |key| call.get(key).filter(|value| !value.is_null());
+    let (function, custom) = (body("function"), body("custom"));
+    let body = function.or(custom).unwrap_or(call);
+    let text = |value: Value<'_, 'a>| CallText {
+        text: value.as_str().unwrap_or(Cow::Borrowed(value.source())),
+        span: value.span(),
+        is_string: value.is_string(),
+    };
+    let given = |key| body.get(key).filter(|value| !value.is_null()).map(text);
+    let (arguments, input) = (given("arguments"), given("input"));
+    let name = given("name");
+    CallPiece {
+        is_malformed: !body.is_object()
+            || (function.is_some() && custom.is_some())
+            || (arguments.is_some() && input.is_some())
+            || name.as_ref().is_some_and(|name| !name.is_string),
+        index_span: call.get("index").map(|index| index.span()),
+        id: call.get("id").and_then(Value::as_str),
+        name,
+        arguments: arguments.or(input),
+        ..CallPiece::default()
     }
 }
 

@@ -124,6 +124,8 @@ pub(super) fn read<'a>(body: &'a [u8], limits: &JsonLimits) -> Result<ChatReques
                 request.include_usage = include_usage.and_then(Value::as_bool) == Some(true);
             }
             "n" => request.choices = value.as_u64(),
+            "tools" => request.tools = Some(value.span()),
+            "functions" => request.functions = Some(value.span()),
             name if REQUEST_KEYS.contains(&name) => {}
             name => Texts(&mut request.other_texts).any(value, name, TextKind::Other),
         }
