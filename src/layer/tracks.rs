@@ -84,6 +84,8 @@ pub(super) struct Tracks {
     entries: Vec<Entry>,
     /// The calls of tools, which have rails of their own where the config has such rails.
     calls: Calls,
+    /// Whether the rails on calls read what these say, so that the others need not.
+    leaves_calls: bool,
     /// Structural texts that passed, since they come again with every event.
     passed: Vec<Box<str>>,
     asking: bool,
@@ -132,6 +134,7 @@ impl Tracks {
             plan: Arc::new(plan),
             entries: Vec::new(),
             calls: calls_of(guard, is_streamed),
+            leaves_calls: guard.rails.plan().calls.reads_text(),
             passed: Vec::new(),
             asking: false,
             last: None,
@@ -149,7 +152,7 @@ impl Tracks {
         text: &str,
         needs: &mut Vec<Need>,
     ) -> Result<(), Halt> {
-        if self.calls.is_judged() && is_of_call(channel) {
+        if self.leaves_calls && is_of_call(channel) {
             return Ok(());
         }
         let Some((need, plain)) = self.push_one(channel, text)? else {

@@ -420,6 +420,11 @@ pub trait Ask: Send + Sync + fmt::Debug {
         true
     }
 
+    /// Whether it reads what the text says, not only how a call or a result is made.
+    fn reads_text(&self) -> bool {
+        true
+    }
+
     /// What its verdict depends on beside the text: its prompt, its model. Verdicts are remembered under it.
     fn fingerprint(&self) -> String {
         format!("{self:?}")
