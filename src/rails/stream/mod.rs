@@ -5,9 +5,13 @@
 //! [`Window`] whose verdict is given back.
 //!
 //! - Rails by patterns clear exactly: all but the tail that could still become a match.
+//! - A rail that rewrites and says how far a text is settled clears as far, where it is the only one; any other rail that
+//!   rewrites clears at the end.
 //! - Rails that ask clear by windows: `chunk_size` new tokens, judged with the `context_size` tokens before them.
 
+mod growing;
 mod tokens;
 mod track;
 
+pub(crate) use growing::Growing;
 pub(crate) use track::{Stop, Track, TrackPlan};
