@@ -173,7 +173,34 @@ impl Drafting<'_> {
                 reading.replace(place, new);
             }
         }
+        for reading in read.iter_mut().filter(|reading| !reading.has_passed) {
+            self.rewrite_joined(reading, draft).await?;
+        }
         Ok(())
+    }
+
+    /// Lets the rails rewrite a content of several texts as the model will read it: what lies across them is in none alone.
+    async fn rewrite_joined(
+        &self,
+        reading: &mut Reading<'_>,
+        draft: &mut Draft,
+    ) -> Result<(), Blocked> {
+        let contents = reading.texts().filter(|(text, _)| is_content(text));
+        if contents.filter(|(_, current)| !current.is_empty()).count() < 2 {
+            return Ok(());
+        }
+        let content = reading.content().into_owned();
+        let subject = Subject::input(&content);
+        match rewrite(self.guard, self.rails(), subject, false, self.ask).await {
+            Checked::Allow => Ok(()),
+            Checked::Block(blocked) => Err(blocked),
+            Checked::Transform(_) if !reading.is_patchable() => Err(cannot_rewrite(self.rails())),
+            Checked::Transform(new) => {
+                draft.replace(reading.contents(), new.clone());
+                reading.replace_content(new);
+                Ok(())
+            }
+        }
     }
 
     /// Asks about what `draft` leaves to be asked. Dropping the future cancels what is asked.
@@ -308,6 +335,23 @@ impl<'r> Reading<'r> {
         if let Some(current) = self.texts.get_mut(place) {
             *current = Cow::Owned(new);
         }
+    }
+
+    /// Puts `new` in the place of the content: its first text takes it, the others nothing.
+    fn replace_content(&mut self, new: String) {
+        let mut new = Some(new);
+        for (text, current) in self.message.texts.iter().zip(&mut self.texts) {
+            if is_content(text) {
+                *current = Cow::Owned(new.take().unwrap_or_default());
+            }
+        }
+        self.is_rewritten = true;
+    }
+
+    /// Whether another text may stand wherever the content stands.
+    fn is_patchable(&self) -> bool {
+        let mut contents = self.message.texts.iter().filter(|text| is_content(text));
+        contents.all(Text::is_patchable)
     }
 
     fn texts(&self) -> impl Iterator<Item = (&Text<'r>, &str)> {

@@ -9,13 +9,13 @@ use crate::{
     rails::{Checked, RailSet},
     wire::{
         Edit,
-        json::{Document, unescape_leniently},
+        json::{Document, Kind, unescape_leniently},
         patch,
     },
 };
 
-/// Lets the rewriting rails of `set` rewrite `text`. Of JSON (a tool call's arguments) each string is rewritten by itself,
-/// so that it stays JSON.
+/// Lets the rewriting rails of `set` rewrite `text`. Of JSON (a tool call's arguments) each string and each number is rewritten
+/// by itself, so that it stays JSON; a number that becomes another text becomes a string.
 ///
 /// Gives [`Checked::Transform`] where the text is another one now.
 pub(super) async fn rewrite(
@@ -32,13 +32,16 @@ pub(super) async fn rewrite(
         // No JSON after all: there is nothing to break.
         return set.rewrite(subject, ask, guard.policy()).await;
     };
-    let strings: Vec<_> = document
-        .strings()
-        .filter_map(|string| Some((string.span(), string.as_str()?)))
+    let texts: Vec<_> = document
+        .values()
+        .filter_map(|value| match value.kind() {
+            Kind::Number => Some((value.span(), value.source().into())),
+            _ => Some((value.span(), value.as_str()?)),
+        })
         .filter(|(_, text)| !text.is_empty())
         .collect();
     let mut edits = Vec::new();
-    for (span, text) in strings {
+    for (span, text) in texts {
         let subject = Subject {
             text: &text,
             ..subject

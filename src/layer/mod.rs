@@ -32,6 +32,8 @@
 //!
 //! - A chat endpoint (by its path in any spelling, or by the shape of the body on an unknown path): the body is read whole,
 //!   strictly, and the input rails judge its messages. What cannot be read as the model would read it is refused with a 4xx.
+//! - With `rails.input.speculative_generation` the request goes in once the rewriting rails are done, while the others judge;
+//!   nothing of the reply leaves before they passed, and a block drops the call.
 //! - An endpoint that makes a model run on text which the layer does not read yet: refused, unless
 //!   [`unread_endpoints`](GuardrailsLayer::unread_endpoints) says otherwise.
 //! - Anything else passes untouched, unbuffered and unboxed.
@@ -52,6 +54,17 @@
 //! Flows in Colang 1.0 see `$tool_calls`, or `$tool_message`, `$tool_name`, `$tool_call_id` and the call that is answered as
 //! `$tool_calls`. They may rewrite a result, names and arguments of calls, and take calls out of the list. One that adds calls, or
 //! takes out all of them without stopping, is a failed rail.
+//!
+//! # What becomes of a verdict
+//!
+//! A block is answered as [`block_response`](GuardrailsLayer::block_response) says, and so is a rail that fails or takes longer
+//! than its time limit, unless [`OnRailError::Pass`]. With [`Enforcement::Monitor`] everything passes unchanged, and the verdict
+//! and the log say what would have been blocked. `rails.options` in the config settles all three for a single rail.
+//!
+//! # What it does not run
+//!
+//! Retrieval rails and Colang 2.x are faults in [`from_path`](GuardrailsLayer::from_path). Dialog flows and knowledge bases take
+//! no part: the answer is the inner service's.
 //!
 //! # What the handler is told
 //!

@@ -286,7 +286,10 @@ impl<'a> Compiler<'a> {
                 engine.flows.is_own(&line.name) || (found.is_none() && engine.flows.has(&line.name))
             });
             let judge: Arc<dyn Ask> = match (by_flow, found) {
-                (Some(engine), _) => Arc::new(FlowRail::new(engine, place, &line.text)),
+                (Some(engine), _) => {
+                    self.refuse_missing_actions(engine, place, line);
+                    Arc::new(FlowRail::new(engine, place, &line.text))
+                }
                 (None, Some((_, flow))) if flow.place == place => Arc::new(Validation(place)),
                 // Without an engine the Colang files have faults: what they define shows when those are mended.
                 (None, None) if !self.knows_all => continue,
@@ -315,6 +318,21 @@ impl<'a> Compiler<'a> {
         rails
     }
 
+    /// Refuses a flow that runs an action which nobody provides: the rail would fail, and block every text.
+    fn refuse_missing_actions(&mut self, engine: &Engine, place: Place, line: &FlowReference) {
+        for (action, at) in engine.flows.actions(&line.name) {
+            if engine.provides(action) {
+                continue;
+            }
+            let at = at.map_or_else(String::new, |at| format!(" in line {at} of its file"));
+            let message = format!(
+                "the flow `{}` runs the action `{action}`{at}, which neither the application nor an actions server provides",
+                line.name
+            );
+            self.refused.push(Rails::flow_fault(place, line, message));
+        }
+    }
+
     /// How `line` judges; none where it cannot, which is then among the faults.
     fn judge(&mut self, place: Place, line: &FlowReference) -> Option<Judge> {
         let found = library::find(&line.name);
@@ -323,6 +341,7 @@ impl<'a> Compiler<'a> {
             engine.flows.is_own(&line.name) || (found.is_none() && engine.flows.has(&line.name))
         });
         if let Some(engine) = by_flow {
+            self.refuse_missing_actions(engine, place, line);
             return Some(Judge::Ask(Arc::new(FlowRail::new(
                 engine, place, &line.text,
             ))));

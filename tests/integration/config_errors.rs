@@ -169,3 +169,19 @@ fn yaml_that_cannot_be_read_has_its_place() {
     assert_eq!(file, Some("config.yml"));
     assert!(line.is_some_and(|line| line >= 2), "{error}");
 }
+
+#[test]
+fn a_rail_whose_action_nobody_provides_is_refused_where_no_action_can_be_registered() {
+    let yaml = "models: []\nrails:\n  input:\n    flows: [mine]\n";
+    let flows = "define subflow mine\n  $bad = execute look_up\n  if $bad\n    stop\n";
+    let folder = Folder::with(&[("config.yml", yaml), ("rails.co", flows)]);
+    let error = GuardrailsLayer::from_path(&folder.0).unwrap_err();
+    let fault = fault(faults(&error), "`look_up` in line 2");
+    assert_eq!(place(fault), (Some("config.yml"), Some(4)));
+
+    let served = format!("actions_server_url: http://127.0.0.1:1\n{yaml}");
+    let folder = Folder::with(&[("config.yml", &served), ("rails.co", flows)]);
+    assert!(GuardrailsLayer::from_path(&folder.0).is_ok());
+    let config = RailsConfig::from_content(yaml, flows).unwrap();
+    assert!(LlmRails::new(config).is_ok(), "it may be registered yet");
+}

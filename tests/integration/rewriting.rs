@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use tower_guardrails::{GuardrailsLayer, LlmRails, RailsConfig};
 
 use crate::support::{
-    Exchange, Reply, STREAM, chat, chunks, content_stream, delta_event, exchange, joined, run,
+    Exchange, Reply, STREAM, chat, chunks, content_stream, delta_event, exchange, joined, rails,
+    run,
 };
 
 const FLOWS: &str = r#"
@@ -72,6 +73,46 @@ fn every_text_of_a_request_is_rewritten_by_itself() {
         format!("and two {MASK}")
     );
     assert_eq!(sent["messages"][2]["content"], format!("{MASK}'s order"));
+}
+
+#[test]
+fn what_lies_across_the_parts_of_a_message_is_rewritten_in_one() {
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": [
+        {"type": "text", "text": "I am A"},
+        {"type": "image_url", "image_url": {"url": "https://pictures.example/1.png"}},
+        {"type": "text", "text": "nn, Ann."},
+    ]}]});
+    let exchange = ask(
+        body.to_string(),
+        &message(&json!({"role": "assistant", "content": "fine"})),
+    );
+    let sent = sent(&exchange);
+    let content = &sent["messages"][0]["content"];
+    assert_eq!(content[0]["text"], format!("I am {MASK}, {MASK}."));
+    assert_eq!(content[1], body["messages"][0]["content"][1]);
+    assert_eq!(content[2]["text"], "");
+}
+
+#[test]
+fn numbers_in_the_arguments_of_a_call_are_rewritten_too() {
+    let yaml = "
+models: []
+rails:
+  config: {sensitive_data_detection: {output: {entities: [CREDIT_CARD], mask_token: masked}}}
+  output: {flows: [mask sensitive data on output]}
+";
+    let layer = GuardrailsLayer::new(rails(yaml));
+    let call = json!([{"id": "c", "type": "function", "function": {
+        "name": "pay", "arguments": r#"{"card":4111111111111111,"cents":[1250, -1.5e3]}"#,
+    }}]);
+    let reply = message(&json!({"role": "assistant", "content": null, "tool_calls": call}));
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+    let exchange = run(exchange(&layer, chat(body), &reply));
+    let called = &exchange.json()["choices"][0]["message"]["tool_calls"][0]["function"];
+    assert_eq!(
+        called["arguments"],
+        r#"{"card":"masked","cents":[1250, -1.5e3]}"#
+    );
 }
 
 #[test]

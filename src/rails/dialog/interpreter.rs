@@ -136,6 +136,12 @@ impl Flows {
         self.program.flow(name).is_some()
     }
 
+    /// The actions that the flow `name` runs itself, each with the line that does.
+    pub(crate) fn actions(&self, name: &str) -> impl Iterator<Item = (&str, Option<usize>)> {
+        let actions = self.program.flow(name).into_iter().flat_map(Flow::actions);
+        actions.map(|(action, origin)| (action, origin.map(|origin| origin.line)))
+    }
+
     /// Whether the application itself defines the flow of this name.
     pub(crate) fn is_own(&self, name: &str) -> bool {
         self.own.contains(name)

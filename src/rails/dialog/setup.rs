@@ -151,6 +151,18 @@ impl Engine {
         Ok(engine)
     }
 
+    /// Whether anybody provides `action`.
+    pub(crate) fn provides(&self, action: &str) -> bool {
+        self.actions_server.is_some()
+            || self.actions.get(action).is_some()
+            || generation::NAMES.contains(&action)
+            || library::find_action(action).is_some()
+            || matches!(
+                action,
+                "create_event" | "run_input_rails_in_parallel" | "run_output_rails_in_parallel"
+            )
+    }
+
     /// Whether `action` is part of the machinery.
     pub(super) fn is_system(&self, action: &str) -> bool {
         match self.actions.get(action) {

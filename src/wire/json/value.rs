@@ -99,11 +99,15 @@ impl<'a> Document<'a> {
 
     /// Every string of the body, keys included, in order.
     pub fn strings(&self) -> impl Iterator<Item = Value<'_, 'a>> {
-        let values = (0..self.nodes.len()).map(|index| Value {
+        self.values().filter(|value| value.is_string())
+    }
+
+    /// Every value of the body, keys included, in order.
+    pub fn values(&self) -> impl Iterator<Item = Value<'_, 'a>> {
+        (0..self.nodes.len()).map(|index| Value {
             document: self,
             index,
-        });
-        values.filter(|value| value.is_string())
+        })
     }
 
     fn node(&self, index: usize) -> Node {
