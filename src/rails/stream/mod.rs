@@ -6,6 +6,8 @@
 //!
 //! - Rails by patterns clear exactly: all but the tail that could still become a match.
 //! - Rails that ask clear by windows: `chunk_size` new tokens, judged with the `context_size` tokens before them.
+//!   Where a rail looks for something that stands in the text, that context stays behind until the next window has passed.
+//! - A rail that judges a text as a whole, or rewrites it, clears it at its end.
 
 mod tokens;
 mod track;
