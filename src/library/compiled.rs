@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::{
-    Ask, AskContext, Asked, Call, Check, Flow, Refusal, Rewriter, Subject,
+    Ask, AskContext, Asked, Call, Check, Flow, Reach, Refusal, Rewriter, Subject,
     call::{Question, Scene},
 };
 use crate::{
@@ -128,6 +128,10 @@ impl Ask for CompiledFlow {
 
     fn is_steady(&self) -> bool {
         self.check.is_steady(self.flow)
+    }
+
+    fn reach(&self) -> Reach {
+        self.check.reach(self.flow)
     }
 
     fn rewrites(&self) -> bool {

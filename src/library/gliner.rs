@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction, Section,
+    BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction, Reach, Section,
     pii::{INPUT, OUTPUT, RETRIEVAL, Span, Wanted, mask, of_source},
     service::{Service, key},
 };
@@ -302,6 +302,10 @@ fn span(entity: &Value, length: usize) -> Option<Span> {
 impl Check for Gliner {
     fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
         Box::pin(async move { self.check(&call).await })
+    }
+
+    fn reach(&self, _: &Flow) -> Reach {
+        Reach::Span
     }
 }
 

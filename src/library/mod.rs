@@ -54,7 +54,7 @@ pub(crate) use compiled::{CompiledFlow, Shared};
 pub use docs::markdown;
 pub use rail::{
     Ask, AskContext, Bound, BuildContext, Built, Check, Exception, Flow, INFORM_ANSWER_UNKNOWN,
-    Judge, Key, Need, PatternRail, REFUSE_TO_RESPOND, Rail, RailAction, Refusal, Rewriter,
+    Judge, Key, Need, PatternRail, REFUSE_TO_RESPOND, Rail, RailAction, Reach, Refusal, Rewriter,
     Rewritten, Section, Subject, ToolContext, Unusable,
 };
 pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need, Rail,
-    RailAction, Section,
+    RailAction, Reach, Section,
     pii::{INPUT, OUTPUT, RETRIEVAL, Span, Wanted, mask, of_source},
     service::{Service, key},
 };
@@ -224,6 +224,10 @@ fn spans(answer: &Value, length: usize, wanted: &[String]) -> Option<Vec<Span>> 
 impl Check for Polygraf {
     fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
         Box::pin(async move { self.check(&call).await })
+    }
+
+    fn reach(&self, _: &Flow) -> Reach {
+        Reach::Span
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need, Rail,
-    RailAction, Section,
+    RailAction, Reach, Section,
     call::target_of,
     pii::{INPUT, OUTPUT, RETRIEVAL},
     service::{Service, key},
@@ -193,6 +193,10 @@ impl PrivateAi {
 impl Check for PrivateAi {
     fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
         Box::pin(async move { self.check(&call).await })
+    }
+
+    fn reach(&self, _: &Flow) -> Reach {
+        Reach::Span
     }
 }
 

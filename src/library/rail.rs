@@ -327,6 +327,12 @@ pub trait Check: Send + Sync + fmt::Debug {
         flow.rewrites
     }
 
+    /// How much of a text that still grows a verdict of `flow` is about.
+    fn reach(&self, flow: &Flow) -> Reach {
+        let _ = flow;
+        Reach::Window
+    }
+
     /// What rewrites a text as `flow` does, on the spot and while the text still grows; none where it needs all of it.
     fn rewriter(&self, flow: &Flow) -> Option<Arc<dyn Rewriter>> {
         let _ = flow;
@@ -430,10 +436,28 @@ pub trait Ask: Send + Sync + fmt::Debug {
         true
     }
 
+    /// How much of a text that still grows a verdict is about.
+    fn reach(&self) -> Reach {
+        Reach::Window
+    }
+
     /// What its verdict depends on beside the text: its prompt, its model. Verdicts are remembered under it.
     fn fingerprint(&self) -> String {
         format!("{self:?}")
     }
+}
+
+/// How much of a text that still grows a verdict is about, where rails are asked about windows of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reach {
+    /// The window: it leaves once it passed.
+    Window,
+    /// Anything that stands in the text, such as a number: the layer keeps the context of the next window back with it, so
+    /// that what lies across two windows is seen whole before any of it leaves.
+    Span,
+    /// The text as a whole, such as its length: the layer holds a stream to its end.
+    Whole,
 }
 
 /// The text that a rail judges, with what stands around it.

@@ -9,7 +9,8 @@ use crate::{
     config::{FlowReference, RailOptions, Rails, StreamingConfig},
     error::{ConfigError, Error, Fault},
     library::{
-        self, Ask, AskContext, CompiledFlow, Judge, PatternRail, RAIL_TIMEOUT, Subject, Unusable,
+        self, Ask, AskContext, CompiledFlow, Judge, PatternRail, RAIL_TIMEOUT, Reach, Subject,
+        Unusable,
     },
     verdict::{Block, Enforcement, OnRailError, Outcome, Place},
 };
@@ -450,6 +451,14 @@ impl CompiledRail {
         match &self.judge {
             Judge::Patterns(_) => false,
             Judge::Ask(ask) => ask.rewrites(),
+        }
+    }
+
+    /// Whether its verdicts reach as far as `reach`. Patterns know for themselves what they need.
+    pub(crate) fn reaches(&self, reach: Reach) -> bool {
+        match &self.judge {
+            Judge::Patterns(_) => false,
+            Judge::Ask(ask) => ask.reach() == reach,
         }
     }
 }

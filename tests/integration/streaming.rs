@@ -647,3 +647,58 @@ fn a_block_drops_the_upstream() {
         assert!(feed.is_closed());
     });
 }
+
+#[test]
+fn what_lies_across_two_windows_leaves_neither_whole_nor_in_part() {
+    let yaml = |streaming: &str| {
+        format!(
+            "
+models: []
+rails:
+  config: {{sensitive_data_detection: {{output: {{entities: [CREDIT_CARD]}}}}}}
+  output:
+    flows: [detect sensitive data on output]
+    {streaming}
+"
+        )
+    };
+    let small = "streaming: {enabled: true, chunk_size: 10, context_size: 5}";
+    for (streaming, chunk) in [("", 200), (small, 10)] {
+        let layer = GuardrailsLayer::new(rails(&yaml(streaming)));
+        for before in chunk - 6..chunk + 3 {
+            let words = "so ".repeat(before);
+            let pieces = [&*words, "4111", " 1111", " 11", "11 1111", " is the card"];
+            let reply = Reply::events(content_stream(&pieces));
+            let exchange = run(exchange(&layer, chat(STREAM), &reply));
+            let text = joined(&exchange.body, 0, "/delta/content");
+            assert!(exchange.is_blocked() && !text.contains("41"), "{text}");
+        }
+        let words = "so on and ".repeat(100);
+        let reply = Reply::events(content_stream(&[&words, "on"]));
+        let exchange = run(exchange(&layer, chat(STREAM), &reply));
+        assert_eq!(joined(&exchange.body, 0, "/delta/content"), words + "on");
+    }
+}
+
+#[test]
+fn a_rail_on_the_whole_text_judges_a_stream_by_all_of_it() {
+    let yaml = "
+models: []
+rails:
+  config: {guardrails_ai: {validators: [{name: valid_length, parameters: {max: 100}}]}}
+  output:
+    flows: ['guardrailsai check output $validator=\"valid_length\"']
+    streaming: {enabled: true, chunk_size: 4, context_size: 2}
+";
+    let layer = GuardrailsLayer::new(rails(yaml));
+    for (length, passes) in [(100, true), (101, false)] {
+        let pieces: Vec<String> = "ab c".repeat(26)[..length]
+            .chars()
+            .map(String::from)
+            .collect();
+        let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+        let reply = Reply::events(content_stream(&pieces));
+        let exchange = run(exchange(&layer, chat(STREAM), &reply));
+        assert_eq!(!exchange.is_blocked(), passes, "{}", exchange.text());
+    }
+}

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use self::validators::Validator;
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Rail, RailAction, Section,
+    Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Rail, RailAction, Reach, Section,
     Unusable,
 };
 use crate::{config::FlowReference, error::Error, verdict::Place};
@@ -158,6 +158,10 @@ fn not_configured(name: &str) -> String {
 impl Check for GuardrailsAi {
     fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
         Box::pin(async move { self.check(&call) })
+    }
+
+    fn reach(&self, _: &Flow) -> Reach {
+        Reach::Whole
     }
 
     fn accept(&self, flow: &Flow, line: &FlowReference) -> Result<(), Unusable> {

@@ -24,7 +24,7 @@ use self::{
     omit::{Budget, cut},
 };
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Rail, RailAction, Section,
+    Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Rail, RailAction, Reach, Section,
     Unusable,
 };
 use crate::{
@@ -324,6 +324,10 @@ impl Check for InjectionDetection {
             let text = call.required("text")?;
             self.check(&text).map_err(|error| call.failed(error))
         })
+    }
+
+    fn reach(&self, _: &Flow) -> Reach {
+        Reach::Span
     }
 
     fn rewrites(&self, _: &Flow) -> bool {

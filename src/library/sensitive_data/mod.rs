@@ -40,7 +40,7 @@ use self::{
 };
 use super::{
     Bound, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need, Rail,
-    RailAction, Rewriter, Rewritten, Section, Unusable, call::target_of, service::Service,
+    RailAction, Reach, Rewriter, Rewritten, Section, Unusable, call::target_of, service::Service,
 };
 use crate::{config::FlowReference, error::Error, verdict::Place};
 
@@ -292,6 +292,10 @@ impl SensitiveData {
 impl Check for SensitiveData {
     fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
         Box::pin(async move { self.check(&call).await })
+    }
+
+    fn reach(&self, _: &Flow) -> Reach {
+        Reach::Span
     }
 
     fn accept(&self, flow: &Flow, _: &FlowReference) -> Result<(), Unusable> {

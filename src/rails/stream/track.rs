@@ -6,7 +6,7 @@ use super::{growing::Growing, tokens::TokenCounter};
 use crate::{
     config::StreamingConfig,
     error::Error,
-    library::{Judge, PatternRail, Rewriter},
+    library::{Judge, PatternRail, Reach, Rewriter},
     pattern::{Hold, SearchError},
     rails::plan::RailSet,
     verdict::Enforcement,
@@ -19,10 +19,12 @@ pub(crate) struct TrackPlan {
     patterns: Vec<Searched>,
     /// The windows of the rails that ask, where there are such rails.
     windows: Option<WindowSizes>,
-    /// Whether text is held to the end of the stream: configured so, needed by a pattern, or by a rail that rewrites.
+    /// Whether text is held to the end of the stream: configured so, or needed by a rail, such as one that rewrites.
     to_end: bool,
     /// What rewrites texts as they grow, where the only rail there is does, with the rail's index in the set.
     rewriter: Option<(usize, Arc<dyn Rewriter>)>,
+    /// Whether the context of the next window is kept back: it may hold the beginning of what a rail looks for.
+    keeps_context: bool,
     /// Whether rails may rewrite the texts that rails ask about: the patterns then judge what they make of it, not the track.
     rewrites: bool,
 }
@@ -78,7 +80,12 @@ impl TrackPlan {
                     .unwrap_or(false),
         });
         let rewrites = rails.rewrites(enforcement);
+        let reaches = |reach| {
+            let mut enforced = rails.asking().filter(|rail| rail.is_enforced(enforcement));
+            enforced.any(|rail| rail.reaches(reach))
+        };
         let to_end = rewrites
+            || reaches(Reach::Whole)
             || streaming.is_some_and(|streaming| !streaming.enabled)
             || patterns
                 .iter()
@@ -87,6 +94,7 @@ impl TrackPlan {
             patterns,
             windows,
             to_end,
+            keeps_context: reaches(Reach::Span),
             rewrites,
             rewriter: match rails.rails.as_slice() {
                 [only] if rewrites && streaming.is_none_or(|streaming| streaming.enabled) => {
@@ -368,7 +376,13 @@ impl Track {
         let is_sent_first =
             !self.plan.to_end && self.plan.windows.is_some_and(|sizes| sizes.stream_first);
         if self.asked && !is_sent_first {
-            cleared = cleared.min(self.passed_to);
+            let is_done = self.finished && self.passed_to == self.total;
+            let passed = if self.plan.keeps_context && !self.plan.to_end && !is_done {
+                self.kept_from
+            } else {
+                self.passed_to
+            };
+            cleared = cleared.min(passed);
         }
         cleared
     }
