@@ -67,12 +67,18 @@ fn cases() -> Vec<Case> {
         at_once: 1,
     };
     vec![
+        case("1 KiB in, 2 KiB out, 1 pattern", 1, &small),
         case("1 KiB in, 2 KiB out, 4 patterns", 4, &small),
         case("1 KiB in, 2 KiB out, 50 patterns", 50, &small),
         case(
             "40 messages of history, 4 patterns",
             4,
             &request(false, &history),
+        ),
+        case(
+            "64 KiB request, 1 pattern",
+            1,
+            &request(false, &[prose(64 * 1024)]),
         ),
         case(
             "64 KiB request, 4 patterns",
