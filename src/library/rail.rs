@@ -444,7 +444,7 @@ pub enum Reach {
     /// The window: it leaves once it passed.
     Window,
     /// Anything that stands in the text, such as a number: the layer keeps the context of the next window back with it, so
-    /// that what lies across two windows is seen whole before any of it leaves.
+    /// that what lies across two windows is seen whole before any of it leaves. Without context it holds a stream to its end.
     Span,
     /// The text as a whole, such as its length: the layer holds a stream to its end.
     Whole,

@@ -81,8 +81,11 @@ impl TrackPlan {
             let mut enforced = rails.asking().filter(|rail| rail.is_enforced(enforcement));
             enforced.any(|rail| rail.reaches(reach))
         };
+        // Without context nothing would be seen that lies across two windows.
+        let has_context = windows.is_some_and(|sizes| sizes.context > 0);
         let to_end = rewrites
             || reaches(Reach::Whole)
+            || (reaches(Reach::Span) && !has_context)
             || streaming.is_some_and(|streaming| !streaming.enabled)
             || patterns
                 .iter()
