@@ -66,10 +66,12 @@ impl Drafting<'_> {
     pub(super) async fn draft(&self, request: &ChatRequest<'_>) -> Result<Draft, Blocked> {
         let rails = self.rails();
         let mut draft = Draft::default();
-        let judges_results = !self.guard.rails.plan().results.is_empty();
-        if judges_results {
+        let results = &self.guard.rails.plan().results;
+        if !results.is_empty() {
             draft.results = tool_results(request, self.history);
         }
+        // Rails that only look at how results are made leave what they say to the input rails.
+        let judges_results = results.reads_text();
         if rails.is_empty() {
             return Ok(draft);
         }

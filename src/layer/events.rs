@@ -20,7 +20,7 @@ use super::{
     guard::{Guard, Halt, Refused},
     policy::{BlockResponse, Blocked},
     rewrites::{BodyEdit, Place, Rewriting},
-    tracks::{ASIDES, JUNK, JUNK_UNESCAPED, Job, Need, Of, Ticket, Tracks},
+    tracks::{AFTER_FINISH, ASIDES, JUNK, JUNK_UNESCAPED, Job, Need, Of, Ticket, Tracks},
     whole::{REMOVED, Resolved, Whole, first_significant, place_of, starts_like_json},
 };
 use crate::{
@@ -31,9 +31,6 @@ use crate::{
         patch,
     },
 };
-
-/// The mark on the index of a channel that is the text after a choice's finish.
-const AFTER_FINISH: u32 = 1 << 30;
 
 /// A guarded stream of events.
 #[derive(Debug)]
@@ -741,6 +738,7 @@ impl Events {
             for choice in &front.choices {
                 self.choice(choice.index).begun = true;
             }
+            self.tracks.edit_grown(&front.places, &mut front.edits);
             if let Some((name, payload)) = &front.payload
                 && !front.edits.is_empty()
             {

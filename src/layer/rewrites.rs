@@ -15,8 +15,8 @@ pub(super) struct Place {
 /// What stands in a place.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Spot {
-    /// A text of a track.
-    Text(usize),
+    /// A text of a track, with where it begins and ends in it.
+    Text { track: usize, start: u64, end: u64 },
     /// A part of a call, or a piece of such a part.
     Call {
         track: usize,
@@ -64,7 +64,7 @@ impl Rewriting {
     /// The edits of the next body.
     pub(super) fn edit(&mut self, places: &[Place], edits: &mut Vec<BodyEdit>) {
         for place in places {
-            let Spot::Text(track) = place.spot else {
+            let Spot::Text { track, .. } = place.spot else {
                 continue;
             };
             if track == self.track {

@@ -1,21 +1,21 @@
 //! The texts of a reply, each under its rails.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use super::{
     calls::{Calls, CallsJob},
     guard::{Guard, Halt},
     policy::Blocked,
-    rewrites::{CallRewriting, Place},
+    rewrites::{BodyEdit, CallRewriting, Place, Spot},
     unescape::Unescape,
 };
 use crate::{
     rails::{
         Checked, LlmRails, OnRailError, Policy,
-        stream::{Stop, Track, TrackPlan},
+        stream::{Growing, Stop, Track, TrackPlan},
     },
     verdict::{Decision, Enforcement, GuardrailsVerdict},
-    wire::{CallPiece, Channel, ChannelKind, ReplyText},
+    wire::{CallPiece, Channel, ChannelKind, Edit, ReplyText},
 };
 
 /// Text that belongs to no field: events and bodies that are not what the format says.
@@ -71,7 +71,7 @@ pub(super) enum Of {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Need {
     pub(super) of: Of,
-    end: u64,
+    pub(super) end: u64,
 }
 
 /// The tracks of one reply.
@@ -84,6 +84,8 @@ pub(super) struct Tracks {
     entries: Vec<Entry>,
     /// The calls of tools, which have rails of their own where the config has such rails.
     calls: Calls,
+    /// Whether the rails on calls read what these say, so that the others need not.
+    leaves_calls: bool,
     /// Structural texts that passed, since they come again with every event.
     passed: Vec<Box<str>>,
     asking: bool,
@@ -132,6 +134,7 @@ impl Tracks {
             plan: Arc::new(plan),
             entries: Vec::new(),
             calls: calls_of(guard, is_streamed),
+            leaves_calls: guard.rails.plan().calls.reads_text(),
             passed: Vec::new(),
             asking: false,
             last: None,
@@ -149,7 +152,7 @@ impl Tracks {
         text: &str,
         needs: &mut Vec<Need>,
     ) -> Result<(), Halt> {
-        if self.calls.is_judged() && is_of_call(channel) {
+        if self.leaves_calls && is_of_call(channel) {
             return Ok(());
         }
         let Some((need, plain)) = self.push_one(channel, text)? else {
@@ -209,7 +212,8 @@ impl Tracks {
             }
             None => {
                 self.last = Some((channel, self.entries.len()));
-                let track = Track::new(&self.plan, is_asked(channel));
+                let grows = !holds_json(channel) && !is_aside(channel);
+                let track = Track::new(&self.plan, is_asked(channel), grows);
                 let unescape = holds_json(channel).then(Unescape::default);
                 self.entries.push(Entry {
                     channel,
@@ -373,6 +377,21 @@ impl Tracks {
                     .add(found.report(Decision::WouldBlock, Some(reason), Duration::ZERO));
             }
         }
+        if let Some(rail) = self.rails.plan().output.rails.first()
+            && self
+                .entries
+                .iter()
+                .any(|entry| entry.track.growing().is_some())
+        {
+            let has_changed =
+                |entry: &Entry| entry.track.growing().is_some_and(Growing::has_changed);
+            let decision = if self.entries.iter().any(has_changed) {
+                Decision::Transformed
+            } else {
+                Decision::Allowed
+            };
+            self.verdict.add(rail.report(decision, None, duration));
+        }
         for (rail, _) in self.rails.plan().output.patterns() {
             self.verdict.add(crate::verdict::RailReport {
                 texts: self.entries.len(),
@@ -390,6 +409,38 @@ impl Tracks {
                 .is_some_and(|entry| need.end <= entry.track.cleared()),
             Of::Calls(track) => self.calls.is_cleared(track, need.end),
         }
+    }
+
+    /// The edits that put what texts were rewritten to, as they grew, into the places of an event.
+    pub(super) fn edit_grown(&self, places: &[Place], edits: &mut Vec<BodyEdit>) {
+        for place in places {
+            let Spot::Text { track, start, end } = place.spot else {
+                continue;
+            };
+            let Some(entry) = self.entries.get(track) else {
+                continue;
+            };
+            if let Some(growing) = entry.track.growing() {
+                let text = growing.rewritten(&(start..end));
+                edits.extend(text.map(|text| (place.span.clone(), Edit::Text(text.into()))));
+                continue;
+            }
+            let edit = match entry.channel.kind {
+                ChannelKind::LogProbs(_) => Edit::Text("".into()),
+                ChannelKind::LogProbBytes(_) => Edit::Raw(Cow::Borrowed(b"null")),
+                _ => continue,
+            };
+            if self.has_rewritten(entry.channel.choice) {
+                edits.push((place.span.clone(), edit));
+            }
+        }
+    }
+
+    /// Whether a text of the choice was rewritten as it grew.
+    fn has_rewritten(&self, choice: Option<u32>) -> bool {
+        let of_choice = |entry: &&Entry| entry.channel.choice == choice;
+        let mut grown = self.entries.iter().filter(of_choice);
+        grown.any(|entry| entry.track.growing().is_some_and(Growing::has_changed))
     }
 
     /// Whether texts are held to the end of the reply.
@@ -593,6 +644,7 @@ impl Tracks {
                 false,
             ),
             Stop::Failed { rail, error } => (rail, error.to_string(), true),
+            Stop::NotRewritten { rail, error } => (rail, error.to_string(), true),
         };
         let blocked = match self.rails.plan().output.rails.get(index) {
             Some(rail) => {
@@ -647,6 +699,14 @@ fn is_of_call(channel: Channel) -> bool {
             | ChannelKind::FunctionArguments
     )
 }
+
+/// Whether a channel's text stands in no place of its own that another text could take.
+fn is_aside(channel: Channel) -> bool {
+    [JUNK, JUNK_UNESCAPED, ASIDES].contains(&channel) || channel.index & AFTER_FINISH != 0
+}
+
+/// The mark on the index of a channel that is the text after a choice's finish.
+pub(super) const AFTER_FINISH: u32 = 1 << 30;
 
 /// The mark on the index of a channel that is the unescaped reading of another.
 const UNESCAPED: u32 = 1 << 31;

@@ -247,7 +247,11 @@ pub(super) fn place_of(need: &Need, text: &ReplyText<'_>) -> Option<Place> {
         return None;
     };
     is_place.then(|| Place {
-        spot: Spot::Text(track),
+        spot: Spot::Text {
+            track,
+            start: need.end.saturating_sub(text.text.len() as u64),
+            end: need.end,
+        },
         span: text.span.clone(),
     })
 }

@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::{
-    Ask, AskContext, Asked, Call, Check, Flow, Reach, Refusal, Subject,
+    Ask, AskContext, Asked, Call, Check, Flow, Reach, Refusal, Rewriter, Subject,
     call::{Question, Scene},
 };
 use crate::{
@@ -136,6 +136,10 @@ impl Ask for CompiledFlow {
 
     fn rewrites(&self) -> bool {
         self.check.rewrites(self.flow)
+    }
+
+    fn rewriter(&self) -> Option<Arc<dyn Rewriter>> {
+        self.check.rewriter(self.flow)
     }
 
     fn fingerprint(&self) -> String {

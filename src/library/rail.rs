@@ -354,7 +354,7 @@ pub trait Check: Send + Sync + fmt::Debug {
 /// Rewrites a text piece by piece, as it grows.
 pub trait Rewriter: Send + Sync + fmt::Debug {
     /// Rewrites of `text` what is settled, from the byte `from` on: 0, or where the last call for this text came to. What
-    /// came before must still stand in `text`, since it decides too. `is_whole` says that nothing follows.
+    /// came before, 4 MiB of it at least, must still stand in `text`, since it decides too. `is_whole` says that nothing follows.
     ///
     /// The pieces, one after the other, are what the rewriting of the whole text gives, however it was cut.
     ///
@@ -429,6 +429,16 @@ pub trait Ask: Send + Sync + fmt::Debug {
     /// How much of a text that still grows a verdict is about.
     fn reach(&self) -> Reach {
         Reach::Window
+    }
+
+    /// What rewrites a text as it does while the text still grows; none where it needs all of it.
+    fn rewriter(&self) -> Option<Arc<dyn Rewriter>> {
+        None
+    }
+
+    /// Whether it reads what the text says, not only how a call or a result is made.
+    fn reads_text(&self) -> bool {
+        true
     }
 
     /// What its verdict depends on beside the text: its prompt, its model. Verdicts are remembered under it.

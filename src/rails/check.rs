@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    library::{AskContext, Subject},
+    library::{AskContext, Judge, Subject},
     verdict::{Decision, Enforcement, GuardrailsVerdict, Outcome, RailReport},
 };
 
@@ -69,6 +69,14 @@ impl RailSet {
             }
         }
         Checked::Allow
+    }
+
+    /// Whether a rail reads what texts say, so that others need not.
+    pub(crate) fn reads_text(&self) -> bool {
+        self.rails.iter().any(|rail| match &rail.judge {
+            Judge::Patterns(_) => true,
+            Judge::Ask(ask) => ask.reads_text(),
+        })
     }
 
     /// Whether a rail may rewrite the text: then nothing of it leaves as it came before that rail has read it.

@@ -6,7 +6,10 @@ use serde_json::Value;
 use super::{event::Event, events::Events};
 use crate::error::{Error, Result};
 
-/// The state of a conversation between two calls: its events so far. It can be stored as JSON.
+/// What one call leaves for the next: its own events. It can be stored as JSON.
+///
+/// As in the reference, the events of the state that a call was given are not in the one that it gives back, so that the call
+/// after sees the last call only. Who wants more of the conversation sends it as messages, or joins the `events` of the states.
 ///
 /// ```
 /// use tower_guardrails::rails::State;

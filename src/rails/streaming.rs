@@ -170,7 +170,8 @@ async fn run(
     let reader = Reader {
         engine: Arc::clone(&engine),
         messages: request.messages.clone(),
-        include_metadata,
+        // A caller's own texts come back as they are.
+        include_metadata: include_metadata && generator.is_none(),
         checks,
     };
     if let Some(generator) = generator {

@@ -22,6 +22,10 @@ impl Ask for Validation {
         false
     }
 
+    fn reads_text(&self) -> bool {
+        false
+    }
+
     fn ask<'a>(
         &'a self,
         subject: Subject<'a>,

@@ -105,8 +105,24 @@ async fn answer(
     }
     let reasoning_content = kept(&new, "BotThinking").and_then(|event| event.text("content"));
     let entries = log.take();
-    let history = || history_of(run.events());
-    engine.note_last(turn.model_calls(), run.events().clone());
+    // As in the reference, what is told of a call with a state, its new state included, is of this call alone.
+    let earlier = state.as_ref().map_or(0, |state| state.events.len());
+    let (own, own_run) = match earlier {
+        0 => (run.events().clone(), Arc::clone(&run)),
+        _ => {
+            let own: Events = run.events().from(earlier).cloned().collect();
+            let asks_for_variables = options
+                .as_ref()
+                .is_some_and(|options| options.output_vars.is_some());
+            let own_run = match asks_for_variables {
+                true => Arc::new(run_of(engine, &own)?),
+                false => Arc::clone(&run),
+            };
+            (own, own_run)
+        }
+    };
+    let history = || history_of(&own);
+    engine.note_last(turn.model_calls(), own.clone());
     let options = options.unwrap_or_default();
     Ok(GenerationResponse {
         message,
@@ -117,12 +133,21 @@ async fn answer(
         output_data: options
             .output_vars
             .as_ref()
-            .and_then(|vars| output_data(vars, &run)),
+            .and_then(|vars| output_data(vars, &own_run)),
         log: log_of(&options, &entries, &new, history),
-        state: state.map(|_| State {
-            events: run.events().clone(),
-        }),
+        state: state.map(|_| State { events: own }),
     })
+}
+
+/// The conversation that only `events` are of.
+///
+/// # Errors
+///
+/// Where a flow fails while it is run again.
+fn run_of(engine: &Engine, events: &Events) -> Result<Run> {
+    let mut run = Run::new(&engine.flows);
+    run.extend(events.iter().cloned())?;
+    Ok(run)
 }
 
 /// A check of the assistant's text needs such a text: without one, the user's would come back unchecked.

@@ -235,3 +235,135 @@ fn several_choices_are_rewritten_and_blocked_apart() {
     );
     assert!(!exchange.text().contains("forb"), "{}", exchange.text());
 }
+
+/// Masks sensitive data in replies, and nothing else.
+fn masking() -> GuardrailsLayer {
+    let yaml = "
+models: []
+rails:
+  config:
+    sensitive_data_detection:
+      output: {entities: [EMAIL_ADDRESS, CREDIT_CARD]}
+  output:
+    flows: [mask sensitive data on output]
+";
+    let config = RailsConfig::from_content(yaml, "").unwrap();
+    GuardrailsLayer::new(LlmRails::new(config).unwrap())
+}
+
+const SENSITIVE: &str = "Please write to ann@example.com about card 4012888888881881 today, thank you kindly. Nothing else matters here.";
+const MASKED: &str = "Please write to <EMAIL_ADDRESS> about card <CREDIT_CARD> today, thank you kindly. Nothing else matters here.";
+
+#[test]
+fn sensitive_data_is_masked_in_a_stream_however_it_is_cut() {
+    let layer = masking();
+    let characters: Vec<char> = SENSITIVE.chars().collect();
+    for size in 1..characters.len() {
+        let pieces: Vec<String> = characters
+            .chunks(size)
+            .map(|piece| piece.iter().collect())
+            .collect();
+        let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+        let frames = content_stream(&pieces);
+        let exchange = run(exchange(&layer, chat(STREAM), &Reply::events(frames)));
+        let text = exchange.text();
+        assert_eq!(
+            joined(&exchange.body, 0, "/delta/content"),
+            MASKED,
+            "{size}"
+        );
+        assert!(!text.contains("ann@") && !text.contains("4012"), "{text}");
+        assert!(text.ends_with("data: [DONE]\n\n"));
+        let verdict = exchange.verdict.as_ref().unwrap();
+        assert!(verdict.is_modified() && verdict.is_final());
+    }
+}
+
+#[test]
+fn masking_lets_settled_text_leave_before_the_end() {
+    use http_body_util::BodyExt as _;
+    use tower::{Layer as _, ServiceExt as _};
+
+    run(async {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel::<bytes::Bytes>();
+        let receiver = std::sync::Arc::new(std::sync::Mutex::new(Some(receiver)));
+        let inner = tower::service_fn(
+            move |_: http::Request<tower_guardrails::layer::RequestBody<_>>| {
+                let receiver = receiver.lock().unwrap().take().unwrap();
+                let frames = futures_util::stream::unfold(receiver, |mut receiver| async move {
+                    let bytes = receiver.recv().await?;
+                    Some((
+                        Ok::<_, std::convert::Infallible>(http_body::Frame::data(bytes)),
+                        receiver,
+                    ))
+                });
+                let response =
+                    http::Response::builder().header("content-type", "text/event-stream");
+                let response = response.body(http_body_util::StreamBody::new(Box::pin(frames)));
+                std::future::ready(Ok::<_, std::convert::Infallible>(response.unwrap()))
+            },
+        );
+        let response = masking().layer(inner).oneshot(chat(STREAM)).await.unwrap();
+        let mut body = response.into_body();
+        for frame in content_stream(&["Nothing special here, ", "really nothing, but ", "ann@exa"])
+            .into_iter()
+            .take(3)
+        {
+            sender.send(frame).unwrap();
+        }
+        let mut text = String::new();
+        while !text.contains("special") {
+            let frame = body.frame().await.unwrap().unwrap();
+            text.push_str(&String::from_utf8_lossy(&frame.into_data().unwrap()));
+        }
+        assert!(!text.contains("ann@"), "{text}");
+        for frame in content_stream(&["mple.com is it, thanks indeed."]) {
+            sender.send(frame).unwrap();
+        }
+        drop(sender);
+        let rest = body.collect().await.unwrap().to_bytes();
+        text.push_str(&String::from_utf8_lossy(&rest));
+        assert_eq!(
+            joined(text.as_bytes(), 0, "/delta/content"),
+            "Nothing special here, really nothing, but <EMAIL_ADDRESS> is it, thanks indeed."
+        );
+    });
+}
+
+#[test]
+fn what_repeats_masked_text_is_masked_too() {
+    let layer = masking();
+    let mut frames = content_stream(&["Hello there, ", "ann@example.com", " thanks a lot"]);
+    let token = json!({"content": [{"token": "ann@example.com", "bytes": [97, 110, 110], "logprob": -0.1, "top_logprobs": []}]});
+    let event = json!({"id": "c1", "choices": [{"index": 0, "delta": {"content": "!"}, "logprobs": token, "finish_reason": null}]});
+    frames.insert(2, format!("data: {event}\n\n").into());
+    let exchange = run(exchange(&layer, chat(STREAM), &Reply::events(frames)));
+    let text = exchange.text();
+    assert!(!text.contains("ann@") && !text.contains("97"), "{text}");
+    assert!(!exchange.is_blocked());
+}
+
+#[test]
+fn arguments_are_masked_while_text_flows() {
+    let layer = masking();
+    let delta = |arguments: &str| json!({"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]});
+    let frames = vec![
+        delta_event(
+            0,
+            &json!({"role": "assistant", "content": "Writing to them."}),
+        ),
+        delta_event(0, &delta(r#"{"to":"ann@ex"#)),
+        delta_event(0, &delta(r#"ample.com","card":"4012\u00388888888 81881"}"#)),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    let frames = frames.into_iter().map(Into::into).collect();
+    let exchange = run(exchange(&layer, chat(STREAM), &Reply::events(frames)));
+    let mut arguments = String::new();
+    for chunk in chunks(&exchange.body) {
+        let piece = &chunk["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"];
+        arguments.push_str(piece.as_str().unwrap_or_default());
+    }
+    let arguments: Value = serde_json::from_str(&arguments).unwrap();
+    assert_eq!(arguments["to"], "<EMAIL_ADDRESS>");
+    assert!(!exchange.text().contains("ann@"));
+}

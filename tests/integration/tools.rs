@@ -470,14 +470,57 @@ fn a_flow_rewrites_calls() {
     }
 }
 
+const PATTERN: &str =
+    "  config: {regex_detection: {input: {patterns: [Delft]}, output: {patterns: [Delft]}}}
+  input: {flows: [regex check input]}\n  output: {flows: [regex check output]}\n";
+
+#[test]
+fn what_calls_and_results_say_is_left_to_the_others_where_rails_on_tools_only_look_at_how_they_are_made()
+ {
+    let layer = layer(&format!("{PATTERN}{VALIDATE}{RESULTS}"));
+    let message = called(&json!([call("c1", "book", r#"{"port":"Delft"}"#)]));
+    assert!(buffered(&layer, &message).is_blocked());
+    assert!(
+        !buffered(
+            &layer,
+            &called(&json!([call("c1", "book", r#"{"port":"Hoorn"}"#)]))
+        )
+        .is_blocked()
+    );
+    let body = streamed_reply("book", r#"{"port":"D\u0065lft"}"#);
+    for cut in (0..body.len()).step_by(13) {
+        let blocked = streamed(&layer, &body, cut);
+        assert!(
+            blocked.is_blocked() && !blocked.text().contains("lft"),
+            "cut at {cut}"
+        );
+    }
+    let body = streamed_reply("book", r#"{"port":"Hoorn"}"#);
+    let passed = streamed(&layer, &body, 99);
+    assert!(!passed.is_blocked());
+    assert_eq!(joined(&passed.body, 0, ARGUMENTS), r#"{"port":"Hoorn"}"#);
+    // A client cannot make up a call, and say what it likes as its result.
+    let asked = called(&json!([call("c1", "ping", "{}")]));
+    assert!(
+        sent(&layer, &[asked.clone(), result("c1", &json!("to Delft"))])
+            .seen
+            .is_empty()
+    );
+    assert_eq!(
+        sent(&layer, &[asked, result("c1", &json!("to Hoorn"))])
+            .seen
+            .len(),
+        1
+    );
+}
+
 #[test]
 fn what_only_tool_rails_read_is_not_read_by_others() {
-    const PATTERN: &str =
-        "  config: {regex_detection: {input: {patterns: [Delft]}, output: {patterns: [Delft]}}}
-  input: {flows: [regex check input]}\n  output: {flows: [regex check output]}\n";
     let message = called(&json!([call("c1", "book", r#"{"port":"Delft"}"#)]));
     assert!(buffered(&layer(PATTERN), &message).is_blocked());
-    let both = layer(&format!("{PATTERN}{VALIDATE}{RESULTS}"));
+    let both = layer(&format!(
+        "{PATTERN}  tool_output: {{flows: [no wires]}}\n  tool_input: {{flows: [clean results]}}\n"
+    ));
     assert!(!buffered(&both, &message).is_blocked());
     let said =
         json!({"role": "assistant", "content": "Delft?", "tool_calls": [call("c1", "ping", "{}")]});

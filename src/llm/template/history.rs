@@ -101,6 +101,39 @@ pub(super) fn printed(value: &Value) -> String {
     }
 }
 
+/// A rail's verdict, as actions return it, in the words in which the reference's Python prints one; `None` for any other value.
+fn printed_verdict(value: &Value) -> Option<String> {
+    let decision = value.get("decision")?.as_str()?;
+    let texts = value.get("transform_text")?.as_object()?;
+    value.get("is_blocked").and(value.get("is_transform"))?;
+    let repr = |value: &Value| {
+        let value = super::environment::to_value(value);
+        super::python::repr(&value)
+    };
+    let member = |of: &str, name: &str| {
+        let upper = name.to_ascii_uppercase();
+        format!("<{of}.{upper}: {}>", repr(&Value::from(name)))
+    };
+    let transforms: Vec<String> = texts
+        .iter()
+        .map(|(target, text)| {
+            let target = member("TransformTarget", target);
+            format!("TransformSpec(target={target}, text={})", repr(text))
+        })
+        .collect();
+    let transforms = match transforms.as_slice() {
+        [only] => format!("({only},)"),
+        several => format!("({})", several.join(", ")),
+    };
+    Some(format!(
+        "RailOutcome(decision={}, reason={}, metadata={}, transforms={transforms}, failed={})",
+        member("RailDecision", decision),
+        repr(value.get("reason")?),
+        repr(value.get("metadata")?),
+        repr(value.get("failed")?),
+    ))
+}
+
 /// How a history in Colang 1.0 is written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ColangHistory {
@@ -165,7 +198,8 @@ pub(crate) fn colang_with(events: &[impl Fields], how: ColangHistory) -> String 
                 Some(format!("execute {}\n", text(event, "action_name")))
             }
             "InternalSystemActionFinished" if is_shown_action => {
-                let result = printed(event.get("return_value").unwrap_or(&Value::Null));
+                let result = event.get("return_value").unwrap_or(&Value::Null);
+                let result = printed_verdict(result).unwrap_or_else(|| printed(result));
                 Some(format!("# The result was {}\n", result.replace('\n', " ")))
             }
             "mask_prev_user_message" => {

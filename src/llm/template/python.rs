@@ -26,6 +26,14 @@ pub(super) fn to_str(value: &Value) -> String {
     text
 }
 
+/// What Python's `repr(value)` gives.
+pub(super) fn repr(value: &Value) -> String {
+    let mut text = String::new();
+    // Writing to a `String` does not fail.
+    let _ = write_repr(&mut text, value, 0);
+    text
+}
+
 fn write_repr(mut out: &mut dyn Write, value: &Value, depth: usize) -> fmt::Result {
     if depth > DEPTH_LIMIT {
         return out.write_str("...");

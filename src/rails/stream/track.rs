@@ -2,10 +2,11 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::tokens::TokenCounter;
+use super::{growing::Growing, tokens::TokenCounter};
 use crate::{
     config::StreamingConfig,
-    library::{Judge, PatternRail, Reach},
+    error::Error,
+    library::{Judge, PatternRail, Reach, Rewriter},
     pattern::{Hold, SearchError},
     rails::plan::RailSet,
     verdict::Enforcement,
@@ -22,6 +23,8 @@ pub(crate) struct TrackPlan {
     to_end: bool,
     /// Whether the context of the next window is kept back: it may hold the beginning of what a rail looks for.
     keeps_context: bool,
+    /// What rewrites texts as they grow, where the only rail there is does, with the rail's index in the set.
+    rewriter: Option<(usize, Arc<dyn Rewriter>)>,
     /// Whether rails may rewrite the texts that rails ask about: the patterns then judge what they make of it, not the track.
     rewrites: bool,
 }
@@ -96,6 +99,15 @@ impl TrackPlan {
             to_end,
             keeps_context: reaches(Reach::Span),
             rewrites,
+            rewriter: match rails.rails.as_slice() {
+                [only] if rewrites && streaming.is_none_or(|streaming| streaming.enabled) => {
+                    match &only.judge {
+                        Judge::Ask(ask) => ask.rewriter().map(|rewriter| (0, rewriter)),
+                        Judge::Patterns(_) => None,
+                    }
+                }
+                _ => None,
+            },
         }
     }
 
@@ -113,6 +125,7 @@ impl TrackPlan {
     pub(crate) fn whole(rails: &RailSet, enforcement: Enforcement) -> Self {
         Self {
             to_end: true,
+            rewriter: None,
             ..Self::new(rails, None, enforcement)
         }
     }
@@ -127,6 +140,8 @@ pub(crate) enum Stop {
     Overflow { rail: usize },
     /// A pattern of the rail could not be searched for.
     Failed { rail: usize, error: SearchError },
+    /// The rail that rewrites came to no verdict.
+    NotRewritten { rail: usize, error: Error },
 }
 
 /// A piece of text to ask the asking rails about.
@@ -143,6 +158,8 @@ pub(crate) struct Window {
 pub(crate) struct Track {
     plan: Arc<TrackPlan>,
     holds: Vec<Hold>,
+    /// The text as it is rewritten, where that is done as it grows.
+    growing: Option<Growing>,
     /// Whether rails that ask read this text, too.
     asked: bool,
     /// How much text came, in bytes.
@@ -164,8 +181,11 @@ pub(crate) struct Track {
 }
 
 impl Track {
-    /// A track that has read nothing; `asked`: whether rails that ask a model read it.
-    pub(crate) fn new(plan: &Arc<TrackPlan>, asked: bool) -> Self {
+    /// A track that has read nothing; `asked`: whether rails that ask a model read it; `grows`: whether it may be rewritten piece
+    /// by piece.
+    pub(crate) fn new(plan: &Arc<TrackPlan>, asked: bool, grows: bool) -> Self {
+        let rewriter = plan.rewriter.as_ref().filter(|_| asked && grows);
+        let growing = rewriter.map(|(_, rewriter)| Growing::new(rewriter));
         let holds = if plan.to_end {
             Vec::new()
         } else {
@@ -177,7 +197,8 @@ impl Track {
         Self {
             plan: Arc::clone(plan),
             holds,
-            asked: asked && plan.windows.is_some(),
+            asked: asked && plan.windows.is_some() && growing.is_none(),
+            growing,
             total: 0,
             kept: String::new(),
             kept_from: 0,
@@ -200,6 +221,13 @@ impl Track {
         if self.finished {
             // Text after the end: only a track that was finished by mistake sees it; judge it like the rest.
             self.finished = false;
+        }
+        if let (Some(growing), Some((rail, _))) = (&mut self.growing, &self.plan.rewriter) {
+            self.total += text.len() as u64;
+            let rail = *rail;
+            return growing
+                .push(text)
+                .map_err(|error| Stop::NotRewritten { rail, error });
         }
         if self.asked || self.plan.to_end {
             if self.asked && !self.plan.to_end {
@@ -230,6 +258,12 @@ impl Track {
             return Ok(());
         }
         self.finished = true;
+        if let (Some(growing), Some((rail, _))) = (&mut self.growing, &self.plan.rewriter) {
+            let rail = *rail;
+            return growing
+                .finish()
+                .map_err(|error| Stop::NotRewritten { rail, error });
+        }
         for (hold, searched) in self.holds.iter_mut().zip(&self.plan.patterns) {
             hold.finish();
             stop_of(hold, searched, &mut self.noted)?;
@@ -331,6 +365,9 @@ impl Track {
 
     /// The offset before which all text is cleared.
     pub(crate) fn cleared(&self) -> u64 {
+        if let Some(growing) = &self.growing {
+            return growing.cleared();
+        }
         let mut cleared = self.total;
         if self.plan.to_end && (self.stopped || !self.finished) {
             return 0;
@@ -351,6 +388,11 @@ impl Track {
             cleared = cleared.min(passed);
         }
         cleared
+    }
+
+    /// The text as it is rewritten, where that is done as it grows.
+    pub(crate) fn growing(&self) -> Option<&Growing> {
+        self.growing.as_ref()
     }
 
     /// How much text came, in bytes.
