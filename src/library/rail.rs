@@ -426,6 +426,11 @@ pub trait Ask: Send + Sync + fmt::Debug {
         true
     }
 
+    /// How much of a text that still grows a verdict is about.
+    fn reach(&self) -> Reach {
+        Reach::Window
+    }
+
     /// What rewrites a text as it does while the text still grows; none where it needs all of it.
     fn rewriter(&self) -> Option<Arc<dyn Rewriter>> {
         None
@@ -434,11 +439,6 @@ pub trait Ask: Send + Sync + fmt::Debug {
     /// Whether it reads what the text says, not only how a call or a result is made.
     fn reads_text(&self) -> bool {
         true
-    }
-
-    /// How much of a text that still grows a verdict is about.
-    fn reach(&self) -> Reach {
-        Reach::Window
     }
 
     /// What its verdict depends on beside the text: its prompt, its model. Verdicts are remembered under it.
@@ -454,7 +454,7 @@ pub enum Reach {
     /// The window: it leaves once it passed.
     Window,
     /// Anything that stands in the text, such as a number: the layer keeps the context of the next window back with it, so
-    /// that what lies across two windows is seen whole before any of it leaves.
+    /// that what lies across two windows is seen whole before any of it leaves. Without context it holds a stream to its end.
     Span,
     /// The text as a whole, such as its length: the layer holds a stream to its end.
     Whole,

@@ -663,7 +663,8 @@ rails:
         )
     };
     let small = "streaming: {enabled: true, chunk_size: 10, context_size: 5}";
-    for (streaming, chunk) in [("", 200), (small, 10)] {
+    let none = "streaming: {enabled: true, chunk_size: 10, context_size: 0}";
+    for (streaming, chunk) in [("", 200), (small, 10), (none, 10)] {
         let layer = GuardrailsLayer::new(rails(&yaml(streaming)));
         for before in chunk - 6..chunk + 3 {
             let words = "so ".repeat(before);

@@ -9,7 +9,7 @@
 //!   rewrites clears at the end.
 //! - Rails that ask clear by windows: `chunk_size` new tokens, judged with the `context_size` tokens before them.
 //!   Where a rail looks for something that stands in the text, that context stays behind until the next window has passed.
-//! - A rail that judges a text as a whole, or rewrites it, clears it at its end.
+//! - A rail that judges a text as a whole, or rewrites it and needs all of it for that, clears it at its end.
 
 mod growing;
 mod tokens;

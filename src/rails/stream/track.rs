@@ -21,10 +21,10 @@ pub(crate) struct TrackPlan {
     windows: Option<WindowSizes>,
     /// Whether text is held to the end of the stream: configured so, or needed by a rail, such as one that rewrites.
     to_end: bool,
-    /// What rewrites texts as they grow, where the only rail there is does, with the rail's index in the set.
-    rewriter: Option<(usize, Arc<dyn Rewriter>)>,
     /// Whether the context of the next window is kept back: it may hold the beginning of what a rail looks for.
     keeps_context: bool,
+    /// What rewrites texts as they grow, where the only rail there is does, with the rail's index in the set.
+    rewriter: Option<(usize, Arc<dyn Rewriter>)>,
     /// Whether rails may rewrite the texts that rails ask about: the patterns then judge what they make of it, not the track.
     rewrites: bool,
 }
@@ -84,8 +84,11 @@ impl TrackPlan {
             let mut enforced = rails.asking().filter(|rail| rail.is_enforced(enforcement));
             enforced.any(|rail| rail.reaches(reach))
         };
+        // Without context nothing would be seen that lies across two windows.
+        let has_context = windows.is_some_and(|sizes| sizes.context > 0);
         let to_end = rewrites
             || reaches(Reach::Whole)
+            || (reaches(Reach::Span) && !has_context)
             || streaming.is_some_and(|streaming| !streaming.enabled)
             || patterns
                 .iter()
