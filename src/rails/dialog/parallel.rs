@@ -1,6 +1,9 @@
 //! Rails that run beside each other: each on its own branch of the conversation.
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::{
+    future::FutureExt as _,
+    stream::{FuturesUnordered, StreamExt},
+};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -81,6 +84,15 @@ impl Turn {
                 break;
             }
             if let Some(slot) = done.get_mut(index) {
+                *slot = Some(branch);
+            }
+        }
+        // What is done by now, too, is part of the conversation. What fails now no longer matters.
+        while let Some(Some((index, branch))) = running.next().now_or_never() {
+            if let Ok(branch) = branch
+                && !branch.stopped
+                && let Some(slot) = done.get_mut(index)
+            {
                 *slot = Some(branch);
             }
         }
