@@ -87,12 +87,14 @@ impl Turn {
                 *slot = Some(branch);
             }
         }
-        // What is done by now, too, is part of the conversation. What fails now no longer matters.
+        // What is done by now, too, is in the log; the conversation only knows that it started. What fails now no longer
+        // matters.
         while let Some(Some((index, branch))) = running.next().now_or_never() {
-            if let Ok(branch) = branch
+            if let Ok(mut branch) = branch
                 && !branch.stopped
                 && let Some(slot) = done.get_mut(index)
             {
+                branch.events.truncate(1);
                 *slot = Some(branch);
             }
         }
