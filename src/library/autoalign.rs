@@ -68,7 +68,8 @@ pub(super) static RAIL: Rail = Rail {
         Flow::new("autoalign factcheck output", Place::Output, FACTCHECK)
             .arguments(&[USER_MESSAGE, BOT_MESSAGE, THRESHOLD])
             .result("output_result")
-            .says(INFORM_ANSWER_UNKNOWN),
+            .says(INFORM_ANSWER_UNKNOWN)
+            .colang1(FACTCHECK_FLOW),
     ],
     actions: &[
         RailAction::new(INPUT),
@@ -125,11 +126,21 @@ const GROUNDEDNESS_FLOW: &str = r#"define subflow autoalign groundedness output
   """Has AutoAlign score how far an answer follows from the retrieved chunks."""
   if $check_facts == True
     $check_facts = False
-    $output_result = execute autoalign_groundedness_output_api(factcheck_threshold=0.5)
+    $threshold = 0.5
+    $output_result = execute autoalign_groundedness_output_api(factcheck_threshold=$threshold)
     if $output_result.is_blocked
       bot inform answer unknown
       stop
     bot provide response
+"#;
+
+const FACTCHECK_FLOW: &str = r#"define subflow autoalign factcheck output
+  """Has AutoAlign score whether an answer is true."""
+  $threshold = 0.5
+  $output_result = execute autoalign_factcheck_output_api(factcheck_threshold=$threshold)
+  if $output_result.is_blocked
+    bot inform answer unknown
+    stop
 "#;
 
 /// The kinds of personal data that are looked for unless the config names others.
@@ -423,17 +434,17 @@ impl Report {
             true => format!("{} detected.", self.found.join(", ")),
             false => String::new(),
         };
-        let mut finding = match self.redacted {
+        let finding = match self.redacted {
             _ if is_triggered => Finding::block(),
             Some(redacted) => Finding::rewrite(target, redacted),
             None => Finding::allow(),
         };
-        finding.metadata = self.guardrails;
-        let none = json!({"guarded": false, "response": ""});
-        finding.metadata.entry("pii").or_insert(none);
-        finding
+        // The order in which histories show them.
+        let mut finding = finding
             .with("guardrails_triggered", is_triggered)
-            .with("combined_response", combined)
+            .with("pii", json!({"guarded": false, "response": ""}));
+        finding.metadata.extend(self.guardrails);
+        finding.with("combined_response", combined)
     }
 }
 

@@ -40,9 +40,11 @@ pub(super) static RAIL: Rail = Rail {
     about: "Blocks messages that a service takes for an attempt to talk the model out of its rules",
     flows: &[
         Flow::new("jailbreak detection heuristics", Place::Input, HEURISTICS)
-            .exception(EXCEPTION.0, EXCEPTION.1),
+            .exception(EXCEPTION.0, EXCEPTION.1)
+            .colang1(include_str!("jailbreak_detection/heuristics.co")),
         Flow::new("jailbreak detection model", Place::Input, MODEL)
-            .exception(EXCEPTION.0, EXCEPTION.1),
+            .exception(EXCEPTION.0, EXCEPTION.1)
+            .colang1(include_str!("jailbreak_detection/model.co")),
     ],
     actions: &[RailAction::new(HEURISTICS), RailAction::new(MODEL)],
     section: Some(Section {

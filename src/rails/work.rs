@@ -182,3 +182,18 @@ async fn a_stored_state_goes_on_where_it_was() {
     let response = other.generate_with(request).await.unwrap();
     assert_eq!(response.state.unwrap(), from_memory);
 }
+
+#[tokio::test]
+async fn a_state_is_of_its_call_alone() {
+    let rails = rails();
+    let ask = async |text: &str, state: State| {
+        let request = GenerationRequest::new([Message::user(text)]).state(state);
+        rails.generate_with(request).await.unwrap().state.unwrap()
+    };
+    let said = |state: &State| serde_json::to_string(state).unwrap();
+    let first = ask("Question one", State::default()).await;
+    assert!(said(&first).contains("Question one"));
+    let second = ask("Question two", first).await;
+    assert!(said(&second).contains("Question two"));
+    assert!(!said(&second).contains("Question one"));
+}

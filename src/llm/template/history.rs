@@ -338,3 +338,23 @@ pub(crate) fn co_v2(events: &[impl Fields]) -> String {
     }
     history
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::printed_verdict;
+
+    #[test]
+    fn a_verdict_is_printed_as_the_reference_prints_it() {
+        let verdict = json!({"decision": "transform", "is_blocked": false, "is_transform": true, "reason": null, "failed": false,
+            "transform_text": {"bot_message": "it's"}, "metadata": {"score": 0.5}});
+        assert_eq!(
+            printed_verdict(&verdict).as_deref(),
+            Some(
+                "RailOutcome(decision=<RailDecision.TRANSFORM: 'transform'>, reason=None, metadata={'score': 0.5}, transforms=(TransformSpec(target=<TransformTarget.BOT_MESSAGE: 'bot_message'>, text=\"it's\"),), failed=False)"
+            )
+        );
+        assert_eq!(printed_verdict(&json!({"decision": "allow"})), None);
+    }
+}

@@ -1,6 +1,9 @@
 //! Rails that run beside each other: each on its own branch of the conversation.
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::{
+    future::FutureExt as _,
+    stream::{FuturesUnordered, StreamExt},
+};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -81,6 +84,17 @@ impl Turn {
                 break;
             }
             if let Some(slot) = done.get_mut(index) {
+                *slot = Some(branch);
+            }
+        }
+        // What is done by now, too, is in the log; the conversation only knows that it started. What fails now no longer
+        // matters.
+        while let Some(Some((index, branch))) = running.next().now_or_never() {
+            if let Ok(mut branch) = branch
+                && !branch.stopped
+                && let Some(slot) = done.get_mut(index)
+            {
+                branch.events.truncate(1);
                 *slot = Some(branch);
             }
         }
