@@ -8,19 +8,10 @@ pub mod config;
 pub mod embeddings;
 pub mod error;
 pub mod framing;
-#[allow(
-    dead_code,
-    reason = "more of it is used by services that are not in yet"
-)]
 mod http;
 pub mod kb;
 pub mod layer;
 pub mod library;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the cache of answers and some guards' parsers are not in use yet"
-)]
 pub mod llm;
 pub mod message;
 pub mod pattern;

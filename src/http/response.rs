@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use serde::de::DeserializeOwned;
 
 use super::HttpError;
@@ -12,8 +12,6 @@ use super::HttpError;
 #[derive(Debug, Clone)]
 pub(crate) struct Response {
     pub(crate) url: String,
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
@@ -41,11 +39,6 @@ impl Streaming {
     /// The answer's headers.
     pub(crate) fn headers(&self) -> &HeaderMap {
         self.inner.headers()
-    }
-
-    /// The URL as errors may show it.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
     }
 
     /// Reads the first piece, so that a connection that breaks before it can be tried again.
@@ -81,8 +74,6 @@ impl Streaming {
             body.extend_from_slice(&piece);
         }
         Ok(Response {
-            status: self.inner.status(),
-            headers: std::mem::take(self.inner.headers_mut()),
             url: self.url,
             body: body.freeze(),
         })

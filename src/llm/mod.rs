@@ -16,9 +16,7 @@ pub use prompt::PromptError;
 pub(crate) use prompt::{History, Scope};
 pub(crate) use python_json::dumps;
 pub use template::TemplateError;
-pub(crate) use template::{
-    ColangHistory, Fields, SharedEvent, colang_history, colang_history_with, is_told,
-};
+pub(crate) use template::{SharedEvent, colang_history, is_told};
 
 use std::fmt;
 

@@ -9,7 +9,6 @@ mod select;
 mod tests;
 
 pub(crate) use render::{History, PromptSettings, Prompts, RenderedPrompt, Scope};
-pub(crate) use select::model_for_task;
 
 use super::template::TemplateError;
 

@@ -289,9 +289,9 @@ fn a_task_has_the_model_of_its_name() {
         {"type": "main", "engine": "c"},
     ]))
     .unwrap();
-    let engine = |task| model_for_task(&models, task).map(|model| model.engine.as_str());
+    let engine = |task| select::model_for_task(&models, task).map(|model| model.engine.as_str());
     assert_eq!((engine("t"), engine("u")), (Some("b"), Some("a")));
-    assert!(model_for_task(&[], "t").is_none());
+    assert!(select::model_for_task(&[], "t").is_none());
 }
 
 #[test]

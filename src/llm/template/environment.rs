@@ -152,30 +152,7 @@ impl Templates {
         }
         Ok(template.render(context)?)
     }
-
-    /// The text of a bot message, in which `$name`, `$order.id` and `$seats[0]` are variables, too.
-    ///
-    /// # Errors
-    ///
-    /// As [`render`](Self::render).
-    pub(crate) fn render_message(
-        &self,
-        source: &str,
-        variables: Variables<'_>,
-    ) -> Result<String, TemplateError> {
-        if !source.contains(['$', '{']) {
-            // Most messages are just texts; as a template, one would lose the line feed at its end.
-            return Ok(source.strip_suffix('\n').unwrap_or(source).to_owned());
-        }
-        self.render(&DOLLAR_NAME.replace_all(source, "{{ $1 }}"), variables)
-    }
 }
-
-/// `$name`, with attributes and items; `$5` is money.
-static DOLLAR_NAME: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\$([A-Za-z_]\w*(?:\.\w+|\[[^\]\s]*\])*)")
-        .expect("a constant pattern that the tests compile")
-});
 
 /// `history`, and the filter that it is put through.
 static HISTORY: LazyLock<Regex> = LazyLock::new(|| {

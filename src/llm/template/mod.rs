@@ -10,11 +10,8 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use environment::{PromptContext, Templates, Variables};
-pub(crate) use history::{
-    ColangHistory, Fields, SharedEvent, colang as colang_history,
-    colang_with as colang_history_with, is_told,
-};
+pub(crate) use environment::{Templates, Variables};
+pub(crate) use history::{SharedEvent, colang as colang_history, is_told};
 pub(crate) use literal::parse_literal;
 
 /// Why a template gave no text.

@@ -80,34 +80,3 @@ fn endless_templates_end() {
             .is_err()
     );
 }
-
-#[test]
-fn messages_hold_variables() {
-    let variables = |name: &str| match name {
-        "trip" => Some(json!({"from": "A", "to": "B"})),
-        "seats" => Some(json!(["1a", "1b"])),
-        "n" => Some(json!(null)),
-        _ => None,
-    };
-    let templates = Templates::new();
-    for (message, text) in [
-        ("plain\n", "plain"),
-        (
-            "Trip $trip.from to $trip.to, seat $seats[1], $missing!",
-            "Trip A to B, seat 1b, !",
-        ),
-        (
-            "'$n' {{ seats | length }} {{ seats }}",
-            "'None' 2 ['1a', '1b']",
-        ),
-        ("It costs $5, or 5$.", "It costs $5, or 5$."),
-        ("$n\n$n-$n", "None\nNone-None"),
-    ] {
-        assert_eq!(
-            templates.render_message(message, &variables).unwrap(),
-            text,
-            "{message}"
-        );
-    }
-    assert!(templates.render_message("{{ open", &variables).is_err());
-}
