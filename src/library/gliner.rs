@@ -11,14 +11,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction, Reach, Section,
-    pii::{INPUT, OUTPUT, RETRIEVAL, Span, Wanted, mask, of_source},
+    BuildContext, Built, Call, Check, Finding, Flow, Key, Need, REFUSE_TO_RESPOND, Rail,
+    RailAction, Reach, Section,
+    pii::{Span, Wanted, flows, mask},
     service::{Service, key},
+    source::of_source,
 };
 use crate::{
     error::{Error, Fault},
     http::Secret,
-    verdict::Place,
 };
 
 const DETECT: &str = "gliner_detect_pii";
@@ -28,20 +29,25 @@ const MASK: &str = "gliner_mask_pii";
 pub(super) static RAIL: Rail = Rail {
     name: "gliner",
     about: "Blocks or masks the personal data that a GLiNER model finds",
-    flows: &[
-        Flow::new("gliner detect pii on input", Place::Input, DETECT).arguments(INPUT),
-        Flow::new("gliner detect pii on output", Place::Output, DETECT).arguments(OUTPUT),
-        Flow::new("gliner detect pii on retrieval", Place::Retrieval, DETECT).arguments(RETRIEVAL),
-        Flow::new("gliner mask pii on input", Place::Input, MASK)
-            .arguments(INPUT)
-            .only_rewrites(),
-        Flow::new("gliner mask pii on output", Place::Output, MASK)
-            .arguments(OUTPUT)
-            .only_rewrites(),
-        Flow::new("gliner mask pii on retrieval", Place::Retrieval, MASK)
-            .arguments(RETRIEVAL)
-            .only_rewrites(),
-    ],
+    flows: &flows(
+        (
+            DETECT,
+            [
+                "gliner detect pii on input",
+                "gliner detect pii on output",
+                "gliner detect pii on retrieval",
+            ],
+        ),
+        REFUSE_TO_RESPOND,
+        (
+            MASK,
+            [
+                "gliner mask pii on input",
+                "gliner mask pii on output",
+                "gliner mask pii on retrieval",
+            ],
+        ),
+    ),
     actions: &[RailAction::new(DETECT), RailAction::new(MASK)],
     section: Some(Section {
         key: "gliner",
@@ -191,8 +197,10 @@ fn faults(context: &BuildContext<'_>, settings: &Settings) -> Vec<Fault> {
 impl Gliner {
     async fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
         let settings = &self.settings;
-        let (wanted, target) =
-            of_source(call, &settings.input, &settings.output, &settings.retrieval)?;
+        let (wanted, target) = of_source(
+            call,
+            [&settings.input, &settings.output, &settings.retrieval],
+        )?;
         let text = call.required("text")?;
         let answer = self.ask(call, &text, wanted).await?;
         let unclear = |what: &str| call.failed(format!("GLiNER's answer {what}"));
@@ -260,15 +268,10 @@ impl Gliner {
         if !wanted.entities.is_empty() {
             body["labels"] = json!(wanted.entities);
         }
-        let bearer = self
-            .key
-            .as_ref()
-            .map(|key| format!("Bearer {}", key.expose()));
-        let headers: Vec<_> = bearer
-            .iter()
-            .map(|value| ("authorization", value.as_str()))
-            .collect();
-        let answer = self.service.post(endpoint, &headers, &body).await;
+        let answer = self
+            .service
+            .post_as(endpoint, self.key.as_ref(), &body)
+            .await;
         let answer = answer.map_err(|error| call.failed(error))?;
         let found = if is_chat {
             let content = answer.pointer("/choices/0/message/content");

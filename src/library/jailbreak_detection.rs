@@ -243,13 +243,8 @@ impl JailbreakDetection {
         };
         let url = url.as_ref();
         let url = url.ok_or_else(|| call.failed(no_service(call.action())))?;
-        let bearer = key.map(|key| format!("Bearer {}", key.expose()));
-        let headers: Vec<_> = bearer
-            .iter()
-            .map(|value| ("authorization", value.as_str()))
-            .collect();
         let started_at = SystemTime::now();
-        let answer = self.service.post(url, &headers, &body).await;
+        let answer = self.service.post_as(url, key, &body).await;
         if call.action() == MODEL {
             call.note_model_call(MODEL, started_at);
         }

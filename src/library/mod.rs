@@ -41,6 +41,7 @@ mod self_check;
 mod self_check_facts;
 mod sensitive_data;
 mod service;
+mod source;
 #[cfg(test)]
 mod testing;
 mod tool_validation;

@@ -146,9 +146,7 @@ impl Pangea {
         if let Some(options) = options {
             body["recipe"] = json!(options.recipe);
         }
-        let bearer = format!("Bearer {}", token.expose());
-        let headers = [("authorization", bearer.as_str())];
-        let answer = self.service.post(&self.url, &headers, &body).await;
+        let answer = self.service.post_as(&self.url, Some(token), &body).await;
         let answer = answer.map_err(|error| call.failed(error))?;
         let verdict =
             Verdict::read(&answer).ok_or_else(|| call.failed("Pangea's answer is no verdict"))?;

@@ -4,57 +4,46 @@ use std::cmp::Reverse;
 
 use serde::Deserialize;
 
-use super::{Bound, Call, call::target_of};
-use crate::error::Error;
+use super::{
+    Flow,
+    source::{INPUT, OUTPUT, RETRIEVAL},
+};
+use crate::verdict::Place;
 
-/// The arguments of actions on what comes in.
-pub(super) const INPUT: &[(&str, Bound)] = &[
-    ("source", Bound::Literal("input")),
-    ("text", Bound::Variable("user_message")),
-];
-
-/// The arguments of actions on what goes out.
-pub(super) const OUTPUT: &[(&str, Bound)] = &[
-    ("source", Bound::Literal("output")),
-    ("text", Bound::Variable("bot_message")),
-];
-
-/// The arguments of actions on chunks.
-pub(super) const RETRIEVAL: &[(&str, Bound)] = &[
-    ("source", Bound::Literal("retrieval")),
-    ("text", Bound::Variable("relevant_chunks")),
-];
+/// The flows of a rail that finds personal data at every place: those of `detect`, which say `refusal` on a block, then those of
+/// `mask`; `names` in this order: on input, on output, on retrieval.
+pub(super) const fn flows(
+    detect: (&'static str, [&'static str; 3]),
+    refusal: &'static str,
+    mask: (&'static str, [&'static str; 3]),
+) -> [Flow; 6] {
+    [
+        Flow::new(detect.1[0], Place::Input, detect.0)
+            .arguments(INPUT)
+            .says(refusal),
+        Flow::new(detect.1[1], Place::Output, detect.0)
+            .arguments(OUTPUT)
+            .says(refusal),
+        Flow::new(detect.1[2], Place::Retrieval, detect.0)
+            .arguments(RETRIEVAL)
+            .says(refusal),
+        Flow::new(mask.1[0], Place::Input, mask.0)
+            .arguments(INPUT)
+            .only_rewrites(),
+        Flow::new(mask.1[1], Place::Output, mask.0)
+            .arguments(OUTPUT)
+            .only_rewrites(),
+        Flow::new(mask.1[2], Place::Retrieval, mask.0)
+            .arguments(RETRIEVAL)
+            .only_rewrites(),
+    ]
+}
 
 /// The kinds of data to find in the texts of one source; none: all.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Wanted {
     pub(super) entities: Vec<String>,
-}
-
-/// Of `input`, `output` and `retrieval` the one that `call` is about, with the variable that it rewrites.
-///
-/// # Errors
-///
-/// Where its `source` is none of them.
-pub(super) fn of_source<'a>(
-    call: &Call<'_>,
-    input: &'a Wanted,
-    output: &'a Wanted,
-    retrieval: &'a Wanted,
-) -> Result<(&'a Wanted, &'static str), Error> {
-    let source = call.required("source")?;
-    let wanted = match &*source {
-        "input" => Some(input),
-        "output" => Some(output),
-        "retrieval" => Some(retrieval),
-        _ => None,
-    };
-    wanted.zip(target_of(&source)).ok_or_else(|| {
-        call.failed(format!(
-            "`source` is `{source}`, not `input`, `output` or `retrieval`"
-        ))
-    })
 }
 
 /// Where a service found something; offsets count characters, and the end is outside.

@@ -14,10 +14,11 @@ use serde_json::{Value, json};
 use super::{
     BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need, Rail,
     RailAction, Reach, Section,
-    pii::{INPUT, OUTPUT, RETRIEVAL, Span, Wanted, mask, of_source},
+    pii::{Span, Wanted, flows, mask},
     service::{Service, key},
+    source::of_source,
 };
-use crate::{error::Error, http::Secret, verdict::Place};
+use crate::{error::Error, http::Secret};
 
 const DETECT: &str = "polygraf_detect_pii";
 const MASK: &str = "polygraf_mask_pii";
@@ -29,26 +30,25 @@ const REDACTED: &str = "<REDACTED>";
 pub(super) static RAIL: Rail = Rail {
     name: "polygraf",
     about: "Blocks or masks the personal data that Polygraf finds",
-    flows: &[
-        Flow::new("polygraf detect pii on input", Place::Input, DETECT)
-            .arguments(INPUT)
-            .says(INFORM_ANSWER_UNKNOWN),
-        Flow::new("polygraf detect pii on output", Place::Output, DETECT)
-            .arguments(OUTPUT)
-            .says(INFORM_ANSWER_UNKNOWN),
-        Flow::new("polygraf detect pii on retrieval", Place::Retrieval, DETECT)
-            .arguments(RETRIEVAL)
-            .says(INFORM_ANSWER_UNKNOWN),
-        Flow::new("polygraf mask pii on input", Place::Input, MASK)
-            .arguments(INPUT)
-            .only_rewrites(),
-        Flow::new("polygraf mask pii on output", Place::Output, MASK)
-            .arguments(OUTPUT)
-            .only_rewrites(),
-        Flow::new("polygraf mask pii on retrieval", Place::Retrieval, MASK)
-            .arguments(RETRIEVAL)
-            .only_rewrites(),
-    ],
+    flows: &flows(
+        (
+            DETECT,
+            [
+                "polygraf detect pii on input",
+                "polygraf detect pii on output",
+                "polygraf detect pii on retrieval",
+            ],
+        ),
+        INFORM_ANSWER_UNKNOWN,
+        (
+            MASK,
+            [
+                "polygraf mask pii on input",
+                "polygraf mask pii on output",
+                "polygraf mask pii on retrieval",
+            ],
+        ),
+    ),
     actions: &[RailAction::new(DETECT), RailAction::new(MASK)],
     section: Some(Section {
         key: "polygraf",
@@ -127,8 +127,10 @@ fn build(context: &BuildContext<'_>) -> Built {
 impl Polygraf {
     async fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
         let settings = &self.settings;
-        let (wanted, target) =
-            of_source(call, &settings.input, &settings.output, &settings.retrieval)?;
+        let (wanted, target) = of_source(
+            call,
+            [&settings.input, &settings.output, &settings.retrieval],
+        )?;
         let text = call.required("text")?;
         let spans = self.find(&text, wanted).await;
         if call.action() == DETECT {
@@ -159,17 +161,9 @@ impl Polygraf {
             "pid_granularity": 3,
             "aggregate_entities": true,
         });
-        let bearer = self
-            .key
-            .as_ref()
-            .map(|key| format!("Bearer {}", key.expose()));
-        let headers: Vec<_> = bearer
-            .iter()
-            .map(|value| ("authorization", value.as_str()))
-            .collect();
         let answer = self
             .service
-            .post(&self.settings.server_endpoint, &headers, &body)
+            .post_as(&self.settings.server_endpoint, self.key.as_ref(), &body)
             .await;
         let answer = match answer {
             Ok(answer) => answer,

@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use super::{
     BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need, Rail,
     RailAction, Reach, Section,
-    call::target_of,
-    pii::{INPUT, OUTPUT, RETRIEVAL},
+    pii::flows,
     service::{Service, key},
+    source::of_source,
 };
-use crate::{error::Error, http::Secret, verdict::Place};
+use crate::{error::Error, http::Secret};
 
 const DETECT: &str = "detect_pii";
 const MASK: &str = "mask_pii";
@@ -26,26 +26,25 @@ const MASK: &str = "mask_pii";
 pub(super) static RAIL: Rail = Rail {
     name: "privateai",
     about: "Blocks or masks the personal data that Private AI finds",
-    flows: &[
-        Flow::new("detect pii on input", Place::Input, DETECT)
-            .arguments(INPUT)
-            .says(INFORM_ANSWER_UNKNOWN),
-        Flow::new("detect pii on output", Place::Output, DETECT)
-            .arguments(OUTPUT)
-            .says(INFORM_ANSWER_UNKNOWN),
-        Flow::new("detect pii on retrieval", Place::Retrieval, DETECT)
-            .arguments(RETRIEVAL)
-            .says(INFORM_ANSWER_UNKNOWN),
-        Flow::new("mask pii on input", Place::Input, MASK)
-            .arguments(INPUT)
-            .only_rewrites(),
-        Flow::new("mask pii on output", Place::Output, MASK)
-            .arguments(OUTPUT)
-            .only_rewrites(),
-        Flow::new("mask pii on retrieval", Place::Retrieval, MASK)
-            .arguments(RETRIEVAL)
-            .only_rewrites(),
-    ],
+    flows: &flows(
+        (
+            DETECT,
+            [
+                "detect pii on input",
+                "detect pii on output",
+                "detect pii on retrieval",
+            ],
+        ),
+        INFORM_ANSWER_UNKNOWN,
+        (
+            MASK,
+            [
+                "mask pii on input",
+                "mask pii on output",
+                "mask pii on retrieval",
+            ],
+        ),
+    ),
     actions: &[RailAction::new(DETECT), RailAction::new(MASK)],
     section: Some(Section {
         key: "privateai",
@@ -129,18 +128,12 @@ fn build(context: &BuildContext<'_>) -> Built {
 
 impl PrivateAi {
     async fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
-        let source = call.required("source")?;
+        let settings = &self.settings;
+        let (options, target) = of_source(
+            call,
+            [&settings.input, &settings.output, &settings.retrieval],
+        )?;
         let text = call.required("text")?;
-        let (options, target) = match (&*source, target_of(&source)) {
-            ("input", Some(target)) => (&self.settings.input, target),
-            ("output", Some(target)) => (&self.settings.output, target),
-            ("retrieval", Some(target)) => (&self.settings.retrieval, target),
-            _ => {
-                return Err(call.failed(format!(
-                    "`source` is `{source}`, not `input`, `output` or `retrieval`"
-                )));
-            }
-        };
         let answer = self.ask(call, &text, options).await?;
         let results = answer.as_array().filter(|results| !results.is_empty());
         let results = results.ok_or_else(|| call.failed("Private AI's answer is no list"))?;

@@ -9,8 +9,8 @@ use futures_core::future::BoxFuture;
 use serde::Deserialize;
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, PatternRail, Rail, RailAction,
-    Section,
+    BuildContext, Built, Call, Check, Finding, Flow, Key, PatternRail, Rail, RailAction, Section,
+    source::{INPUT, OUTPUT, RETRIEVAL, of_source},
 };
 use crate::{
     error::{Error, Fault},
@@ -25,20 +25,11 @@ pub(super) static RAIL: Rail = Rail {
     name: "regex",
     about: "Blocks texts that match one of the configured patterns",
     flows: &[
-        Flow::new("regex check input", Place::Input, DETECT).arguments(&[
-            ("source", Bound::Literal("input")),
-            ("text", Bound::Variable("user_message")),
-        ]),
-        Flow::new("regex check output", Place::Output, DETECT).arguments(&[
-            ("source", Bound::Literal("output")),
-            ("text", Bound::Variable("bot_message")),
-        ]),
+        Flow::new("regex check input", Place::Input, DETECT).arguments(INPUT),
+        Flow::new("regex check output", Place::Output, DETECT).arguments(OUTPUT),
         // Chunks that match are dropped; the turn goes on without them.
         Flow::new("regex check retrieval", Place::Retrieval, DETECT)
-            .arguments(&[
-                ("source", Bound::Literal("retrieval")),
-                ("text", Bound::Variable("relevant_chunks")),
-            ])
+            .arguments(RETRIEVAL)
             .only_rewrites(),
     ],
     actions: &[RailAction::system(DETECT)],
@@ -120,10 +111,9 @@ fn build(context: &BuildContext<'_>) -> Built {
         .map_err(|fault| vec![fault])?;
     let mut faults = Vec::new();
     let mut compiled = |options: &Options, key: &str| {
-        compile(context, options, key).unwrap_or_else(|found| {
-            faults.extend(found);
-            None
-        })
+        compile(context, options, key)
+            .map_err(|found| faults.extend(found))
+            .ok()
     };
     let input = compiled(&section.input, "input");
     let output = compiled(&section.output, "output");
@@ -142,7 +132,7 @@ fn compile(
     context: &BuildContext<'_>,
     options: &Options,
     key: &str,
-) -> Result<Option<Arc<PatternRail>>, Vec<Fault>> {
+) -> Result<Arc<PatternRail>, Vec<Fault>> {
     let place = |index: usize, message: String| {
         let path = format!("regex_detection.{key}.patterns[{index}]");
         context
@@ -182,29 +172,16 @@ fn compile(
     if !unusable.is_empty() {
         return Err(unusable);
     }
-    Ok(Some(Arc::new(PatternRail {
+    Ok(Arc::new(PatternRail {
         patterns,
         hold: Arc::new(hold),
-    })))
+    }))
 }
 
 impl Regex {
-    fn of(&self, source: &str) -> Option<&Arc<PatternRail>> {
-        Some(match source {
-            "input" => &self.input,
-            "output" => &self.output,
-            "retrieval" => &self.retrieval,
-            _ => return None,
-        })
-    }
-
     fn search(&self, call: &Call<'_>) -> Result<Finding, Error> {
         let source = call.required("source")?;
-        let rail = self.of(&source).ok_or_else(|| {
-            call.failed(format!(
-                "`source` is `{source}`, not `input`, `output` or `retrieval`"
-            ))
-        })?;
+        let (rail, _) = of_source(call, [&self.input, &self.output, &self.retrieval])?;
         let text = call.text("text").unwrap_or_default();
         let found = rail.patterns.matching(&text);
         let found = found.map_err(|error| call.failed(error))?;

@@ -77,6 +77,24 @@ impl Service {
         response.json()
     }
 
+    /// As [`post`](Self::post), with `key`, where there is one, as the bearer's.
+    ///
+    /// # Errors
+    ///
+    /// As [`post`](Self::post).
+    pub(super) async fn post_as(
+        &self,
+        url: &str,
+        key: Option<&Secret>,
+        body: &Value,
+    ) -> Result<Value, HttpError> {
+        let Some(key) = key else {
+            return self.post(url, &[], body).await;
+        };
+        let bearer = bearer(key);
+        self.post(url, &[("authorization", &bearer)], body).await
+    }
+
     /// As [`post`](Self::post), but a service that is busy (429) is asked again, as `patience` says.
     ///
     /// # Errors

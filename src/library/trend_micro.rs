@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction, Section,
     Unusable,
-    service::{Service, key},
+    service::{Service, bearer, key},
 };
 use crate::{
     config::FlowReference,
@@ -170,7 +170,7 @@ impl TrendMicro {
         let Some(key) = &self.key else {
             return Ok(Finding::block().because(NO_KEY).with("action", "Block"));
         };
-        let bearer = format!("Bearer {}", key.expose());
+        let bearer = bearer(key);
         let detail = if self.settings.detailed_response {
             "return=representation"
         } else {

@@ -15,8 +15,9 @@ use serde_json::{Map, Value, json};
 
 use self::measures::{entropy, first_chars, longest_run, repetition, share};
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Rail, RailAction, Section,
+    BuildContext, Built, Call, Check, Finding, Flow, Key, Rail, RailAction, Section,
     call::target_of,
+    source::{INPUT, RETRIEVAL},
 };
 use crate::{
     error::{Error, Fault},
@@ -32,10 +33,7 @@ pub(super) static RAIL: Rail = Rail {
     about: "Blocks or cuts texts that are oversized, padded or repetitive",
     flows: &[
         Flow::new("context bloat detection on input", Place::Input, DETECT)
-            .arguments(&[
-                ("source", Bound::Literal("input")),
-                ("text", Bound::Variable("user_message")),
-            ])
+            .arguments(INPUT)
             .rewrites()
             .says("refuse bloated input")
             .result("bloat_result"),
@@ -44,10 +42,7 @@ pub(super) static RAIL: Rail = Rail {
             Place::Retrieval,
             DETECT,
         )
-        .arguments(&[
-            ("source", Bound::Literal("retrieval")),
-            ("text", Bound::Variable("relevant_chunks")),
-        ])
+        .arguments(RETRIEVAL)
         .rewrites()
         .says("inform retrieval bloated")
         .result("bloat_result"),

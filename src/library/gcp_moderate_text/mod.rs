@@ -166,10 +166,8 @@ impl ModerateText {
     async fn ask(&self, text: &str) -> Result<Value, BoxError> {
         let tokens = self.tokens.as_ref().map_err(String::as_str)?;
         let token = tokens.get().await?;
-        let bearer = format!("Bearer {}", token.expose());
-        let headers = [("authorization", bearer.as_str())];
         let body = json!({"document": {"type": "PLAIN_TEXT", "content": text}});
-        let answer = self.service.post(&self.url, &headers, &body).await;
+        let answer = self.service.post_as(&self.url, Some(&token), &body).await;
         if let Err(error) = &answer
             && error.status() == Some(StatusCode::UNAUTHORIZED)
         {

@@ -220,18 +220,10 @@ impl Classifier {
             Engine::Local => return Err(settings::LOCAL.into()),
         };
         let url = format!("{}{path}", self.url);
-        let bearer = self
-            .key
-            .as_ref()
-            .map(|key| format!("Bearer {}", key.expose()));
-        let headers: Vec<_> = bearer
-            .iter()
-            .map(|value| ("authorization", value.as_str()))
-            .collect();
         let mut tries = 0;
         let answer: Value = loop {
             tries += 1;
-            match service.post(&url, &headers, &body).await {
+            match service.post_as(&url, self.key.as_ref(), &body).await {
                 Ok(answer) => break answer,
                 // Not one that hangs: that would take as long again.
                 Err(error @ HttpError::Connection { .. }) if tries < TRIES => {

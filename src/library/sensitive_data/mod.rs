@@ -40,54 +40,39 @@ use self::{
 };
 use super::{
     Bound, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need, Rail,
-    RailAction, Reach, Rewriter, Rewritten, Section, Unusable, call::target_of, service::Service,
+    RailAction, Reach, Rewriter, Rewritten, Section, Unusable,
+    pii::flows,
+    service::Service,
+    source::{by_name, of_source},
 };
-use crate::{config::FlowReference, error::Error, verdict::Place};
+use crate::{config::FlowReference, error::Error};
 
 const DETECT: &str = "detect_sensitive_data";
 const MASK: &str = "mask_sensitive_data";
-
-const INPUT: &[(&str, Bound)] = &[
-    ("source", Bound::Literal("input")),
-    ("text", Bound::Variable("user_message")),
-];
-const OUTPUT: &[(&str, Bound)] = &[
-    ("source", Bound::Literal("output")),
-    ("text", Bound::Variable("bot_message")),
-];
-const RETRIEVAL: &[(&str, Bound)] = &[
-    ("source", Bound::Literal("retrieval")),
-    ("text", Bound::Variable("relevant_chunks")),
-];
 
 /// The declaration.
 pub(super) static RAIL: Rail = Rail {
     name: "sensitive_data",
     about: "Blocks or masks sensitive data, such as card numbers and addresses",
-    flows: &[
-        Flow::new("detect sensitive data on input", Place::Input, DETECT)
-            .arguments(INPUT)
-            .says(INFORM_ANSWER_UNKNOWN),
-        Flow::new("detect sensitive data on output", Place::Output, DETECT)
-            .arguments(OUTPUT)
-            .says(INFORM_ANSWER_UNKNOWN),
-        Flow::new(
-            "detect sensitive data on retrieval",
-            Place::Retrieval,
+    flows: &flows(
+        (
             DETECT,
-        )
-        .arguments(RETRIEVAL)
-        .says(INFORM_ANSWER_UNKNOWN),
-        Flow::new("mask sensitive data on input", Place::Input, MASK)
-            .arguments(INPUT)
-            .only_rewrites(),
-        Flow::new("mask sensitive data on output", Place::Output, MASK)
-            .arguments(OUTPUT)
-            .only_rewrites(),
-        Flow::new("mask sensitive data on retrieval", Place::Retrieval, MASK)
-            .arguments(RETRIEVAL)
-            .only_rewrites(),
-    ],
+            [
+                "detect sensitive data on input",
+                "detect sensitive data on output",
+                "detect sensitive data on retrieval",
+            ],
+        ),
+        INFORM_ANSWER_UNKNOWN,
+        (
+            MASK,
+            [
+                "mask sensitive data on input",
+                "mask sensitive data on output",
+                "mask sensitive data on retrieval",
+            ],
+        ),
+    ),
     actions: &[RailAction::system(DETECT), RailAction::system(MASK)],
     section: Some(Section {
         key: SECTION,
@@ -211,13 +196,12 @@ fn build(context: &BuildContext<'_>) -> Built {
 }
 
 impl SensitiveData {
+    fn each(&self) -> [&Arc<Source>; 3] {
+        [&self.input, &self.output, &self.retrieval]
+    }
+
     fn source(&self, name: &str) -> Option<&Arc<Source>> {
-        Some(match name {
-            "input" => &self.input,
-            "output" => &self.output,
-            "retrieval" => &self.retrieval,
-            _ => return None,
-        })
+        by_name(name, self.each())
     }
 
     /// What is wrong with a source's entities, where something is.
@@ -235,11 +219,7 @@ impl SensitiveData {
 
     async fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
         let name = call.required("source")?;
-        let (Some(source), Some(target)) = (self.source(&name), target_of(&name)) else {
-            return Err(call.failed(format!(
-                "`source` is `{name}`, not `input`, `output` or `retrieval`"
-            )));
-        };
+        let (source, target) = of_source(call, self.each())?;
         if let Some(message) = self.unusable(&name) {
             return Err(call.failed(message));
         }
