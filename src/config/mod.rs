@@ -31,7 +31,6 @@ mod tests;
 
 pub(crate) use prompts_directory::read_prompts_directory;
 pub(crate) use read::bool_of_text;
-#[allow(unused_imports, reason = "for the rooms above")]
 pub(crate) use suggest::{is_similar, nearest};
 pub(crate) use yaml::Places;
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::RailsConfig,
-    error::{ConfigError, Error, Fault, Result},
+    error::{ConfigError, Error, Result, all_faults},
     rails::LlmRails,
 };
 
@@ -51,31 +51,15 @@ impl GuardrailsLayer {
         for warning in config.warnings() {
             tracing::warn!("{warning}");
         }
-        let place = |fault: &Fault| (fault.file.clone(), fault.line, fault.column);
-        match LlmRails::new(config) {
-            Ok(rails) => {
-                faults.extend(rails.plan().refused.iter().cloned());
-                if faults.is_empty() {
-                    return Ok(Self::new(rails));
-                }
+        let later = match LlmRails::new(config) {
+            Ok(rails) if faults.is_empty() && rails.plan().refused.is_empty() => {
+                return Ok(Self::new(rails));
             }
-            Err(Error::Config(error)) => {
-                // A line that the loader found wrong has its fault already.
-                let known: Vec<_> = faults
-                    .iter()
-                    .filter(|fault| fault.line.is_some())
-                    .map(place)
-                    .collect();
-                faults.extend(
-                    error
-                        .faults
-                        .into_iter()
-                        .filter(|fault| !known.contains(&place(fault))),
-                );
-            }
+            Ok(rails) => rails.plan().refused.clone(),
+            Err(Error::Config(error)) => error.faults,
             Err(error) => return Err(error),
-        }
-        faults.sort_by_cached_key(place);
+        };
+        let faults = all_faults(faults, later);
         Err(ConfigError { faults }.into())
     }
 
