@@ -234,16 +234,16 @@ where
         }
     };
     drop(chat);
-    let call = |mut service: S, body: Option<Bytes>| {
-        let (raw, mut parts) = (read.raw.clone(), parts.clone());
-        let (guard, ask) = (guard.clone(), ask.clone());
+    let raw = read.raw;
+    // `edited`: the body in the place of the one that came.
+    let call = |mut service: S, mut parts: Parts, edited: Option<Bytes>, guard: Guard, ask| {
+        if edited.is_some() {
+            parts.headers.remove(header::CONTENT_ENCODING);
+        }
+        let body = edited.unwrap_or_else(|| raw.clone());
+        prepare_headers(&mut parts.headers, Some(body.len()));
+        let request = Request::from_parts(parts, RequestBody::read(body));
         async move {
-            if body.is_some() {
-                parts.headers.remove(header::CONTENT_ENCODING);
-            }
-            let body = body.unwrap_or(raw);
-            prepare_headers(&mut parts.headers, Some(body.len()));
-            let request = Request::from_parts(parts, RequestBody::read(body));
             let response = service.call(request).await?;
             Ok(guard_reply(guard, ask, response).await)
         }
@@ -251,7 +251,10 @@ where
     let is_speculative = guard.rails.config().rails.input.speculative_generation;
     if !draft.is_open() || !is_speculative {
         return match drafting.judge(&mut draft).await {
-            Ok(()) => call(service, draft.body(&read.decoded)).await,
+            Ok(()) => {
+                let edited = draft.body(&read.decoded);
+                call(service, parts, edited, guard, ask).await
+            }
             Err(blocked) => {
                 guard.verdict.finish();
                 Ok(blocked_response(&guard, &blocked))
@@ -262,7 +265,14 @@ where
     // a block drops the call.
     let changes = draft.changes();
     let again = service.clone();
-    let running = pin!(call(service, draft.body(&read.decoded)));
+    let edited = draft.body(&read.decoded);
+    let running = pin!(call(
+        service,
+        parts.clone(),
+        edited,
+        guard.clone(),
+        ask.clone()
+    ));
     let (judged, running) = {
         let judging = pin!(drafting.judge(&mut draft));
         match select(judging, running).await {
@@ -284,7 +294,8 @@ where
     drop(running);
     let mut again = again;
     poll_fn(|context| again.poll_ready(context)).await?;
-    call(again, draft.body(&read.decoded)).await
+    let edited = draft.body(&read.decoded);
+    call(again, parts, edited, guard, ask).await
 }
 
 /// Finds the format of a body on a path that is not known; none: it is not chat.

@@ -92,6 +92,8 @@ pub(crate) struct CompiledRail {
     pub(crate) place: Place,
     /// How it judges.
     pub(crate) judge: Judge,
+    /// Whether it may rewrite the text: asked once, since it is read with every request.
+    rewrites: bool,
     /// What a client is told when it blocks.
     pub(crate) refusal: Arc<str>,
     /// How long it may take.
@@ -428,6 +430,10 @@ impl CompiledRail {
                 Judge::Patterns(_) => String::new(),
                 Judge::Ask(ask) => ask.fingerprint(),
             },
+            rewrites: match &judge {
+                Judge::Patterns(_) => false,
+                Judge::Ask(ask) => ask.rewrites(),
+            },
             judge,
             refusal,
             timeout: options.timeout.unwrap_or(RAIL_TIMEOUT),
@@ -448,10 +454,7 @@ impl CompiledRail {
 
     /// Whether it may rewrite the text.
     pub(crate) fn rewrites(&self) -> bool {
-        match &self.judge {
-            Judge::Patterns(_) => false,
-            Judge::Ask(ask) => ask.rewrites(),
-        }
+        self.rewrites
     }
 
     /// Whether its verdicts reach as far as `reach`. Patterns know for themselves what they need.
