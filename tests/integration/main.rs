@@ -9,6 +9,7 @@ mod inspect;
 mod limits;
 mod models;
 mod monitor;
+mod python;
 mod rails_docs;
 mod refused;
 mod rewriting;
