@@ -1,5 +1,7 @@
 //! The Python of a rails directory runs in a worker process, whatever it does. Without `python3` these tests say so and pass.
 
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

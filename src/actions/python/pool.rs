@@ -370,7 +370,7 @@ impl Shared {
             process.kill("it is not needed any more");
             return Ok(process.reap(None));
         }
-        match process.load_directory(&mut pipes) {
+        match Process::load_directory(&mut pipes) {
             Ok(facts) => {
                 if !self.set(index, Place::Ready(Arc::clone(&process))) {
                     process.close();

@@ -222,7 +222,7 @@ impl Process {
     /// # Errors
     ///
     /// Where it cannot be, or the worker ends.
-    pub(super) fn load_directory(&self, pipes: &mut Pipes) -> Result<Facts, NotLoaded> {
+    pub(super) fn load_directory(pipes: &mut Pipes) -> Result<Facts, NotLoaded> {
         let broken = |error: io::Error| NotLoaded::Ended(error.to_string());
         for _ in 0..MOST_LINES_BEFORE {
             let line = next_line(&mut pipes.answers, MAX_LINE).map_err(broken)?;
