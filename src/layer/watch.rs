@@ -200,8 +200,11 @@ fn identity(_: &std::fs::Metadata) -> (u64, u64) {
 pub(super) struct LiveSettings {
     fixed: Arc<Settings>,
     /// With a watched directory: the settings of the last generation that was asked for.
-    last: Option<Arc<Mutex<(u64, Arc<Settings>)>>>,
+    last: Option<Arc<Mutex<Numbered>>>,
 }
+
+/// Settings, and the number of their engine's generation.
+type Numbered = (u64, Arc<Settings>);
 
 impl LiveSettings {
     pub(super) fn new(settings: Settings) -> Self {
