@@ -123,6 +123,9 @@ async fn answer(
     };
     let history = || history_of(&own);
     engine.note_last(turn.model_calls(), own.clone());
+    if let Some(tracer) = &engine.tracer {
+        tracer.export(&generation_log(&entries), &new);
+    }
     let options = options.unwrap_or_default();
     Ok(GenerationResponse {
         message,

@@ -20,5 +20,6 @@ mod support;
 mod tidy;
 mod tools;
 mod tower;
+mod traces;
 mod untouched;
 mod watch;

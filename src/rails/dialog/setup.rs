@@ -29,6 +29,7 @@ use crate::{
         history::{History, Recent},
         library_rails::LibraryRails,
         log::{ExplainInfo, ModelCall},
+        tracer::Tracer,
         turn::history_of,
     },
 };
@@ -70,6 +71,8 @@ pub(crate) struct Engine {
     embedding_models: HashMap<String, Arc<dyn EmbeddingModel>>,
     search_providers: HashMap<String, SearchProvider>,
     client: Client,
+    /// Who makes traces of turns, if the configuration asks for any.
+    pub(crate) tracer: Option<Tracer>,
     /// The model calls and the events of the last turn.
     last: Mutex<(Vec<ModelCall>, Events)>,
 }
@@ -116,6 +119,10 @@ impl Engine {
             faults.push(config.fault("colang_version", message));
             return Err(ConfigError { faults });
         }
+        let tracer = Tracer::of(&config).unwrap_or_else(|wrong| {
+            faults.extend(wrong);
+            None
+        });
         let config_json = shown_config(&config);
         let flows = match Flows::new(&config, &config_json) {
             Ok(flows) if faults.is_empty() => flows,
@@ -144,6 +151,7 @@ impl Engine {
             embedding_models,
             search_providers,
             client,
+            tracer,
             last: Mutex::default(),
             config,
         };
