@@ -21,3 +21,4 @@ mod tidy;
 mod tools;
 mod tower;
 mod untouched;
+mod watch;
