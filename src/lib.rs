@@ -4,6 +4,7 @@
 pub mod actions;
 pub mod blocking;
 pub mod colang;
+mod compute;
 pub mod config;
 pub mod embeddings;
 pub mod error;

@@ -61,7 +61,7 @@ pub use rail::{
     Rewritten, Section, Subject, ToolContext, Unusable,
 };
 pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
-pub(crate) use tool_validation::{Toolset, check_calls, check_results, result_faults};
+pub(crate) use tool_validation::{Toolset, check_results, result_faults, validate_calls};
 pub(crate) use witness::{Asked, Seen, Witness};
 
 /// Every built-in rail, alphabetic.

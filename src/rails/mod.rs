@@ -6,7 +6,6 @@ mod event;
 mod events;
 pub(crate) mod flows;
 mod generate;
-mod history;
 mod inspect;
 mod iorails;
 mod library_flows;

@@ -22,3 +22,4 @@ mod tidy;
 mod tools;
 mod tower;
 mod untouched;
+mod watch;

@@ -197,7 +197,7 @@ fn random_int(arguments: &Arguments) -> Result<Value, ValueError> {
 }
 
 /// A random identifier in the form of a UUID of version 4.
-fn uid() -> String {
+pub(crate) fn uid() -> String {
     let (high, low) = (random_bits(), random_bits());
     let high = (high & 0xffff_ffff_ffff_0fff) | 0x4000;
     let low = (low & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{
     super::{events::Events, log::ProcessingLog, messages::content_of},
     Turn,
-    interpreter::{flow_name, flow_parameters},
+    reference::{flow_name, flow_parameters},
 };
 use crate::{
     actions::ActionResult,
