@@ -9,6 +9,7 @@ mod inspect;
 mod limits;
 mod models;
 mod monitor;
+mod outcomes;
 mod rails_docs;
 mod refused;
 mod rewriting;
