@@ -96,6 +96,7 @@ mod service;
 mod streamed;
 mod tracks;
 mod unescape;
+mod watch;
 mod whole;
 
 pub use body::{RequestBody, ResponseBody};

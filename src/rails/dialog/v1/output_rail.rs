@@ -3,14 +3,17 @@
 use serde_json::{Map, Value};
 
 use super::{
-    super::{events::Events, log::ProcessingLog},
-    Turn,
-    interpreter::{OutputRail, flow_parameters},
-    rail_call::{self, RailCall},
+    super::{
+        Turn,
+        rail_call::{self, RailCall},
+        reference::flow_parameters,
+    },
+    OutputRail,
 };
 use crate::{
     actions::{ActionResult, EventLog},
     error::BoxError,
+    rails::{events::Events, log::ProcessingLog},
 };
 
 impl Turn {
