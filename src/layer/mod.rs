@@ -97,6 +97,7 @@ mod streamed;
 mod track_id;
 mod tracks;
 mod unescape;
+mod watch;
 mod whole;
 
 pub use body::{RequestBody, ResponseBody};

@@ -24,6 +24,7 @@ use super::{
     policy::UnreadEndpoints,
     reply::{blocked_response, guard_reply, refused_response},
     request::{self, ReadBody, Reader, Refusal, check_content_type, client_of, decode_body},
+    watch::LiveSettings,
 };
 use crate::{
     error::BoxError,
@@ -36,11 +37,11 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Guardrails<S> {
     inner: S,
-    settings: Arc<Settings>,
+    settings: LiveSettings,
 }
 
 impl<S> Guardrails<S> {
-    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
+    pub(super) fn new(inner: S, settings: LiveSettings) -> Self {
         Self { inner, settings }
     }
 
@@ -81,12 +82,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let settings = self.settings.current();
         let is_chat = !matches!(*request.method(), Method::OPTIONS | Method::HEAD)
             || !request.body().is_end_stream();
-        let format = match classify(
-            &NormalPath::new(request.uri().path()),
-            &self.settings.formats,
-        ) {
+        let format = match classify(&NormalPath::new(request.uri().path()), &settings.formats) {
             _ if !is_chat => None,
             Endpoint::Plain => None,
             Endpoint::Unknown if request.body().is_end_stream() => None,
@@ -94,7 +93,7 @@ where
             Endpoint::Chat(format) | Endpoint::Stored(format) => {
                 Some(Sought::Known(Arc::clone(format)))
             }
-            Endpoint::Unread { name } => match self.settings.unread_endpoints {
+            Endpoint::Unread { name } => match settings.unread_endpoints {
                 UnreadEndpoints::Pass => None,
                 UnreadEndpoints::Refuse => {
                     let message =
@@ -102,7 +101,7 @@ where
                     let refusal =
                         Refusal::new(StatusCode::FORBIDDEN, "endpoint_not_guarded", message);
                     return ResponseFuture::ready(refused_response(
-                        &self.settings.guard(default_format()),
+                        &settings.guard(default_format()),
                         &refusal,
                     ));
                 }
@@ -114,7 +113,7 @@ where
         // The clone is the one that is not ready.
         let clone = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, clone);
-        ResponseFuture::guarded(guarded(Arc::clone(&self.settings), ready, request, format))
+        ResponseFuture::guarded(guarded(settings, ready, request, format))
     }
 }
 
