@@ -93,7 +93,7 @@ fn is_messages(path: &str) -> bool {
     if let Some(before) = path.strip_suffix("/messages") {
         // Threads and stored completions of OpenAI's have messages, too.
         let last = before.rsplit('/').next().unwrap_or_default();
-        return matches!(last, "v1" | "anthropic" | "") || is_version(last);
+        return last == "anthropic" || is_version(last);
     }
     let is_raw = path.ends_with(":rawpredict") || path.ends_with(":streamrawpredict");
     if is_raw {

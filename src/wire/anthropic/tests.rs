@@ -53,7 +53,7 @@ fn its_paths_are_claimed_and_others_are_not() {
     let claim = |path: &str| AnthropicMessages.claims(&NormalPath::new(path));
     for path in [
         "/v1/messages",
-        "/messages",
+        "/anthropic/messages",
         "/anthropic/v1/messages/",
         "/v1/messages/count_tokens",
         "/model/eu.anthropic.claude-sonnet-4-v1:0/invoke",
@@ -63,6 +63,7 @@ fn its_paths_are_claimed_and_others_are_not() {
         assert_eq!(claim(path), Claim::Chat, "{path}");
     }
     for path in [
+        "/messages",
         "/v1/threads/t/messages",
         "/v1/chat/completions/c/messages",
         "/v1/messages/batches",
