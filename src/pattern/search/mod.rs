@@ -143,7 +143,20 @@ impl Patterns {
     ///
     /// A pattern came to no answer.
     pub fn matching(&self, text: &str) -> Result<Vec<usize>, SearchError> {
-        self.search(text, &Stop::default())
+        self.matching_until(text, &Stop::default())
+    }
+
+    /// The same, as long as `stop` is not set.
+    ///
+    /// # Errors
+    ///
+    /// As [`matching`](Self::matching), and where it was stopped.
+    pub(crate) fn matching_until(
+        &self,
+        text: &str,
+        stop: &Stop,
+    ) -> Result<Vec<usize>, SearchError> {
+        self.search(text, stop)
             .map(|found| found.map(|(_, found)| found.pattern))
             .collect()
     }
