@@ -196,12 +196,10 @@ fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
 }
 
 fn reply_of(answer: Answer) -> ModelReply {
-    let usage = answer.tokens.map(|(read, written)| {
-        let mut usage = Usage::default();
-        usage.prompt_tokens = read;
-        usage.completion_tokens = written;
-        usage.total_tokens = read.saturating_add(written);
-        usage
+    let usage = answer.tokens.map(|(read, written)| Usage {
+        prompt_tokens: read,
+        completion_tokens: written,
+        total_tokens: read.saturating_add(written),
     });
     ModelReply {
         content: answer.content,
