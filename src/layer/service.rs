@@ -181,6 +181,15 @@ where
         },
     };
     let mut guard = settings.guard(format);
+    if !settings.rails.refused().is_empty() {
+        let refusal = Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "guardrails_not_usable",
+            "the guardrails cannot guard: their configuration has faults, which the log names"
+                .to_owned(),
+        );
+        return Ok(refused_response(&guard, &refusal));
+    }
     if !has_body && !matches!(parts.method, Method::POST | Method::PUT | Method::PATCH) {
         // Nothing goes in; what comes out may be stored chat.
         prepare_headers(&mut parts.headers, None);

@@ -47,6 +47,7 @@ mod testing;
 mod tool_validation;
 mod topic_safety;
 mod trend_micro;
+mod unknown_keys;
 mod witness;
 
 pub use call::{Call, Decision, Finding};
@@ -60,6 +61,7 @@ pub use rail::{
 };
 pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
 pub(crate) use tool_validation::{Toolset, check_calls, check_results, result_faults};
+pub(crate) use unknown_keys::unknown_keys;
 pub(crate) use witness::{Asked, Seen, Witness};
 
 /// Every built-in rail, alphabetic.

@@ -28,9 +28,9 @@ use crate::{
 pub(crate) use call::metadata_of;
 pub(crate) use definitions::{Defined, Definitions};
 pub(crate) use handler::{Handler, Piece};
-pub(crate) use interpreter::{OutputRail, built_in_flows};
+pub(crate) use interpreter::{Flows, OutputRail, built_in_flows};
 pub(crate) use run::Run;
-pub(crate) use setup::{Engine, Registered};
+pub(crate) use setup::{Engine, Registered, is_machinery, shown_config};
 pub(crate) use start_action::INTERNAL_ERROR;
 
 /// One call of `generate` and its kin: what its actions share.

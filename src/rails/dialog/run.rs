@@ -121,6 +121,11 @@ impl Run {
             .map(|_| ())
     }
 
+    /// Whether the flow that was started by its name has come to its end.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.flows.has_ended()
+    }
+
     /// All events, oldest first.
     pub(crate) fn events(&self) -> &Events {
         &self.events

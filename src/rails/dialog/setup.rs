@@ -151,18 +151,6 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Whether anybody provides `action`.
-    pub(crate) fn provides(&self, action: &str) -> bool {
-        self.actions_server.is_some()
-            || self.actions.get(action).is_some()
-            || generation::NAMES.contains(&action)
-            || library::find_action(action).is_some()
-            || matches!(
-                action,
-                "create_event" | "run_input_rails_in_parallel" | "run_output_rails_in_parallel"
-            )
-    }
-
     /// Whether `action` is part of the machinery.
     pub(super) fn is_system(&self, action: &str) -> bool {
         match self.actions.get(action) {
@@ -382,8 +370,17 @@ impl Engine {
     }
 }
 
+/// Whether `action` is one of the machinery of a turn.
+pub(crate) fn is_machinery(action: &str) -> bool {
+    generation::NAMES.contains(&action)
+        || matches!(
+            action,
+            "create_event" | "run_input_rails_in_parallel" | "run_output_rails_in_parallel"
+        )
+}
+
 /// What `$config` stands for in flows: the configuration, with what the built-in flows read of it filled in.
-fn shown_config(config: &RailsConfig) -> Value {
+pub(crate) fn shown_config(config: &RailsConfig) -> Value {
     let mut shown = serde_json::to_value(config).unwrap_or_default();
     let path = ["rails", "config", "content_safety", "multilingual"];
     let mut section = shown.as_object_mut();
