@@ -35,7 +35,7 @@ impl Findings {
         }
         refused.extend(library::unknown_keys(&config.rails.config));
         refused.extend(library.prompts.warnings());
-        if let Some(flows) = flows {
+        if let Some(Flows::V1(flows)) = flows {
             refused.extend(flows.broken().iter().cloned());
             let own = OwnRails {
                 flows,
@@ -59,9 +59,8 @@ fn nothing_to_guard(config: &RailsConfig, flows: Option<&Flows>) -> Option<Fault
     if config.rails.lines().next().is_some() {
         return None;
     }
-    let has_dialogue = flows.is_some_and(|flows| {
-        !flows.user_messages().is_empty() || flows.example_flows().next().is_some()
-    });
+    let has_dialogue = flows
+        .is_some_and(|flows| !flows.user_messages().is_empty() || !flows.examples().is_empty());
     let message = if has_dialogue {
         "there is a dialogue but no rail, and the layer runs no dialogue: nothing would be checked. Name rails in `rails.input.flows` or `rails.output.flows`, or run the dialogue by `LlmRails`"
     } else {

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    dialog::{Engine, Flows, Registered, shown_config},
+    dialog::{Engine, Flows, Registered, shown_config, v1},
     findings::Findings,
     library_rails::LibraryRails,
     needed_actions::provider_of,
@@ -147,6 +147,23 @@ impl LlmRailsBuilder {
         self
     }
 
+    /// Runs the directory's `actions.py`, `actions/` and `config.py` by this interpreter (3.9 or later), in a worker process that
+    /// the rails start, own and end. What is registered here under the same name goes before what they define.
+    ///
+    /// `python` in the configuration says the same, and how long an action may take. Nothing is run without being told.
+    ///
+    /// ```no_run
+    /// # use tower_guardrails::{LlmRails, RailsConfig};
+    /// # fn f() -> tower_guardrails::Result<()> {
+    /// let rails = LlmRails::builder(RailsConfig::from_path("rails")?).python("python3").build()?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn python(mut self, interpreter: impl Into<String>) -> Self {
+        self.config = self.config.with_python(interpreter);
+        self
+    }
+
     /// Registers a value that actions may ask for by name: [`ActionContext::param`](crate::actions::ActionContext::param).
     #[must_use]
     pub fn action_param<T: std::any::Any + Send + Sync>(
@@ -250,6 +267,9 @@ impl LlmRailsBuilder {
             models.insert(kind, model);
         }
         let mut faults = Vec::new();
+        if let Err(error) = registered.add_python(&config) {
+            faults.push(error);
+        }
         let environment = &crate::config::environment_variable;
         if let Err(error) = models.add_configured(&config.models, &client, environment) {
             faults.extend(error.faults);
@@ -281,14 +301,16 @@ impl LlmRailsBuilder {
         // Flows that cannot all be read are looked at all the same.
         let read = match &engine {
             None if config.colang_version == "1.0" => {
-                Some(Flows::read(&config, &shown_config(&config)).0)
+                let read = v1::Flows::read(&config, &shown_config(&config)).0;
+                Some(Flows::V1(Box::new(read)))
             }
             _ => None,
         };
         let flows = read
             .as_ref()
             .or(engine.as_ref().map(|engine| &engine.flows));
-        let provider = |name: &str| provider_of(name, &actions, &config);
+        let of_language = |name: &str| flows.is_some_and(|flows| flows.has_action(name));
+        let provider = |name: &str| provider_of(name, &actions, &config, of_language);
         let mut findings = Findings::of(&library, flows, &provider);
         let refused = std::mem::take(&mut findings.refused);
         plan.refused = all_faults(refused, std::mem::take(&mut plan.refused));

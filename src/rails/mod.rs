@@ -7,7 +7,6 @@ mod events;
 mod findings;
 pub(crate) mod flows;
 mod generate;
-mod history;
 mod inspect;
 mod iorails;
 mod library_flows;
@@ -25,6 +24,7 @@ mod state;
 pub(crate) mod stream;
 mod streaming;
 mod tools;
+mod tracer;
 mod turn;
 mod windows;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::dialog::{Defined, built_in_flows, is_machinery};
+use super::dialog::v1::{self, Defined, built_in_flows};
 use crate::{
     actions::Registry, colang::v1::Flow, config::RailsConfig, error::Fault, library, verdict::Place,
 };
@@ -51,15 +51,21 @@ pub enum Provider {
     Application,
 }
 
-/// Who provides the action `name`, where the application has registered those of `registered`.
-pub(super) fn provider_of(name: &str, registered: &Registry, config: &RailsConfig) -> Provider {
+/// Who provides the action `name`, where the application has registered those of `registered`, and `of_language` are part of
+/// the version of Colang.
+pub(super) fn provider_of(
+    name: &str,
+    registered: &Registry,
+    config: &RailsConfig,
+    of_language: impl Fn(&str) -> bool,
+) -> Provider {
     if let Some(action) = registered.get(name) {
         return match config.actions_server_url.is_some() && !action.is_system() {
             true => Provider::ActionsServer,
             false => Provider::Registered,
         };
     }
-    if is_machinery(name) {
+    if of_language(name) {
         Provider::BuiltIn
     } else if library::find_action(name).is_some() {
         Provider::Library
@@ -74,7 +80,7 @@ pub(super) fn provider_of(name: &str, registered: &Registry, config: &RailsConfi
 /// they are met.
 pub(super) fn needed_actions(config: &RailsConfig, own: &[Defined]) -> Vec<NeededAction> {
     let [_, library] = built_in_flows();
-    let provider = |name: &str| provider_of(name, &Registry::default(), config);
+    let provider = |name: &str| provider_of(name, &Registry::default(), config, v1::has_action);
     let mut needed: IndexMap<String, NeededAction> = IndexMap::new();
     let mut note = |flow: &Flow, file: Option<&PathBuf>| {
         for (name, origin) in flow.actions() {

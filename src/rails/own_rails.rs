@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::{dialog::Flows, library_rails::LibraryRails, needed_actions::Provider};
+use super::{dialog::v1::Flows, library_rails::LibraryRails, needed_actions::Provider};
 use crate::{
     colang::v1::{Flow, Op, Reached, flow_name, flow_parameters},
     config::{FlowReference, Rails, nearest},
@@ -292,11 +292,10 @@ impl<'a> OwnRail<'a> {
             return;
         }
         for found in self.own() {
-            let condition = match &found.element.op {
-                Op::If { condition, .. } | Op::While { condition, .. } | Op::Check(condition) => {
-                    condition
-                }
-                _ => continue,
+            let (Op::If { condition, .. } | Op::While { condition, .. } | Op::Check(condition)) =
+                &found.element.op
+            else {
+                continue;
             };
             let Ok(parsed) = condition.parsed() else {
                 continue;
