@@ -24,15 +24,20 @@
 
 pub mod json;
 
+mod answer;
 mod anthropic;
 mod detect;
 mod format;
+mod gemini;
 mod ids;
 mod keys;
+mod ollama;
 mod openai_chat;
+mod openai_completions;
 mod packed;
 mod reply;
 mod request;
+mod responses;
 mod texts;
 mod unreadable;
 mod walk;
@@ -45,12 +50,16 @@ pub use self::{
     format::{
         Answer, Asked, Claim, ModelProtocol, Question, RequestHead, StreamFormat, WireFormat,
     },
+    gemini::Gemini,
     json::{BodyEdit, Edit, JsonLimits, patch},
+    ollama::Ollama,
     openai_chat::OpenAiChat,
+    openai_completions::OpenAiCompletions,
     reply::{
         CallPiece, CallText, Channel, ChoiceSpan, HoldsJson, ListElement, Patch, RecordKind,
         Relation, ReplyText, ReplyTexts, TextClass, without_choices,
     },
+    responses::OpenAiResponses,
     request::{ChatRequest, RequestFacts, RequestMessage, Text, TextKind},
     unreadable::Unreadable,
 };
@@ -59,6 +68,10 @@ pub use self::{
 pub fn formats() -> Arc<[Arc<dyn WireFormat>]> {
     Arc::new([
         Arc::new(OpenAiChat) as Arc<dyn WireFormat>,
+        Arc::new(OpenAiCompletions),
+        Arc::new(OpenAiResponses),
         Arc::new(AnthropicMessages),
+        Arc::new(Gemini),
+        Arc::new(Ollama),
     ])
 }

@@ -7,7 +7,7 @@ use super::AnthropicMessages;
 use crate::{
     error::{ModelError, ModelErrorKind},
     message::{Role, ToolCall},
-    wire::{Answer, Asked, ModelProtocol, Question, RequestHead},
+    wire::{Answer, Asked, ModelProtocol, Question, RequestHead, answer::answer_of},
 };
 
 /// How many tokens an answer may have where the rail does not say: the API wants a number.
@@ -73,21 +73,11 @@ impl ModelProtocol for AnthropicMessages {
     }
 
     fn answer(&self, status: StatusCode, body: &[u8]) -> Result<Answer, ModelError> {
-        let failed =
-            |kind, message: &str| ModelError::new(kind, "", message).with_status(status.as_u16());
-        if !status.is_success() {
-            let message = format!("the service under the guardrails answered {status}");
-            return Err(failed(ModelErrorKind::of_status(status.as_u16()), &message));
-        }
-        let reply: Value = serde_json::from_slice(body).map_err(|error| {
-            failed(ModelErrorKind::InvalidResponse, "the answer is no JSON").with_source(error)
-        })?;
+        let reply = answer_of(status, body)?;
         let blocks = reply.get("content").and_then(Value::as_array);
         let blocks = blocks.ok_or_else(|| {
-            failed(
-                ModelErrorKind::InvalidResponse,
-                "the answer has no `content`",
-            )
+            let message = "the answer has no `content`";
+            ModelError::new(ModelErrorKind::InvalidResponse, "", message)
         })?;
         let mut answer = Answer::default();
         for block in blocks {

@@ -1,0 +1,251 @@
+//! Replies and the records of streams, which are alike.
+
+use std::borrow::Cow;
+
+use crate::wire::{
+    CallPiece, CallText, ChoiceSpan, JsonLimits, ListElement, RecordKind, Relation, ReplyTexts,
+    TextClass, Unreadable,
+    json::{Document, Member, Value},
+    keys,
+    walk::{Path, Vocabulary, Walk},
+};
+
+/// The places of the texts that clients put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    Content,
+    Thinking,
+    /// What a request for generation is answered.
+    Response,
+    CallName(u64),
+    /// The tokens of the log-probabilities: 0 is the chosen one, 1 the first alternative.
+    Tokens(usize),
+}
+
+static VOCABULARY: Vocabulary = Vocabulary {
+    is_structural: |key| {
+        matches!(
+            key,
+            r#""model""# | r#""created_at""# | r#""role""# | r#""done_reason""# | r#""id""# | r#""type""# | r#""image""# | r#""remote_model""# | r#""remote_host""#
+        )
+    },
+    is_usual_key: |key| {
+        matches!(
+            key.trim_matches('"'),
+            "message"
+                | "content"
+                | "thinking"
+                | "response"
+                | "tool_calls"
+                | "function"
+                | "name"
+                | "arguments"
+                | "index"
+                | "images"
+                | "done"
+                | "total_duration"
+                | "load_duration"
+                | "prompt_eval_count"
+                | "prompt_eval_duration"
+                | "eval_count"
+                | "eval_duration"
+                | "context"
+                | "logprobs"
+                | "logprob"
+                | "bytes"
+                | "error"
+        )
+    },
+    is_usual: |token| matches!(token, r#""assistant""# | r#""stop""# | r#""length""# | r#""load""#),
+};
+
+/// The keys that steer where texts go.
+const KNOWN_KEYS: &[&str] = &[
+    "message", "content", "thinking", "response", "tool_calls", "function", "name", "arguments",
+    "done", "error", "logprobs", "token",
+];
+
+/// Reads a reply or a record into `reply`, which is empty; `calls_before` is how many calls earlier records had. Returns how many
+/// this one has.
+pub(super) fn read<'a>(
+    body: &'a [u8],
+    limits: &JsonLimits,
+    calls_before: u64,
+    reply: &mut ReplyTexts<'a>,
+) -> Result<u64, Unreadable> {
+    let limits = JsonLimits {
+        allow_byte_order_mark: true,
+        ..*limits
+    };
+    let document = Document::read(body, &limits)?;
+    let repeated = document.repeated_key().is_some();
+    let is_folded = |key: Value<'_, '_>| {
+        keys::is_only_folded(&key.as_str().unwrap_or_default(), KNOWN_KEYS)
+    };
+    reply.ambiguous = repeated || document.keys().any(is_folded);
+    let ReplyTexts {
+        texts,
+        choices,
+        calls,
+        kind,
+        ..
+    } = reply;
+    let mut walk = Walk::new(texts, &VOCABULARY, repeated);
+    let root = document.root();
+    if !root.is_object() {
+        walk.other(root, Path::ROOT);
+        return Ok(0);
+    }
+    let mut finish = false;
+    walk.choice = Some(0);
+    let mut call_count = 0;
+    walk.members(root, |walk, name, Member { key, value }| {
+        let path = Path::ROOT.key(name);
+        match name {
+            "message" if value.is_object() => {
+                call_count = message(walk, calls, value, calls_before)?;
+            }
+            "response" => walk.known(value, &Place::Response, TextClass::ANSWER, path),
+            "thinking" => walk.known(value, &Place::Thinking, TextClass::ANSWER, path),
+            "done" => finish = value.as_bool() == Some(true),
+            "logprobs" if value.is_array() => {
+                for token in value.elements() {
+                    tokens(walk, token, 0, path)?;
+                }
+            }
+            "error" if !value.is_null() => {
+                *kind = RecordKind::Error;
+                walk.other(value, path);
+            }
+            _ => walk.unknown(key, value, Path::ROOT),
+        }
+        Ok(())
+    })?;
+    if *kind != RecordKind::Error {
+        choices.push(ChoiceSpan {
+            index: 0,
+            span: root.span(),
+            finish,
+        });
+    }
+    Ok(call_count)
+}
+
+fn message<'a>(
+    walk: &mut Walk<'a, '_>,
+    calls: &mut Vec<CallPiece<'a>>,
+    message: Value<'_, 'a>,
+    calls_before: u64,
+) -> Result<u64, Unreadable> {
+    let path = Path::ROOT.key("message");
+    let mut count = 0;
+    walk.members(message, |walk, name, Member { key, value }| {
+        match name {
+            "content" => walk.known(value, &Place::Content, TextClass::ANSWER, path.key(name)),
+            "thinking" => walk.known(value, &Place::Thinking, TextClass::ANSWER, path.key(name)),
+            "tool_calls" if value.is_array() => {
+                for element in value.elements() {
+                    let number = calls_before.saturating_add(count);
+                    count += 1;
+                    calls.push(CallPiece {
+                        choice: Some(0),
+                        call: number,
+                        ..piece(element, value)
+                    });
+                    call(walk, element, number, path.key(name))?;
+                }
+            }
+            _ => walk.unknown(key, value, path),
+        }
+        Ok(())
+    })?;
+    Ok(count)
+}
+
+fn call<'a>(
+    walk: &mut Walk<'a, '_>,
+    call: Value<'_, 'a>,
+    number: u64,
+    path: Path<'_>,
+) -> Result<(), Unreadable> {
+    if !call.is_object() {
+        walk.other(call, path);
+        return Ok(());
+    }
+    let path = path.at(usize::try_from(number).unwrap_or(usize::MAX));
+    walk.members(call, |walk, name, Member { key, value }| {
+        match name {
+            "function" if value.is_object() => self::call(walk, value, number, path)?,
+            "name" => {
+                let place = Place::CallName(number);
+                walk.known(value, &place, TextClass::CALL_NAME, path.key(name));
+            }
+            "arguments" if value.is_string() => {
+                walk.known(
+                    value,
+                    &("arguments", number),
+                    TextClass::ARGUMENTS,
+                    path.key(name),
+                );
+            }
+            "arguments" => {
+                walk.of_call = true;
+                walk.other(value, path.key(name));
+                walk.of_call = false;
+            }
+            _ => walk.unknown(key, value, path),
+        }
+        Ok(())
+    })
+}
+
+/// A call, which comes whole.
+fn piece<'a>(call: Value<'_, 'a>, list: Value<'_, 'a>) -> CallPiece<'a> {
+    let body = call.get("function").unwrap_or(call);
+    let text = |value: Value<'_, 'a>| CallText {
+        text: value.as_str().unwrap_or(Cow::Borrowed(value.source())),
+        span: value.span(),
+        is_string: value.is_string(),
+    };
+    let given = |key| body.get(key).filter(|value| !value.is_null());
+    let name = given("name");
+    CallPiece {
+        is_malformed: !body.is_object() || name.is_none_or(|name| !name.is_string()),
+        element: Some(ListElement {
+            span: call.span(),
+            list: list.span(),
+        }),
+        id: call.get("id").and_then(Value::as_str),
+        name: name.map(text),
+        arguments: given("arguments").map(text),
+        ..CallPiece::default()
+    }
+}
+
+fn tokens<'a>(
+    walk: &mut Walk<'a, '_>,
+    token: Value<'_, 'a>,
+    rank: usize,
+    path: Path<'_>,
+) -> Result<(), Unreadable> {
+    if !token.is_object() {
+        walk.other(token, path);
+        return Ok(());
+    }
+    let said = Relation::Repeats(walk.channel(&Place::Content));
+    walk.members(token, |walk, name, Member { key, value }| {
+        match name {
+            "token" if value.is_string() => {
+                let channel = walk.channel(&Place::Tokens(rank));
+                walk.push(value, channel, said, TextClass::STRUCTURAL);
+            }
+            "top_logprobs" if value.is_array() && rank == 0 => {
+                for (alternative, token) in value.elements().enumerate() {
+                    tokens(walk, token, alternative + 1, path)?;
+                }
+            }
+            _ => walk.unknown(key, value, path),
+        }
+        Ok(())
+    })
+}
