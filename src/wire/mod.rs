@@ -59,8 +59,8 @@ pub use self::{
         CallPiece, CallText, Channel, ChoiceSpan, HoldsJson, ListElement, Patch, RecordKind,
         Relation, ReplyText, ReplyTexts, TextClass, without_choices,
     },
-    responses::OpenAiResponses,
     request::{ChatRequest, RequestFacts, RequestMessage, Text, TextKind},
+    responses::OpenAiResponses,
     unreadable::Unreadable,
 };
 

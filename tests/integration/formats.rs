@@ -27,8 +27,17 @@ struct Format {
     is_refused: fn(&Value) -> bool,
 }
 
-fn formats() -> [Format; 2] {
-    [openai_chat(), anthropic()]
+fn formats() -> Vec<Format> {
+    vec![
+        openai_chat(),
+        completions(),
+        responses(),
+        anthropic(),
+        gemini_events(),
+        gemini_array(),
+        ollama_chat(),
+        ollama_generate(),
+    ]
 }
 
 /// The records of an event stream: name and payload.
@@ -169,6 +178,277 @@ fn anthropic() -> Format {
     }
 }
 
+fn completions() -> Format {
+    fn chunk(text: &str, finish: &Value) -> Bytes {
+        let choice = json!({"index": 0, "text": text, "logprobs": null, "finish_reason": finish});
+        sse(
+            None,
+            &json!({"id": "c", "object": "text_completion", "created": 1, "model": "m", "choices": [choice]}),
+        )
+    }
+    Format {
+        name: "openai_completions",
+        path: "/v1/completions",
+        stream_path: "/v1/completions",
+        content_type: "text/event-stream",
+        request: |said, stream| json!({"model": "m", "stream": stream, "prompt": said}),
+        reply: |text| json!({"id": "c", "object": "text_completion", "choices": [{"index": 0, "text": text, "finish_reason": "stop"}]}),
+        stream: |pieces| {
+            let mut frames: Vec<Bytes> = pieces
+                .iter()
+                .map(|piece| chunk(piece, &Value::Null))
+                .collect();
+            frames.push(chunk("", &json!("stop")));
+            frames.push("data: [DONE]\n\n".into());
+            frames
+        },
+        read: |reply| {
+            reply["choices"][0]["text"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        },
+        read_stream: |body| {
+            let events = events(body);
+            assert_eq!(events.last().unwrap().1, "[DONE]");
+            let data = events.iter().filter(|(_, data)| data != "[DONE]");
+            data.map(|(_, data)| {
+                let chunk: Value = serde_json::from_str(data).unwrap();
+                assert_eq!(chunk["object"], "text_completion");
+                chunk["choices"][0]["text"].as_str().unwrap().to_owned()
+            })
+            .collect()
+        },
+        is_refused: |reply| reply["choices"][0]["finish_reason"] == "content_filter",
+    }
+}
+
+/// The texts of a Responses object, as `output_text` of the official clients joins them.
+fn output_text(reply: &Value) -> String {
+    let items = reply["output"].as_array().unwrap().iter();
+    let parts = items
+        .filter(|item| item["type"] == "message")
+        .flat_map(|item| item["content"].as_array().unwrap());
+    parts.filter_map(|part| part["text"].as_str()).collect()
+}
+
+fn responses() -> Format {
+    fn object(status: &str, text: Option<&str>) -> Value {
+        let output = text.map(|text| {
+            json!({"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [{"type": "output_text", "text": text, "annotations": []}]})
+        });
+        json!({"id": "resp_1", "object": "response", "created_at": 1, "status": status, "model": "m", "instructions": "be kind", "output": output.into_iter().collect::<Vec<_>>(), "error": null, "incomplete_details": null})
+    }
+    Format {
+        name: "openai_responses",
+        path: "/v1/responses",
+        stream_path: "/v1/responses",
+        content_type: "text/event-stream",
+        request: |said, stream| json!({"model": "m", "stream": stream, "input": [{"role": "user", "content": [{"type": "input_text", "text": said}]}]}),
+        reply: |text| object("completed", Some(text)),
+        stream: |pieces| {
+            let text: String = pieces.concat();
+            let place = json!({"item_id": "msg_1", "output_index": 0, "content_index": 0});
+            let with = |kind: &str, more: Value| {
+                let mut data = place.clone();
+                data["type"] = kind.into();
+                for (key, value) in more.as_object().unwrap() {
+                    data[key] = value.clone();
+                }
+                data
+            };
+            let item = |status: &str, content: Value| json!({"id": "msg_1", "type": "message", "role": "assistant", "status": status, "content": content});
+            let part = |text: &str| json!({"type": "output_text", "text": text, "annotations": []});
+            let mut data = vec![
+                json!({"type": "response.created", "response": object("in_progress", None)}),
+                json!({"type": "response.output_item.added", "output_index": 0, "item": item("in_progress", json!([]))}),
+                with("response.content_part.added", json!({"part": part("")})),
+            ];
+            data.extend(pieces.iter().map(|piece| {
+                with(
+                    "response.output_text.delta",
+                    json!({"delta": piece, "logprobs": []}),
+                )
+            }));
+            data.extend([
+                with("response.output_text.done", json!({"text": text})),
+                with("response.content_part.done", json!({"part": part(&text)})),
+                json!({"type": "response.output_item.done", "output_index": 0, "item": item("completed", json!([part(&text)]))}),
+                json!({"type": "response.completed", "response": object("completed", Some(&text))}),
+            ]);
+            let numbered = data.into_iter().enumerate().map(|(number, mut data)| {
+                data["sequence_number"] = number.into();
+                sse(data["type"].as_str(), &data)
+            });
+            numbered.collect()
+        },
+        read: output_text,
+        read_stream: |body| {
+            let (mut text, mut next, mut last) = (String::new(), 0, None);
+            for (name, data) in events(body) {
+                let event: Value = serde_json::from_str(&data).unwrap();
+                assert!(last.is_none(), "after the end: {event}");
+                assert_eq!(name.as_deref(), event["type"].as_str());
+                assert_eq!(event["sequence_number"], next, "{event}");
+                next += 1;
+                match name.as_deref().unwrap() {
+                    "response.output_text.delta" => text.push_str(event["delta"].as_str().unwrap()),
+                    "response.completed" | "response.incomplete" => {
+                        last = Some(event["response"].clone());
+                    }
+                    _ => {}
+                }
+            }
+            // What the deltas said, and what the reply says in the end, is the same.
+            let last = last.unwrap();
+            assert_eq!(output_text(&last), text, "{last}");
+            text
+        },
+        is_refused: |reply| {
+            reply["status"] == "incomplete"
+                && reply["incomplete_details"]["reason"] == "content_filter"
+        },
+    }
+}
+
+fn gemini_reply(text: &str, finish: &Value) -> Value {
+    json!({"candidates": [{"index": 0, "content": {"role": "model", "parts": [{"text": text}]}, "finishReason": finish}], "modelVersion": "g"})
+}
+
+fn gemini_read(reply: &Value) -> String {
+    let parts = reply["candidates"][0]["content"]["parts"].as_array();
+    let parts = parts.into_iter().flatten();
+    parts.filter_map(|part| part["text"].as_str()).collect()
+}
+
+fn gemini_records(pieces: &[&str]) -> Vec<Value> {
+    let mut records: Vec<Value> = pieces
+        .iter()
+        .map(|piece| gemini_reply(piece, &Value::Null))
+        .collect();
+    records.push(gemini_reply("", &json!("STOP")));
+    records
+}
+
+fn gemini_events() -> Format {
+    Format {
+        name: "gemini, events",
+        path: "/v1beta/models/g:generateContent",
+        stream_path: "/v1beta/models/g:streamGenerateContent?alt=sse",
+        content_type: "text/event-stream",
+        request: |said, _| json!({"contents": [{"role": "user", "parts": [{"text": said}]}]}),
+        reply: |text| gemini_reply(text, &json!("STOP")),
+        stream: |pieces| {
+            let records = gemini_records(pieces);
+            records.iter().map(|record| sse(None, record)).collect()
+        },
+        read: gemini_read,
+        read_stream: |body| {
+            let events = events(body).into_iter();
+            events
+                .map(|(_, data)| gemini_read(&serde_json::from_str(&data).unwrap()))
+                .collect()
+        },
+        is_refused: |reply| reply["candidates"][0]["finishReason"] == "SAFETY",
+    }
+}
+
+fn gemini_array() -> Format {
+    Format {
+        name: "gemini, array",
+        stream_path: "/v1beta/models/g%3AstreamGenerateContent",
+        content_type: "application/json",
+        stream: |pieces| {
+            let records = gemini_records(pieces);
+            let mut frames: Vec<Bytes> = vec!["[".into()];
+            for (number, record) in records.iter().enumerate() {
+                let comma = if number == 0 { "" } else { ",\r\n" };
+                frames.push(format!("{comma}{record}").into());
+            }
+            frames.push("]\n".into());
+            frames
+        },
+        read_stream: |body| {
+            let records: Vec<Value> = serde_json::from_slice(body).unwrap();
+            records.iter().map(gemini_read).collect()
+        },
+        ..gemini_events()
+    }
+}
+
+/// A format of JSON by lines.
+fn lines(records: &[Value]) -> Vec<Bytes> {
+    let lines = records.iter().map(|record| format!("{record}\n").into());
+    lines.collect()
+}
+
+fn read_lines(body: &[u8], text: fn(&Value) -> String) -> String {
+    let body = std::str::from_utf8(body).unwrap();
+    let records: Vec<Value> = body
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let done = |record: &Value| record["done"] == true;
+    assert!(records.last().is_some_and(done), "{body}");
+    assert_eq!(records.iter().filter(|record| done(record)).count(), 1);
+    records.iter().map(text).collect()
+}
+
+fn ollama_chat() -> Format {
+    fn record(text: &str, done: bool) -> Value {
+        json!({"model": "m", "created_at": "2026-12-01T00:00:00Z", "message": {"role": "assistant", "content": text}, "done": done})
+    }
+    fn read(reply: &Value) -> String {
+        reply["message"]["content"].as_str().unwrap().to_owned()
+    }
+    Format {
+        name: "ollama chat",
+        path: "/api/chat",
+        stream_path: "/api/chat",
+        content_type: "application/x-ndjson",
+        request: |said, stream| json!({"model": "m", "stream": stream, "messages": [{"role": "user", "content": said}]}),
+        reply: |text| record(text, true),
+        stream: |pieces| {
+            let mut records: Vec<Value> = pieces.iter().map(|piece| record(piece, false)).collect();
+            records.push(record("", true));
+            lines(&records)
+        },
+        read,
+        read_stream: |body| read_lines(body, read),
+        is_refused: |reply| reply["done_reason"] == "content_filter",
+    }
+}
+
+fn ollama_generate() -> Format {
+    fn record(text: &str, done: bool) -> Value {
+        json!({"model": "m", "created_at": "2026-12-01T00:00:00Z", "response": text, "done": done})
+    }
+    fn read(reply: &Value) -> String {
+        // A judge is asked as chat, and answers so.
+        let text = reply["response"].as_str();
+        text.unwrap_or_default().to_owned()
+    }
+    Format {
+        name: "ollama generate",
+        path: "/api/generate",
+        stream_path: "/api/generate",
+        request: |said, stream| json!({"model": "m", "stream": stream, "prompt": said}),
+        reply: |text| {
+            let mut reply = record(text, true);
+            reply["message"] = json!({"role": "assistant", "content": text});
+            reply
+        },
+        stream: |pieces| {
+            let mut records: Vec<Value> = pieces.iter().map(|piece| record(piece, false)).collect();
+            records.push(record("", true));
+            lines(&records)
+        },
+        read,
+        read_stream: |body| read_lines(body, read),
+        ..ollama_chat()
+    }
+}
+
 impl Format {
     fn ask(&self, layer: &GuardrailsLayer, said: &str, stream: bool, reply: &Reply) -> Exchange {
         let body = (self.request)(said, stream).to_string();
@@ -298,10 +578,10 @@ models: []
 rails: {input: {flows: [self check input]}}
 prompts: [{task: self_check_input, content: "JUDGE {{ user_input }}"}]
 "#;
-    let config = RailsConfig::from_content(yaml, "").unwrap();
-    let layer = GuardrailsLayer::new(LlmRails::new(config).unwrap());
     for format in formats() {
         let name = format.name;
+        let config = RailsConfig::from_content(yaml, "").unwrap();
+        let layer = GuardrailsLayer::new(LlmRails::new(config).unwrap());
         let exchange = format.ask(&layer, "hi", false, &format.whole("No"));
         assert_eq!(exchange.seen.len(), 2, "{name}: {}", exchange.text());
         let question = String::from_utf8_lossy(&exchange.seen[0].body);

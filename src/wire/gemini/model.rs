@@ -66,7 +66,9 @@ impl ModelProtocol for Gemini {
             ModelError::new(ModelErrorKind::InvalidResponse, "", message)
         })?;
         let mut answer = Answer::default();
-        let parts = candidate.pointer("/content/parts").and_then(Value::as_array);
+        let parts = candidate
+            .pointer("/content/parts")
+            .and_then(Value::as_array);
         for part in parts.into_iter().flatten() {
             let text = part.get("text").and_then(Value::as_str).unwrap_or_default();
             match part.get("thought").and_then(Value::as_bool) {
@@ -103,7 +105,9 @@ impl ModelProtocol for Gemini {
 /// Where the question goes: to the same model, for a whole answer.
 fn path_of(head: &RequestHead<'_>) -> Result<String, ModelError> {
     let path = head.uri.path();
-    let method = path.rfind(':').or_else(|| path.to_ascii_lowercase().rfind("%3a"));
+    let method = path
+        .rfind(':')
+        .or_else(|| path.to_ascii_lowercase().rfind("%3a"));
     let before = method.and_then(|at| path.get(..at)).ok_or_else(|| {
         let message = "the request's path names no model and method";
         ModelError::new(ModelErrorKind::Configuration, "", message)

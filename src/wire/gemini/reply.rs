@@ -91,15 +91,29 @@ static VOCABULARY: Vocabulary = Vocabulary {
     is_usual: |token| {
         matches!(
             token,
-            r#""model""# | r#""STOP""# | r#""MAX_TOKENS""# | r#""TEXT""# | r#""NEGLIGIBLE""# | r#""PYTHON""#
+            r#""model""#
+                | r#""STOP""#
+                | r#""MAX_TOKENS""#
+                | r#""TEXT""#
+                | r#""NEGLIGIBLE""#
+                | r#""PYTHON""#
         )
     },
 };
 
 /// The keys that steer where texts go.
 const KNOWN_KEYS: &[&str] = &[
-    "candidates", "content", "parts", "text", "thought", "index", "name", "args", "error",
-    "functioncall", "finishreason",
+    "candidates",
+    "content",
+    "parts",
+    "text",
+    "thought",
+    "index",
+    "name",
+    "args",
+    "error",
+    "functioncall",
+    "finishreason",
 ];
 
 /// Reads a reply or a record into `reply`, which is empty; `calls_before` counts the calls of each candidate that earlier records had.
@@ -239,8 +253,7 @@ impl<'a> Reader<'a, '_, '_> {
         path: Path<'_>,
     ) -> Result<(), Unreadable> {
         if !part.is_object() {
-            self.walk
-                .known(part, &Place::Text, TextClass::ANSWER, path);
+            self.walk.known(part, &Place::Text, TextClass::ANSWER, path);
             return Ok(());
         }
         let is_thought = part.get("thought").and_then(Value::as_bool) == Some(true);
@@ -338,7 +351,8 @@ impl<'a> Reader<'a, '_, '_> {
                 }
                 "args" => {
                     self.walk.of_call = true;
-                    self.walk.other(value, path.key(&name).at(position_of(number)));
+                    self.walk
+                        .other(value, path.key(&name).at(position_of(number)));
                     self.walk.of_call = false;
                 }
                 "partialArgs" => {

@@ -6,9 +6,7 @@ use serde_json::{Map, Value, json};
 use super::Ollama;
 use crate::{
     error::{ModelError, ModelErrorKind},
-    wire::{
-        Answer, Asked, ModelProtocol, NormalPath, Question, RequestHead, answer::answer_of,
-    },
+    wire::{Answer, Asked, ModelProtocol, NormalPath, Question, RequestHead, answer::answer_of},
 };
 
 impl ModelProtocol for Ollama {
@@ -16,7 +14,9 @@ impl ModelProtocol for Ollama {
         let messages: Vec<Value> = question
             .messages
             .iter()
-            .map(|message| json!({"role": message.role.as_str(), "content": message.content.text()}))
+            .map(
+                |message| json!({"role": message.role.as_str(), "content": message.content.text()}),
+            )
             .collect();
         let mut options = Map::new();
         for (name, option) in [

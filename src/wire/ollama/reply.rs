@@ -26,7 +26,15 @@ static VOCABULARY: Vocabulary = Vocabulary {
     is_structural: |key| {
         matches!(
             key,
-            r#""model""# | r#""created_at""# | r#""role""# | r#""done_reason""# | r#""id""# | r#""type""# | r#""image""# | r#""remote_model""# | r#""remote_host""#
+            r#""model""#
+                | r#""created_at""#
+                | r#""role""#
+                | r#""done_reason""#
+                | r#""id""#
+                | r#""type""#
+                | r#""image""#
+                | r#""remote_model""#
+                | r#""remote_host""#
         )
     },
     is_usual_key: |key| {
@@ -56,13 +64,28 @@ static VOCABULARY: Vocabulary = Vocabulary {
                 | "error"
         )
     },
-    is_usual: |token| matches!(token, r#""assistant""# | r#""stop""# | r#""length""# | r#""load""#),
+    is_usual: |token| {
+        matches!(
+            token,
+            r#""assistant""# | r#""stop""# | r#""length""# | r#""load""#
+        )
+    },
 };
 
 /// The keys that steer where texts go.
 const KNOWN_KEYS: &[&str] = &[
-    "message", "content", "thinking", "response", "tool_calls", "function", "name", "arguments",
-    "done", "error", "logprobs", "token",
+    "message",
+    "content",
+    "thinking",
+    "response",
+    "tool_calls",
+    "function",
+    "name",
+    "arguments",
+    "done",
+    "error",
+    "logprobs",
+    "token",
 ];
 
 /// Reads a reply or a record into `reply`, which is empty; `calls_before` is how many calls earlier records had. Returns how many
@@ -79,9 +102,8 @@ pub(super) fn read<'a>(
     };
     let document = Document::read(body, &limits)?;
     let repeated = document.repeated_key().is_some();
-    let is_folded = |key: Value<'_, '_>| {
-        keys::is_only_folded(&key.as_str().unwrap_or_default(), KNOWN_KEYS)
-    };
+    let is_folded =
+        |key: Value<'_, '_>| keys::is_only_folded(&key.as_str().unwrap_or_default(), KNOWN_KEYS);
     reply.ambiguous = repeated || document.keys().any(is_folded);
     let ReplyTexts {
         texts,

@@ -7,8 +7,7 @@ use crate::{
     framing::{NewRecord, Record},
     wire::{
         BodyEdit, ChoiceSpan, Edit, JsonLimits, ReplyTexts, RequestFacts, StreamFormat, Unreadable,
-        ids::rfc3339,
-        json::Document,
+        ids::rfc3339, json::Document,
     },
 };
 
@@ -116,7 +115,7 @@ pub(super) fn refusal_edits(body: &[u8], choice: &ChoiceSpan, message: &str) -> 
     facts.model = root
         .get("model")
         .and_then(|model| Some(model.as_str()?.into_owned()));
-    if root.get("message").is_none() {
+    if root.get("response").is_some() {
         facts.variant = GENERATE;
     }
     whole(&facts)

@@ -116,11 +116,19 @@ fn choice(index: u64, text: &str, finish_reason: impl Into<Value>) -> Value {
 
 impl ModelProtocol for OpenAiCompletions {
     fn question(&self, _head: &RequestHead<'_>, question: &Question) -> Result<Asked, ModelError> {
-        let texts = question.messages.iter().map(|message| message.content.text());
+        let texts = question
+            .messages
+            .iter()
+            .map(|message| message.content.text());
         let prompt = texts.collect::<Vec<_>>().join("\n\n");
         let mut body = question.parameters.clone();
         // What the older API does not know is refused by some servers.
-        body.retain(|key, _| matches!(key.as_str(), "temperature" | "max_tokens" | "stop" | "top_p"));
+        body.retain(|key, _| {
+            matches!(
+                key.as_str(),
+                "temperature" | "max_tokens" | "stop" | "top_p"
+            )
+        });
         if !body.contains_key("max_tokens") {
             let limit = question.parameters.get("max_completion_tokens").cloned();
             // The API's own default is 16 tokens.

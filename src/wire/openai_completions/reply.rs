@@ -25,7 +25,12 @@ static VOCABULARY: Vocabulary = Vocabulary {
     is_structural: |key| {
         matches!(
             key,
-            r#""id""# | r#""object""# | r#""model""# | r#""finish_reason""# | r#""system_fingerprint""# | r#""role""#
+            r#""id""#
+                | r#""object""#
+                | r#""model""#
+                | r#""finish_reason""#
+                | r#""system_fingerprint""#
+                | r#""role""#
         )
     },
     is_usual_key: |key| {
@@ -54,14 +59,26 @@ static VOCABULARY: Vocabulary = Vocabulary {
     is_usual: |token| {
         matches!(
             token,
-            r#""text_completion""# | r#""stop""# | r#""length""# | r#""content_filter""# | r#""assistant""#
+            r#""text_completion""#
+                | r#""stop""#
+                | r#""length""#
+                | r#""content_filter""#
+                | r#""assistant""#
         )
     },
 };
 
 /// The keys that steer where texts go.
 const KNOWN_KEYS: &[&str] = &[
-    "choices", "text", "index", "logprobs", "tokens", "finish_reason", "error", "message", "delta",
+    "choices",
+    "text",
+    "index",
+    "logprobs",
+    "tokens",
+    "finish_reason",
+    "error",
+    "message",
+    "delta",
     "content",
 ];
 
@@ -77,9 +94,8 @@ pub(super) fn read<'a>(
     };
     let document = Document::read(body, &limits)?;
     let repeated = document.repeated_key().is_some();
-    let is_folded = |key: Value<'_, '_>| {
-        keys::is_only_folded(&key.as_str().unwrap_or_default(), KNOWN_KEYS)
-    };
+    let is_folded =
+        |key: Value<'_, '_>| keys::is_only_folded(&key.as_str().unwrap_or_default(), KNOWN_KEYS);
     reply.ambiguous = repeated || document.keys().any(is_folded);
     let ReplyTexts {
         texts,

@@ -100,13 +100,15 @@ fn prompts<'a>(
             messages.push(message);
             Ok(())
         }
-        Kind::Array => prompt.elements().try_for_each(|element| match element.kind() {
-            Kind::Number | Kind::Array => Err(Unreadable::bad_request(
-                "unreadable_prompt",
-                "A prompt of tokens cannot be checked: send it as text.",
-            )),
-            _ => prompts(element, messages),
-        }),
+        Kind::Array => prompt
+            .elements()
+            .try_for_each(|element| match element.kind() {
+                Kind::Number | Kind::Array => Err(Unreadable::bad_request(
+                    "unreadable_prompt",
+                    "A prompt of tokens cannot be checked: send it as text.",
+                )),
+                _ => prompts(element, messages),
+            }),
         Kind::Object | Kind::True | Kind::False | Kind::Number => {
             Err(invalid("`prompt` must be a string or an array of strings."))
         }

@@ -65,9 +65,7 @@ impl StreamFormat for CompletionStream {
     }
 
     fn refuse_choice(&mut self, index: u32, message: &str, out: &mut Vec<NewRecord>) {
-        let (id, created) = self
-            .id
-            .get_or_insert_with(|| (fresh_id("cmpl-"), now()));
+        let (id, created) = self.id.get_or_insert_with(|| (fresh_id("cmpl-"), now()));
         for refusal in [
             choice(index.into(), message, Value::Null),
             choice(index.into(), "", "content_filter"),

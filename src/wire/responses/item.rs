@@ -94,7 +94,14 @@ pub(super) fn read<'a>(
     let root = Path::ROOT.key(mode.root());
     let path = root.at(usize::try_from(number).unwrap_or(usize::MAX));
     if !item.is_object() {
-        text(walk, item, Place::Text(number, 0), TextClass::ANSWER, mode, path);
+        text(
+            walk,
+            item,
+            Place::Text(number, 0),
+            TextClass::ANSWER,
+            mode,
+            path,
+        );
         return Ok(());
     }
     let kind = item.get("type").and_then(Value::as_str).unwrap_or_default();
@@ -142,7 +149,14 @@ pub(super) fn read<'a>(
                 text(walk, value, Place::Arguments(number), class, mode, inner);
             }
             ("custom_tool_call", "input") => {
-                text(walk, value, Place::Arguments(number), CALL_INPUT, mode, inner);
+                text(
+                    walk,
+                    value,
+                    Place::Arguments(number),
+                    CALL_INPUT,
+                    mode,
+                    inner,
+                );
             }
             ("code_interpreter_call", "code") => {
                 text(
@@ -178,7 +192,9 @@ pub(super) fn part<'a>(
         text(walk, part, said, TextClass::ANSWER, mode, path);
         return Ok(());
     }
-    let is_thought = part.get("type").is_some_and(|kind| kind.is("reasoning_text"));
+    let is_thought = part
+        .get("type")
+        .is_some_and(|kind| kind.is("reasoning_text"));
     walk.members(part, |walk, name, Member { key, value }| {
         let inner = path.key(name);
         match name {
@@ -253,7 +269,9 @@ pub(super) fn echo<'a>(walk: &mut Walk<'a, '_>, value: Value<'_, 'a>, path: Path
             let channel = walk.channel(&(&path, "echo"));
             walk.push(value, channel, Relation::Alone, TextClass::STRUCTURAL);
         }
-        Kind::Array => value.elements().for_each(|element| echo(walk, element, path)),
+        Kind::Array => value
+            .elements()
+            .for_each(|element| echo(walk, element, path)),
         Kind::Object => {
             for member in value.members() {
                 let name = member.key.as_str().unwrap_or_default();

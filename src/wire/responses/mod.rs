@@ -45,9 +45,9 @@ impl WireFormat for OpenAiResponses {
         // Applications have replies of their own: only where an API's version stands before.
         let last = before.rsplit('/').next().unwrap_or_default();
         let is_api = last == "openai"
-            || last.strip_prefix('v').is_some_and(|version| {
-                version.starts_with(|first: char| first.is_ascii_digit())
-            });
+            || last
+                .strip_prefix('v')
+                .is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()));
         let mut rest = rest.split('/');
         match (is_api, rest.next(), rest.next(), rest.next()) {
             (true, Some("compact" | "input_tokens"), None, None) => Claim::Chat,

@@ -15,7 +15,9 @@ impl ModelProtocol for OpenAiResponses {
         let messages: Vec<Value> = question
             .messages
             .iter()
-            .map(|message| json!({"role": message.role.as_str(), "content": message.content.text()}))
+            .map(
+                |message| json!({"role": message.role.as_str(), "content": message.content.text()}),
+            )
             .collect();
         let mut body = Map::new();
         body.insert("model".to_owned(), question.model.as_str().into());
@@ -68,7 +70,12 @@ impl ModelProtocol for OpenAiResponses {
                     .unwrap_or_default()
                     .to_owned()
             };
-            let list = |key: &str| item.get(key).and_then(Value::as_array).into_iter().flatten();
+            let list = |key: &str| {
+                item.get(key)
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+            };
             match text(item, "type").as_str() {
                 "message" => {
                     for part in list("content") {

@@ -215,7 +215,9 @@ fn input<'a>(
 ) -> Result<(), Unreadable> {
     match input.kind() {
         Kind::Null => Ok(()),
-        Kind::Array => input.elements().try_for_each(|element| item(element, messages)),
+        Kind::Array => input
+            .elements()
+            .try_for_each(|element| item(element, messages)),
         Kind::String | Kind::EscapedString | Kind::Object => item(input, messages),
         Kind::True | Kind::False | Kind::Number => {
             Err(invalid("`input` must be a string or an array of items."))
@@ -226,17 +228,22 @@ fn input<'a>(
 /// Whose words an item of this type is.
 fn speaker(kind: &str) -> Role {
     match kind {
-        "function_call" | "custom_tool_call" | "reasoning" | "shell_call" | "local_shell_call"
-        | "apply_patch_call" | "computer_call" | "program" | "mcp_approval_request"
-        | "tool_search_call" | "image_generation_call" | "compaction" | "multi_agent_call" => {
-            Role::Assistant
-        }
+        "function_call"
+        | "custom_tool_call"
+        | "reasoning"
+        | "shell_call"
+        | "local_shell_call"
+        | "apply_patch_call"
+        | "computer_call"
+        | "program"
+        | "mcp_approval_request"
+        | "tool_search_call"
+        | "image_generation_call"
+        | "compaction"
+        | "multi_agent_call" => Role::Assistant,
         "mcp_approval_response" | "agent_message" => Role::User,
         // Results of tools, and what the server's own tools found or were told they are.
-        kind if kind.ends_with("_output")
-            || kind.ends_with("_call")
-            || kind.ends_with("tools") =>
-        {
+        kind if kind.ends_with("_output") || kind.ends_with("_call") || kind.ends_with("tools") => {
             Role::Tool
         }
         // A kind that is not known may be anybody's.
@@ -244,10 +251,7 @@ fn speaker(kind: &str) -> Role {
     }
 }
 
-fn item<'a>(
-    item: Value<'_, 'a>,
-    messages: &mut Vec<RequestMessage<'a>>,
-) -> Result<(), Unreadable> {
+fn item<'a>(item: Value<'_, 'a>, messages: &mut Vec<RequestMessage<'a>>) -> Result<(), Unreadable> {
     if item.is_string() {
         let mut message = RequestMessage::new(Role::User, item.span());
         Texts::new(&mut message.texts, &WORDS).push(TextKind::Content, item);
@@ -318,9 +322,7 @@ fn content<'a>(
         Kind::Array => content.elements().collect(),
         Kind::Object => vec![content],
         Kind::True | Kind::False | Kind::Number => {
-            return Err(invalid(
-                "`content` must be a string or an array of parts.",
-            ));
+            return Err(invalid("`content` must be a string or an array of parts."));
         }
     };
     for part in parts {

@@ -88,7 +88,11 @@ impl ResponseStream {
             done["logprobs"] = json!([]);
             self.event("response.output_text.done", done, out);
             let part = refuse::part(&text);
-            self.event("response.content_part.done", with("part", part.clone()), out);
+            self.event(
+                "response.content_part.done",
+                with("part", part.clone()),
+                out,
+            );
             item["content"] = json!([part]);
         }
         item["status"] = "incomplete".into();
@@ -161,7 +165,11 @@ impl StreamFormat for ResponseStream {
         }
         let output = number("output_index").unwrap_or_default();
         let content = number("content_index").unwrap_or_default();
-        match event.get("type").and_then(JsonValue::as_str).unwrap_or_default() {
+        match event
+            .get("type")
+            .and_then(JsonValue::as_str)
+            .unwrap_or_default()
+        {
             "response.created" | "response.in_progress" | "response.queued" => {
                 left.response = event.get("response").cloned();
             }
@@ -186,7 +194,12 @@ impl StreamFormat for ResponseStream {
                     && open.number == output
                 {
                     let (_, text) = open.part.get_or_insert((content, String::new()));
-                    text.push_str(event.get("delta").and_then(JsonValue::as_str).unwrap_or_default());
+                    text.push_str(
+                        event
+                            .get("delta")
+                            .and_then(JsonValue::as_str)
+                            .unwrap_or_default(),
+                    );
                 }
             }
             "response.output_item.done" => {
@@ -289,7 +302,13 @@ fn read_event<'a>(
         true => Mode::Repeated,
         false => Mode::Added,
     };
-    let text_place = place_of(kind, output, content, number("summary_index"), number("command_index"));
+    let text_place = place_of(
+        kind,
+        output,
+        content,
+        number("summary_index"),
+        number("command_index"),
+    );
     walk.members(root, |walk, name, Member { key, value }| {
         let path = Path::ROOT.key(name);
         match name {
@@ -344,7 +363,9 @@ fn place_of(
     command: u64,
 ) -> Option<(Place, TextClass)> {
     let kind = kind.strip_prefix("response.")?;
-    let what = kind.strip_suffix(".delta").or_else(|| kind.strip_suffix(".done"));
+    let what = kind
+        .strip_suffix(".delta")
+        .or_else(|| kind.strip_suffix(".done"));
     Some(match what.or_else(|| kind.strip_suffix(".added"))? {
         "output_text" => (Place::Text(output, content), TextClass::ANSWER),
         "refusal" => (Place::Refusal(output, content), TextClass::ANSWER),
