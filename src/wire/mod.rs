@@ -6,11 +6,14 @@
 pub mod json;
 
 mod detect;
+mod endpoints;
 mod keys;
 mod openai_chat;
 mod packed;
+mod path;
 mod reply;
 mod request;
+mod shape;
 mod unreadable;
 
 use std::fmt::Debug;
@@ -18,14 +21,16 @@ use std::fmt::Debug;
 use bytes::Bytes;
 
 pub use self::{
-    detect::{Endpoint, NormalPath, classify},
+    detect::{Endpoint, classify},
     json::{Edit, JsonLimits, patch},
     openai_chat::OpenAiChat,
+    path::{NormalPath, Readings},
     reply::{
         CallPiece, CallText, Channel, ChannelKind, ChoiceSpan, EventKind, ListElement, ReplyHead,
         ReplyText, ReplyTexts, StreamHead,
     },
     request::{ChatRequest, RequestFacts, RequestMessage, Text, TextKind},
+    shape::{Shape, shape_of},
     unreadable::Unreadable,
 };
 
@@ -35,7 +40,7 @@ pub trait WireFormat: Debug + Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     /// Whether `path` is where requests of this format go.
-    fn is_endpoint(&self, path: &NormalPath) -> bool;
+    fn is_endpoint(&self, path: &NormalPath<'_>) -> bool;
 
     /// Reads a request.
     ///

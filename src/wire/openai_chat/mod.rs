@@ -27,7 +27,7 @@ impl WireFormat for OpenAiChat {
         "openai_chat"
     }
 
-    fn is_endpoint(&self, path: &NormalPath) -> bool {
+    fn is_endpoint(&self, path: &NormalPath<'_>) -> bool {
         path.ends_with("/chat/completions")
     }
 
