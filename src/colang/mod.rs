@@ -5,6 +5,7 @@
 
 pub mod expr;
 pub mod v1;
+pub mod v2;
 
 mod diagnostic;
 mod source;

@@ -10,6 +10,7 @@ use super::{
     policy::{BlockResponse, Enforcement, History, OnRailError, UnreadEndpoints},
     route::PlainPaths,
     service::Guardrails,
+    watch::{LiveSettings, Watched},
 };
 use crate::{
     config::RailsConfig,
@@ -35,6 +36,19 @@ pub(super) struct Settings {
     pub(super) plain_paths: PlainPaths,
     pub(super) limits: Limits,
     pub(super) cache: VerdictCache,
+    /// Where the engine comes from, if it may change.
+    pub(super) watched: Option<Arc<Watched>>,
+}
+
+impl Settings {
+    /// The same settings for other rails.
+    pub(super) fn with_rails(&self, rails: LlmRails) -> Self {
+        Self {
+            cache: VerdictCache::new(&rails.plan().input.fingerprint()),
+            rails,
+            ..self.clone()
+        }
+    }
 }
 
 impl GuardrailsLayer {
@@ -45,24 +59,53 @@ impl GuardrailsLayer {
     /// Everything that is wrong with it, with files and lines. Unknown keys under `rails` are errors here, since a
     /// mistyped key would switch a rail off; load a [`RailsConfig`] of your own and use [`new`](Self::new) to let them pass.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
-        let (config, mut faults) = RailsConfig::loader().read_path(path.as_ref());
-        let Some(config) = config else {
-            return Err(ConfigError { faults }.into());
-        };
-        faults.extend(config.unknown_rails_keys());
-        for warning in config.warnings() {
-            tracing::warn!("{warning}");
+        load(path.as_ref()).map(Self::new)
+    }
+
+    /// As [`from_path`](Self::from_path), and follows what changes in the directory: the new engine is built completely, and then takes
+    /// the place of the old one. A directory that no longer loads is logged and reported to [`on_reload`](Self::on_reload); the old
+    /// engine stays. A request ends on the engine with which it began.
+    ///
+    /// The files are looked at twice a second, by length, time and identity, so that renames by editors and Kubernetes' links are seen.
+    ///
+    /// ```no_run
+    /// use tower_guardrails::GuardrailsLayer;
+    ///
+    /// # fn main() -> Result<(), tower_guardrails::Error> {
+    /// let layer = GuardrailsLayer::watch("rails")?.on_reload(|loaded| {
+    ///     if let Err(error) = loaded {
+    ///         eprintln!("the new rails are not in force: {error}");
+    ///     }
+    /// });
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`from_path`](Self::from_path), and where no thread can be started.
+    pub fn watch(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().to_owned();
+        let rails = load(&path)?;
+        let mut layer = Self::new(rails.clone());
+        let again = path.clone();
+        let watched = Watched::start(&path, rails, move || load(&again)).map_err(|error| {
+            Error::InvalidInput(format!("no thread can watch {}: {error}", path.display()))
+        })?;
+        layer.settings.watched = Some(watched);
+        Ok(layer)
+    }
+
+    /// Has `told` called each time that a [watched](Self::watch) directory has changed and was loaded anew, or could not be. It is
+    /// called on the watching thread; without a watched directory, never.
+    #[must_use]
+    pub fn on_reload(
+        self,
+        told: impl Fn(std::result::Result<(), &Error>) + Send + Sync + 'static,
+    ) -> Self {
+        if let Some(watched) = &self.settings.watched {
+            watched.on_reload(Arc::new(told));
         }
-        let later = match LlmRails::new(config) {
-            Ok(rails) if faults.is_empty() && rails.plan().refused.is_empty() => {
-                return Ok(Self::new(rails));
-            }
-            Ok(rails) => rails.plan().refused.clone(),
-            Err(Error::Config(error)) => error.faults,
-            Err(error) => return Err(error),
-        };
-        let faults = all_faults(faults, later);
-        Err(ConfigError { faults }.into())
+        self
     }
 
     /// A layer of rails that are already built.
@@ -79,6 +122,7 @@ impl GuardrailsLayer {
                 plain_paths: PlainPaths::default(),
                 limits: Limits::default(),
                 cache,
+                watched: None,
             },
         }
     }
@@ -163,6 +207,28 @@ impl<S> Layer<S> for GuardrailsLayer {
     type Service = Guardrails<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Guardrails::new(inner, Arc::new(self.settings.clone()))
+        Guardrails::new(inner, LiveSettings::new(self.settings.clone()))
     }
+}
+
+/// The engine of the rails directory at `path`, if nothing is wrong with it.
+fn load(path: &Path) -> Result<LlmRails> {
+    let (config, mut faults) = RailsConfig::loader().read_path(path);
+    let Some(config) = config else {
+        return Err(ConfigError { faults }.into());
+    };
+    faults.extend(config.unknown_rails_keys());
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let later = match LlmRails::new(config) {
+        Ok(rails) if faults.is_empty() && rails.plan().refused.is_empty() => {
+            return Ok(rails);
+        }
+        Ok(rails) => rails.plan().refused.clone(),
+        Err(Error::Config(error)) => error.faults,
+        Err(error) => return Err(error),
+    };
+    let faults = all_faults(faults, later);
+    Err(ConfigError { faults }.into())
 }

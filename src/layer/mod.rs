@@ -102,6 +102,7 @@ mod streamed;
 mod tracks;
 mod unescape;
 mod uploads;
+mod watch;
 mod whole;
 
 pub use body::{RequestBody, ResponseBody};

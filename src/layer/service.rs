@@ -1,9 +1,6 @@
 //! The service: which way a request takes.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use http_body::Body;
@@ -13,8 +10,8 @@ use super::{
     body::{RequestBody, ResponseBody},
     exchange::{Sought, default_format, guarded, refused},
     future::ResponseFuture,
-    layer::Settings,
     route::Route,
+    watch::LiveSettings,
 };
 use crate::error::BoxError;
 
@@ -22,11 +19,11 @@ use crate::error::BoxError;
 #[derive(Debug, Clone)]
 pub struct Guardrails<S> {
     inner: S,
-    settings: Arc<Settings>,
+    settings: LiveSettings,
 }
 
 impl<S> Guardrails<S> {
-    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
+    pub(super) fn new(inner: S, settings: LiveSettings) -> Self {
         Self { inner, settings }
     }
 
@@ -67,7 +64,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let sought = match self.settings.route(&request) {
+        let settings = self.settings.current();
+        let sought = match settings.route(&request) {
             Route::Chat(format) => Sought::Known(format),
             Route::ByShape(endpoint) => Sought::ByShape(endpoint),
             Route::Untouched => {
@@ -75,13 +73,13 @@ where
                 return ResponseFuture::untouched(self.inner.call(request));
             }
             Route::Refused(refusal) => {
-                let guard = self.settings.guard(default_format());
+                let guard = settings.guard(default_format());
                 return ResponseFuture::guarded(refused(guard, refusal, request.into_body()));
             }
         };
         // The clone is the one that is not ready.
         let clone = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, clone);
-        ResponseFuture::guarded(guarded(Arc::clone(&self.settings), ready, request, sought))
+        ResponseFuture::guarded(guarded(settings, ready, request, sought))
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn call(
 fn is(arguments: &Arguments, property: impl Fn(&Value) -> bool) -> Result<Value, ValueError> {
     arguments
         .all(["val"])
-        .map(|[value]| Value::Bool(property(value)))
+        .map(|[value]| Value::Bool(property(value.plain())))
 }
 
 fn comparison(name: &str, arguments: &Arguments) -> Result<Value, ValueError> {
@@ -197,7 +197,7 @@ fn random_int(arguments: &Arguments) -> Result<Value, ValueError> {
 }
 
 /// A random identifier in the form of a UUID of version 4.
-fn uid() -> String {
+pub(crate) fn uid() -> String {
     let (high, low) = (random_bits(), random_bits());
     let high = (high & 0xffff_ffff_ffff_0fff) | 0x4000;
     let low = (low & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;
@@ -213,6 +213,7 @@ fn uid() -> String {
 
 /// Containers as indented JSON, anything else as its text.
 fn pretty(value: &Value) -> Result<String, ValueError> {
+    let value = value.plain();
     match value {
         Value::Dict(_) | Value::List(_) => {
             let mut out = Vec::new();

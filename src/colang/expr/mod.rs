@@ -43,6 +43,7 @@ use std::sync::Arc;
 
 use crate::value::Value;
 
+pub(crate) use self::functions::uid;
 pub use self::{
     error::{EvalError, ExprError, Span},
     objects::{Comparison, Pattern},

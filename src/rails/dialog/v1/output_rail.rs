@@ -5,14 +5,17 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{
-    super::{events::Events, log::ProcessingLog},
-    Turn,
-    interpreter::{OutputRail, flow_parameters},
-    rail_call::{self, RailCall},
+    super::{
+        Turn,
+        rail_call::{self, RailCall},
+        reference::flow_parameters,
+    },
+    OutputRail,
 };
 use crate::{
     actions::{ActionContext, ActionResult, EventLog},
     error::BoxError,
+    rails::{events::Events, log::ProcessingLog},
 };
 
 impl Turn {
