@@ -1,5 +1,7 @@
 //! What a body is on a path that does not say it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use http_body::Body;
@@ -22,7 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) enum Found {
     /// Chat.
-    Chat(&'static dyn WireFormat, ReadBody),
+    Chat(Arc<dyn WireFormat>, ReadBody),
     /// None of the layer's concern.
     Other,
 }
@@ -58,7 +60,7 @@ impl Settings {
             && is_multipart(&content_type)
         {
             let body = self.read_upload(headers, reader).await?;
-            return match holds_batch(&body) {
+            return match holds_batch(&body, &self.formats) {
                 true => Err(not_guarded("batches")),
                 false => Ok(Found::Other),
             };
@@ -100,7 +102,7 @@ impl Settings {
     }
 
     fn judge_shape(&self, endpoint: Endpoint, body: ReadBody) -> Result<Found, Refusal> {
-        match shape_of(&body.decoded, &endpoint, &self.json_limits()) {
+        match shape_of(&body.decoded, &endpoint, &self.formats, &self.json_limits()) {
             Shape::Chat(format) => Ok(Found::Chat(format, body)),
             Shape::Unread { name } if self.unread_endpoints == UnreadEndpoints::Refuse => {
                 Err(not_guarded(name))
@@ -110,7 +112,7 @@ impl Settings {
     }
 
     fn is_models(&self, endpoint: &Endpoint, body: &[u8]) -> bool {
-        match shape_of(body, endpoint, &self.json_limits()) {
+        match shape_of(body, endpoint, &self.formats, &self.json_limits()) {
             Shape::Chat(_) => true,
             Shape::Unread { .. } => self.unread_endpoints == UnreadEndpoints::Refuse,
             Shape::Other => false,

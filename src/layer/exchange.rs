@@ -23,21 +23,21 @@ use crate::{
     error::BoxError,
     library::AskContext,
     verdict::GuardrailsVerdict,
-    wire::{Endpoint, FORMATS, RequestFacts, WireFormat},
+    wire::{Endpoint, OpenAiChat, RequestFacts, RequestHead, WireFormat},
 };
 
 /// How a request's wire format is found.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Sought {
     /// The path says it.
-    Known(&'static dyn WireFormat),
+    Known(Arc<dyn WireFormat>),
     /// The body may be chat, on a path that does not say it.
     ByShape(Endpoint),
 }
 
 impl Settings {
     /// What an exchange in this format knows before its request is read.
-    pub(super) fn guard(&self, format: &'static dyn WireFormat) -> Guard {
+    pub(super) fn guard(&self, format: Arc<dyn WireFormat>) -> Guard {
         Guard {
             format,
             rails: self.rails.clone(),
@@ -54,9 +54,23 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The refusal of whatever the rails would have to judge, where they cannot.
+    fn not_usable(&self) -> Option<Refusal> {
+        let has_faults = !self.rails.refused().is_empty();
+        has_faults.then(|| {
+            Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "guardrails_not_usable",
+                "the guardrails cannot guard: their configuration has faults, which the log names",
+            )
+        })
+    }
+}
+
 /// The format in which the layer speaks where none is known.
-pub(super) fn default_format() -> &'static dyn WireFormat {
-    FORMATS[0]
+pub(super) fn default_format() -> Arc<dyn WireFormat> {
+    Arc::new(OpenAiChat)
 }
 
 /// A request that may be chat, and its reply.
@@ -80,11 +94,15 @@ where
     let (parts, body) = request.into_parts();
     let has_body = !body.is_end_stream();
     let mut reader = Reader::new(body, settings.limits);
-    if let Sought::Known(format) = sought
+    if let Sought::Known(format) = &sought
         && !has_body
         && !matches!(parts.method, Method::POST | Method::PUT | Method::PATCH)
     {
-        return stored(settings.guard(format), service, parts).await;
+        let guard = settings.guard(Arc::clone(format));
+        if let Some(refusal) = settings.not_usable() {
+            return Ok(refused_response(&guard, &refusal));
+        }
+        return stored(guard, service, parts).await;
     }
     let read = match sought {
         Sought::Known(format) => match read_request(&settings, &parts.headers, &mut reader).await {
@@ -99,6 +117,9 @@ where
     match read {
         Ok(Found::Chat(format, read)) => {
             drop(reader);
+            if let Some(refusal) = settings.not_usable() {
+                return Ok(refused_response(&settings.guard(format), &refusal));
+            }
             Box::pin(chat(settings, service, parts, format, read)).await
         }
         Ok(Found::Other) => {
@@ -139,6 +160,7 @@ where
 {
     let mut guard = guard;
     guard.accepted = Accepted::of(&parts.headers);
+    guard.facts = guard.format.read_head(&head_of(&parts));
     prepare_headers(&mut parts.headers, None);
     let request = Request::from_parts(parts, RequestBody::read(Bytes::new()));
     let response = service.call(request).await?;
@@ -150,7 +172,7 @@ async fn chat<S, B, R>(
     settings: Arc<Settings>,
     service: S,
     parts: Parts,
-    format: &'static dyn WireFormat,
+    format: Arc<dyn WireFormat>,
     read: ReadBody,
 ) -> Result<Response<ResponseBody<R>>, S::Error>
 where
@@ -164,9 +186,10 @@ where
     R::Data: Send,
     R::Error: Into<BoxError>,
 {
-    let mut guard = settings.guard(format);
+    let mut guard = settings.guard(Arc::clone(&format));
     guard.accepted = Accepted::of(&parts.headers);
-    let chat = match format.read_request(&read.decoded, &guard.json_limits()) {
+    let limits = guard.json_limits();
+    let chat = match format.read_request(&head_of(&parts), &read.decoded, &limits) {
         Ok(chat) => chat,
         Err(unreadable) => {
             let status = StatusCode::from_u16(unreadable.status).unwrap_or(StatusCode::BAD_REQUEST);
@@ -177,7 +200,7 @@ where
     guard.facts = chat.facts();
     guard.user_message = request::last_user_message(&chat);
     if !guard.rails.plan().calls.is_empty() {
-        guard.tools = Some(Arc::new(request::offered_tools(&chat, &read.decoded)));
+        guard.tools = Some(Arc::new(format.offered_tools(&chat, &read.decoded)));
     }
     let model = guard.facts.model.clone().unwrap_or_default();
     let (ask, client) = if guard.rails.asks_main_model_of_call() {
@@ -271,6 +294,14 @@ where
     poll_fn(|context| again.poll_ready(context)).await?;
     let edited = draft.body(&decoded);
     call(again, parts, edited, guard, ask).await
+}
+
+fn head_of(parts: &Parts) -> RequestHead<'_> {
+    RequestHead {
+        method: &parts.method,
+        uri: &parts.uri,
+        headers: &parts.headers,
+    }
 }
 
 async fn read_request<B>(

@@ -14,8 +14,9 @@ use super::{
 };
 use crate::{
     config::RailsConfig,
-    error::{ConfigError, Error, Result, all_faults},
+    error::{ConfigError, Error, Result},
     rails::LlmRails,
+    wire::{self, WireFormat},
 };
 
 /// Guards a chat service by a rails directory. See the [module docs](super).
@@ -28,6 +29,8 @@ pub struct GuardrailsLayer {
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) rails: LlmRails,
+    /// What is read, the application's own formats first.
+    pub(super) formats: Arc<[Arc<dyn WireFormat>]>,
     pub(super) block_response: BlockResponse,
     pub(super) on_rail_error: OnRailError,
     pub(super) enforcement: Enforcement,
@@ -56,8 +59,8 @@ impl GuardrailsLayer {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it, with files and lines. Unknown keys under `rails` are errors here, since a
-    /// mistyped key would switch a rail off; load a [`RailsConfig`] of your own and use [`new`](Self::new) to let them pass.
+    /// Everything that is wrong with it, with files and lines: what keeps it from being loaded, and what would load but
+    /// [guard nothing](LlmRails::refused), such as a mistyped key under `rails`, a rail that can never block, or no rail at all.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
         load(path.as_ref()).map(Self::new)
     }
@@ -109,11 +112,18 @@ impl GuardrailsLayer {
     }
 
     /// A layer of rails that are already built.
+    ///
+    /// It makes the same checks as [`from_path`](Self::from_path). Where they find [faults](LlmRails::refused) it logs them as
+    /// errors, and refuses every chat request with a 500: nothing passes by rails that cannot guard.
     pub fn new(rails: LlmRails) -> Self {
+        for fault in rails.refused() {
+            tracing::error!("the layer lets no chat pass: {fault}");
+        }
         let cache = VerdictCache::new(&rails.plan().input.fingerprint());
         Self {
             settings: Settings {
                 rails,
+                formats: wire::formats(),
                 block_response: BlockResponse::default(),
                 on_rail_error: OnRailError::default(),
                 enforcement: Enforcement::default(),
@@ -161,6 +171,23 @@ impl GuardrailsLayer {
     #[must_use]
     pub fn history(mut self, history: History) -> Self {
         self.settings.history = history;
+        self
+    }
+
+    /// Reads one format more, of the application's own; it goes before those of the crate. See [`wire`](crate::wire) for how one
+    /// is written.
+    ///
+    /// ```
+    /// # use tower_guardrails::{GuardrailsLayer, wire::OpenAiChat};
+    /// # fn f(layer: GuardrailsLayer) -> GuardrailsLayer {
+    /// layer.wire_format(OpenAiChat)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn wire_format(mut self, format: impl WireFormat) -> Self {
+        let own: Arc<dyn WireFormat> = Arc::new(format);
+        let known = self.settings.formats.iter().map(Arc::clone);
+        self.settings.formats = std::iter::once(own).chain(known).collect();
         self
     }
 
@@ -213,22 +240,9 @@ impl<S> Layer<S> for GuardrailsLayer {
 
 /// The engine of the rails directory at `path`, if nothing is wrong with it.
 fn load(path: &Path) -> Result<LlmRails> {
-    let (config, mut faults) = RailsConfig::loader().read_path(path);
+    let (config, faults) = RailsConfig::loader().read_path(path);
     let Some(config) = config else {
         return Err(ConfigError { faults }.into());
     };
-    faults.extend(config.unknown_rails_keys());
-    for warning in config.warnings() {
-        tracing::warn!("{warning}");
-    }
-    let later = match LlmRails::new(config) {
-        Ok(rails) if faults.is_empty() && rails.plan().refused.is_empty() => {
-            return Ok(rails);
-        }
-        Ok(rails) => rails.plan().refused.clone(),
-        Err(Error::Config(error)) => error.faults,
-        Err(error) => return Err(error),
-    };
-    let faults = all_faults(faults, later);
-    Err(ConfigError { faults }.into())
+    Ok(LlmRails::builder(config).build_all().guarding(faults)?)
 }

@@ -99,6 +99,7 @@ mod rewrites;
 mod route;
 mod service;
 mod streamed;
+mod track_id;
 mod tracks;
 mod unescape;
 mod uploads;

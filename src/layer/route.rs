@@ -1,5 +1,7 @@
 //! Which way a request takes, by its head alone.
 
+use std::sync::Arc;
+
 use http::{Method, Request, StatusCode};
 use http_body::Body;
 
@@ -14,7 +16,7 @@ pub(super) enum Route {
     /// It does not go in.
     Refused(Refusal),
     /// The path says that it is chat.
-    Chat(&'static dyn WireFormat),
+    Chat(Arc<dyn WireFormat>),
     /// The body may be chat.
     ByShape(Endpoint),
 }
@@ -42,12 +44,12 @@ impl Settings {
         if self.plain_paths.hold_all(readings) {
             return Route::Untouched;
         }
-        let endpoints = readings.iter().map(classify);
+        let endpoints = readings.iter().map(|path| classify(path, &self.formats));
         let Some(endpoint) = endpoints.max_by_key(|endpoint| self.strictness(endpoint)) else {
             return Route::Untouched;
         };
         match endpoint {
-            Endpoint::Chat(format) => Route::Chat(format),
+            Endpoint::Chat(format) | Endpoint::Stored(format) => Route::Chat(format),
             Endpoint::Unread { name } => match self.unread_endpoints {
                 UnreadEndpoints::Pass => Route::Untouched,
                 UnreadEndpoints::Refuse => Route::Refused(not_guarded(name)),
@@ -60,7 +62,7 @@ impl Settings {
     fn strictness(&self, endpoint: &Endpoint) -> u8 {
         match endpoint {
             Endpoint::Unread { .. } if self.unread_endpoints == UnreadEndpoints::Refuse => 7,
-            Endpoint::Chat(_) => 6,
+            Endpoint::Chat(_) | Endpoint::Stored(_) => 6,
             Endpoint::UnreadText { .. } => 5,
             Endpoint::Uploads => 4,
             Endpoint::Plain => 3,

@@ -1,6 +1,8 @@
 //! Uploads of files with requests for a model in them: the input of batches.
 
-use crate::wire::{Endpoint, JsonLimits, Shape, shape_of};
+use std::sync::Arc;
+
+use crate::wire::{Endpoint, JsonLimits, Shape, WireFormat, shape_of};
 
 /// Whether a body of this content type is a form with files.
 pub(super) fn is_multipart(content_type: &str) -> bool {
@@ -11,11 +13,11 @@ pub(super) fn is_multipart(content_type: &str) -> bool {
 ///
 /// The form is not parsed: readers differ on odd ones. Every value that some reader takes for the purpose counts, and every line that
 /// begins as a request to a model does.
-pub(super) fn holds_batch(body: &[u8]) -> bool {
+pub(super) fn holds_batch(body: &[u8], formats: &[Arc<dyn WireFormat>]) -> bool {
     says_batch(body)
         || body
             .split(|byte| matches!(byte, b'\n' | b'\r'))
-            .any(is_request)
+            .any(|line| is_request(line, formats))
 }
 
 /// Whether a part whose head names a `purpose` has the value `batch`.
@@ -44,7 +46,7 @@ fn says_batch(body: &[u8]) -> bool {
 }
 
 /// Whether a line is a request of a batch: `{"custom_id": …, "method": "POST", "url": …, "body": {…}}`.
-fn is_request(line: &[u8]) -> bool {
+fn is_request(line: &[u8], formats: &[Arc<dyn WireFormat>]) -> bool {
     let line = line.trim_ascii();
     if !line.starts_with(b"{")
         || memchr::memmem::find(line, b"\"body\"").is_none()
@@ -63,13 +65,19 @@ fn is_request(line: &[u8]) -> bool {
     let mut bodies = bodies.filter(|body| body.is_object());
     bodies.any(|body| {
         let body = line.get(body.span()).unwrap_or_default();
-        !matches!(shape_of(body, &Endpoint::Unknown, &limits), Shape::Other)
+        !matches!(
+            shape_of(body, &Endpoint::Unknown, formats, &limits),
+            Shape::Other
+        )
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+
+    fn holds_batch(body: &[u8]) -> bool {
+        super::holds_batch(body, &crate::wire::formats())
+    }
 
     fn form(purpose: &str, file: &str) -> Vec<u8> {
         format!(

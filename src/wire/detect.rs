@@ -1,16 +1,20 @@
 //! What a path is for: the guard must take a path as the most lenient server behind it would.
 
+use std::sync::Arc;
+
 use super::{
-    FORMATS, NormalPath, WireFormat,
+    Claim, NormalPath, WireFormat,
     endpoints::{Known, known},
 };
 
 /// What a path is for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Endpoint {
     /// Chat in a format that is read.
-    Chat(&'static dyn WireFormat),
+    Chat(Arc<dyn WireFormat>),
+    /// A reply that was given earlier, in a format that is read.
+    Stored(Arc<dyn WireFormat>),
     /// It makes a model run on text that is not read.
     Unread {
         /// What it is, for people.
@@ -31,10 +35,14 @@ pub enum Endpoint {
     Unknown,
 }
 
-/// What `path` is for.
-pub fn classify(path: &NormalPath<'_>) -> Endpoint {
-    if let Some(format) = FORMATS.iter().find(|format| format.is_endpoint(path)) {
-        return Endpoint::Chat(*format);
+/// What `path` is for, where `formats` are read.
+pub fn classify(path: &NormalPath<'_>, formats: &[Arc<dyn WireFormat>]) -> Endpoint {
+    for format in formats {
+        match format.claims(path) {
+            Claim::Chat => return Endpoint::Chat(Arc::clone(format)),
+            Claim::Stored => return Endpoint::Stored(Arc::clone(format)),
+            Claim::No => {}
+        }
     }
     match known(path) {
         Some(Known::Unread(name)) => Endpoint::Unread { name },

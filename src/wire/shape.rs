@@ -3,17 +3,19 @@
 //! A body that a model's server would take is read as its format, or refused where the format is not read. An app's own JSON is
 //! neither: what makes the difference is a key that only such servers know, beside the text.
 
+use std::sync::Arc;
+
 use super::{
-    Endpoint, FORMATS, JsonLimits, WireFormat,
+    Endpoint, JsonLimits, WireFormat,
     json::{Document, Value, unescape_leniently},
     keys::folded,
 };
 
 /// What a body is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Shape {
     /// A request in a format that is read.
-    Chat(&'static dyn WireFormat),
+    Chat(Arc<dyn WireFormat>),
     /// A request that makes a model run on text which is not read.
     Unread {
         /// What it is, for people.
@@ -83,7 +85,7 @@ const SAMPLING: &[&str] = &[
     "system_prompt",
 ];
 
-/// The kinds of bodies that are not read; the first that fits counts. One that becomes a format moves to [`FORMATS`].
+/// The kinds of bodies that are not read; the first that fits counts. What becomes a format of its own leaves this list.
 const KINDS: &[Kind] = &[
     Kind {
         key: "contents",
@@ -323,16 +325,19 @@ const TEXT_KEYS: &[&str] = &[
     "questions",
 ];
 
-/// What `body` is by its shape, however lenient its reader, on a path that is known as `endpoint`.
+/// What `body` is by its shape, however lenient its reader, on a path that is known as `endpoint`, where `formats` are read.
 ///
 /// A body that only a lenient reader takes (comments, UTF-16, half a surrogate pair) is what its words say: reading it will say what
 /// is wrong.
-pub fn shape_of(body: &[u8], endpoint: &Endpoint, limits: &JsonLimits) -> Shape {
-    if let Some(format) = FORMATS
-        .iter()
-        .find(|format| format.looks_like_request(body))
-    {
-        return Shape::Chat(*format);
+pub fn shape_of(
+    body: &[u8],
+    endpoint: &Endpoint,
+    formats: &[Arc<dyn WireFormat>],
+    limits: &JsonLimits,
+) -> Shape {
+    let mut reading = formats.iter();
+    if let Some(format) = reading.find(|format| format.looks_like_request(body)) {
+        return Shape::Chat(Arc::clone(format));
     }
     let limits = JsonLimits {
         allow_byte_order_mark: true,
@@ -455,7 +460,12 @@ mod tests {
     }
 
     fn shape_at(body: impl AsRef<[u8]>, endpoint: &Endpoint) -> &'static str {
-        match shape_of(body.as_ref(), endpoint, &JsonLimits::default()) {
+        match shape_of(
+            body.as_ref(),
+            endpoint,
+            &crate::wire::formats(),
+            &JsonLimits::default(),
+        ) {
             Shape::Chat(format) => format.name(),
             Shape::Unread { name } => name,
             Shape::Other => "",
