@@ -150,6 +150,8 @@ pub(super) fn list(
     };
     let mut names: Vec<_> = entries
         .filter_map(|entry| Some(entry.ok()?.file_name()))
+        // Kubernetes keeps the versions of a mount in folders `..data` and `..TIME`, to which links beside them lead: those are read.
+        .filter(|name| !name.to_string_lossy().starts_with(".."))
         .collect();
     names.sort();
     let (folders, files): (Vec<_>, Vec<_>) = names

@@ -9,11 +9,13 @@ use super::{
     limits::Limits,
     policy::{BlockResponse, Enforcement, History, OnRailError, UnreadEndpoints},
     service::Guardrails,
+    watch::{LiveSettings, Watched},
 };
 use crate::{
     config::RailsConfig,
     error::{ConfigError, Error, Result, all_faults},
     rails::LlmRails,
+    wire::{self, WireFormat},
 };
 
 /// Guards a chat service by a rails directory. See the [module docs](super).
@@ -26,6 +28,8 @@ pub struct GuardrailsLayer {
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) rails: LlmRails,
+    /// What is read, the application's own formats first.
+    pub(super) formats: Arc<[Arc<dyn WireFormat>]>,
     pub(super) block_response: BlockResponse,
     pub(super) on_rail_error: OnRailError,
     pub(super) enforcement: Enforcement,
@@ -33,6 +37,19 @@ pub(super) struct Settings {
     pub(super) unread_endpoints: UnreadEndpoints,
     pub(super) limits: Limits,
     pub(super) cache: VerdictCache,
+    /// Where the engine comes from, if it may change.
+    pub(super) watched: Option<Arc<Watched>>,
+}
+
+impl Settings {
+    /// The same settings for other rails.
+    pub(super) fn with_rails(&self, rails: LlmRails) -> Self {
+        Self {
+            cache: VerdictCache::new(&rails.plan().input.fingerprint()),
+            rails,
+            ..self.clone()
+        }
+    }
 }
 
 impl GuardrailsLayer {
@@ -43,24 +60,53 @@ impl GuardrailsLayer {
     /// Everything that is wrong with it, with files and lines. Unknown keys under `rails` are errors here, since a
     /// mistyped key would switch a rail off; load a [`RailsConfig`] of your own and use [`new`](Self::new) to let them pass.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
-        let (config, mut faults) = RailsConfig::loader().read_path(path.as_ref());
-        let Some(config) = config else {
-            return Err(ConfigError { faults }.into());
-        };
-        faults.extend(config.unknown_rails_keys());
-        for warning in config.warnings() {
-            tracing::warn!("{warning}");
+        load(path.as_ref()).map(Self::new)
+    }
+
+    /// As [`from_path`](Self::from_path), and follows what changes in the directory: the new engine is built completely, and then takes
+    /// the place of the old one. A directory that no longer loads is logged and reported to [`on_reload`](Self::on_reload); the old
+    /// engine stays. A request ends on the engine with which it began.
+    ///
+    /// The files are looked at twice a second, by length, time and identity, so that renames by editors and Kubernetes' links are seen.
+    ///
+    /// ```no_run
+    /// use tower_guardrails::GuardrailsLayer;
+    ///
+    /// # fn main() -> Result<(), tower_guardrails::Error> {
+    /// let layer = GuardrailsLayer::watch("rails")?.on_reload(|loaded| {
+    ///     if let Err(error) = loaded {
+    ///         eprintln!("the new rails are not in force: {error}");
+    ///     }
+    /// });
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`from_path`](Self::from_path), and where no thread can be started.
+    pub fn watch(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().to_owned();
+        let rails = load(&path)?;
+        let mut layer = Self::new(rails.clone());
+        let again = path.clone();
+        let watched = Watched::start(&path, rails, move || load(&again)).map_err(|error| {
+            Error::InvalidInput(format!("no thread can watch {}: {error}", path.display()))
+        })?;
+        layer.settings.watched = Some(watched);
+        Ok(layer)
+    }
+
+    /// Has `told` called each time that a [watched](Self::watch) directory has changed and was loaded anew, or could not be. It is
+    /// called on the watching thread; without a watched directory, never.
+    #[must_use]
+    pub fn on_reload(
+        self,
+        told: impl Fn(std::result::Result<(), &Error>) + Send + Sync + 'static,
+    ) -> Self {
+        if let Some(watched) = &self.settings.watched {
+            watched.on_reload(Arc::new(told));
         }
-        let later = match LlmRails::new(config) {
-            Ok(rails) if faults.is_empty() && rails.plan().refused.is_empty() => {
-                return Ok(Self::new(rails));
-            }
-            Ok(rails) => rails.plan().refused.clone(),
-            Err(Error::Config(error)) => error.faults,
-            Err(error) => return Err(error),
-        };
-        let faults = all_faults(faults, later);
-        Err(ConfigError { faults }.into())
+        self
     }
 
     /// A layer of rails that are already built.
@@ -69,6 +115,7 @@ impl GuardrailsLayer {
         Self {
             settings: Settings {
                 rails,
+                formats: wire::formats(),
                 block_response: BlockResponse::default(),
                 on_rail_error: OnRailError::default(),
                 enforcement: Enforcement::default(),
@@ -76,6 +123,7 @@ impl GuardrailsLayer {
                 unread_endpoints: UnreadEndpoints::default(),
                 limits: Limits::default(),
                 cache,
+                watched: None,
             },
         }
     }
@@ -117,6 +165,23 @@ impl GuardrailsLayer {
         self
     }
 
+    /// Reads one format more, of the application's own; it goes before those of the crate. See [`wire`](crate::wire) for how one
+    /// is written.
+    ///
+    /// ```
+    /// # use tower_guardrails::{GuardrailsLayer, wire::OpenAiChat};
+    /// # fn f(layer: GuardrailsLayer) -> GuardrailsLayer {
+    /// layer.wire_format(OpenAiChat)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn wire_format(mut self, format: impl WireFormat) -> Self {
+        let own: Arc<dyn WireFormat> = Arc::new(format);
+        let known = self.settings.formats.iter().map(Arc::clone);
+        self.settings.formats = std::iter::once(own).chain(known).collect();
+        self
+    }
+
     /// What becomes of requests to model endpoints that the layer does not read. Default: they are refused.
     #[must_use]
     pub fn unread_endpoints(mut self, unread_endpoints: UnreadEndpoints) -> Self {
@@ -143,6 +208,28 @@ impl<S> Layer<S> for GuardrailsLayer {
     type Service = Guardrails<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Guardrails::new(inner, Arc::new(self.settings.clone()))
+        Guardrails::new(inner, LiveSettings::new(self.settings.clone()))
     }
+}
+
+/// The engine of the rails directory at `path`, if nothing is wrong with it.
+fn load(path: &Path) -> Result<LlmRails> {
+    let (config, mut faults) = RailsConfig::loader().read_path(path);
+    let Some(config) = config else {
+        return Err(ConfigError { faults }.into());
+    };
+    faults.extend(config.unknown_rails_keys());
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let later = match LlmRails::new(config) {
+        Ok(rails) if faults.is_empty() && rails.plan().refused.is_empty() => {
+            return Ok(rails);
+        }
+        Ok(rails) => rails.plan().refused.clone(),
+        Err(Error::Config(error)) => error.faults,
+        Err(error) => return Err(error),
+    };
+    let faults = all_faults(faults, later);
+    Err(ConfigError { faults }.into())
 }

@@ -94,8 +94,10 @@ mod results;
 mod rewrites;
 mod service;
 mod streamed;
+mod track_id;
 mod tracks;
 mod unescape;
+mod watch;
 mod whole;
 
 pub use body::{RequestBody, ResponseBody};

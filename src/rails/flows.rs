@@ -6,7 +6,7 @@ use futures_core::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
 use super::{
-    dialog::{Engine, INTERNAL_ERROR, Run, Turn},
+    dialog::{Conversation as _, Engine, Flows, INTERNAL_ERROR, Turn, v1::Run},
     event::Event,
     log::ProcessingLog,
     messages::tool_calls_value,
@@ -82,7 +82,8 @@ pub(crate) async fn judge(
     main: Option<Arc<dyn Model>>,
 ) -> Result<Outcome> {
     let turn = Turn::new(Arc::clone(engine), None, None, main, None);
-    let mut run = Run::new(&engine.flows);
+    let Flows::V1(flows) = &engine.flows;
+    let mut run = Run::new(flows);
     let variable = library::text_variable(place);
     let text = match place {
         Place::ToolOutput => serde_json::from_str(subject.text).unwrap_or_default(),

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::{
-    dialog::{Defined, Definitions, built_in_flows},
+    dialog::v1::{Defined, Definitions, built_in_flows},
     llm_rails::{LlmRails, prompt_settings},
     needed_actions::{NeededAction, needed_actions},
 };

@@ -6,7 +6,6 @@ mod event;
 mod events;
 pub(crate) mod flows;
 mod generate;
-mod history;
 mod inspect;
 mod iorails;
 mod library_flows;
@@ -23,6 +22,7 @@ mod state;
 pub(crate) mod stream;
 mod streaming;
 mod tools;
+mod tracer;
 mod turn;
 mod windows;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::dialog::{Defined, built_in_flows};
+use super::dialog::v1::{Defined, built_in_flows};
 use crate::{colang::v1::Flow, config::RailsConfig, error::Fault, verdict::Place};
 
 /// An action that flows run.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::{
-    dialog::{Engine, OutputRail, Piece, Sink, Turn},
+    dialog::{Engine, Flows, Piece, Sink, Turn, v1::OutputRail},
     response::GenerationRequest,
     turn::{Attachments, generate},
     windows::{Window, Windows},
@@ -274,10 +274,11 @@ impl Reader {
     /// Runs all output rails on `text`: what ends the stream, where one does not let it pass.
     async fn judge(&self, text: &str) -> Result<Option<String>> {
         let engine = &self.engine;
+        let Flows::V1(defined) = &engine.flows;
         let flows = &engine.config.rails.output.flows;
         if !engine.config.rails.output.parallel {
             for flow in flows {
-                let rail = engine.flows.output_rail(&flow.text)?;
+                let rail = defined.output_rail(&flow.text)?;
                 if let Some(end) = end_of(&flow.text, self.run_rail(&rail, &flow.text, text).await)
                 {
                     return Ok(Some(end));
@@ -288,7 +289,7 @@ impl Reader {
         let mut running: futures_util::stream::FuturesUnordered<_> = flows
             .iter()
             .map(|flow| async move {
-                let rail = engine.flows.output_rail(&flow.text)?;
+                let rail = defined.output_rail(&flow.text)?;
                 Ok::<_, Error>(end_of(
                     &flow.text,
                     self.run_rail(&rail, &flow.text, text).await,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
-use super::setup::Engine;
+use super::Engine;
 use crate::{
     embeddings::{IndexItem, SearchIndex},
     error::{BoxError, ModelError},
@@ -99,7 +99,7 @@ impl Indexes {
         count: usize,
     ) -> Result<Vec<&'a str>, BoxError> {
         let lines = || {
-            let flows = engine.flows.example_flows();
+            let flows = engine.flows.examples().iter();
             let lines = flows.flat_map(|flow| {
                 flow.split('\n')
                     .filter(|line| !line.trim().is_empty())
@@ -112,8 +112,12 @@ impl Indexes {
         };
         let mut found: Vec<&str> = Vec::new();
         for hit in index.search(text, FLOW_LINES, None).await? {
-            let flow = engine.flows.example_flows().find(|flow| *flow == hit.meta);
-            if let Some(flow) = flow.filter(|flow| !found.contains(flow)) {
+            let flow = engine
+                .flows
+                .examples()
+                .iter()
+                .find(|flow| **flow == hit.meta);
+            if let Some(flow) = flow.filter(|flow| !found.contains(&flow.as_str())) {
                 found.push(flow);
             }
         }

@@ -1,207 +1,28 @@
-//! A dialog turn in Colang 1.0: the interpreter decides, this room awaits what it asks for.
+//! A dialog turn: the flows decide, this room awaits what they ask for.
+//!
+//! `v1` and `v2` drive the flows of the two versions of Colang. What both share stands beside them: the engine, the dispatch of
+//! actions, the calls of models, the examples of prompts.
 
+mod actions;
 mod call;
-mod definitions;
+mod conversation;
 mod engine;
+mod flows;
 mod generation;
 mod handler;
 mod index;
-mod interpreter;
-mod output_rail;
-mod parallel;
 mod rail_call;
-mod run;
-mod setup;
-mod start_action;
+mod reference;
 mod text;
+mod turn;
+pub(crate) mod v1;
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use tokio::sync::mpsc;
-
-use super::{log::ModelCall, options::GenerationOptions};
-use crate::{
-    llm::Model,
-    message::{Message, ToolCall},
-};
-
+use actions::Called;
+pub(crate) use actions::INTERNAL_ERROR;
 pub(crate) use call::metadata_of;
-pub(crate) use definitions::{Defined, Definitions};
+pub(crate) use conversation::Conversation;
+pub(crate) use engine::{Engine, Registered};
+pub(crate) use flows::Flows;
+use generation::Asked;
 pub(crate) use handler::{Handler, Piece};
-pub(crate) use interpreter::{OutputRail, built_in_flows};
-pub(crate) use run::Run;
-pub(crate) use setup::{Engine, Registered};
-pub(crate) use start_action::INTERNAL_ERROR;
-
-/// One call of `generate` and its kin: what its actions share.
-#[derive(Debug)]
-pub(crate) struct Turn {
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) options: Option<GenerationOptions>,
-    /// The caller's own messages, for passthrough and for rails on tools.
-    pub(crate) raw: Option<Arc<Vec<Message>>>,
-    /// The model in the place of the main one, where the caller brings one.
-    pub(crate) main: Option<Arc<dyn Model>>,
-    /// Where the answer streams to.
-    pub(crate) sink: Option<Sink>,
-    shared: Mutex<Shared>,
-}
-
-/// What one action leaves for another.
-#[derive(Debug, Default)]
-struct Shared {
-    reasoning: Option<String>,
-    tool_calls: Vec<ToolCall>,
-    pending: Option<Box<generation::PendingMessage>>,
-    calls: Vec<ModelCall>,
-    names: u64,
-}
-
-/// Where a streamed answer goes.
-#[derive(Debug)]
-pub(crate) struct Sink {
-    handler: Mutex<Handler>,
-    out: Mutex<Option<mpsc::Sender<Piece>>>,
-}
-
-impl Sink {
-    pub(crate) fn new(out: mpsc::Sender<Piece>) -> Self {
-        Self {
-            handler: Mutex::default(),
-            out: Mutex::new(Some(out)),
-        }
-    }
-
-    fn handler<T>(&self, with: impl FnOnce(&mut Handler) -> T) -> T {
-        with(&mut self.handler.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Sends `piece` on; that nobody reads any more is no error.
-    async fn send(&self, piece: Piece) {
-        let out = self
-            .out
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if let Some(out) = out {
-            // An error means that the reader has what it wants.
-            let _ = out.send(piece).await;
-        }
-    }
-
-    /// Ends the stream for the reader.
-    fn close(&self) {
-        self.out
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-    }
-}
-
-impl Turn {
-    pub(crate) fn new(
-        engine: Arc<Engine>,
-        options: Option<GenerationOptions>,
-        raw: Option<Arc<Vec<Message>>>,
-        main: Option<Arc<dyn Model>>,
-        sink: Option<Sink>,
-    ) -> Self {
-        Self {
-            engine,
-            options,
-            raw,
-            main,
-            sink,
-            shared: Mutex::default(),
-        }
-    }
-
-    fn shared<T>(&self, with: impl FnOnce(&mut Shared) -> T) -> T {
-        with(&mut self.shared.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn take_reasoning(&self) -> Option<String> {
-        self.shared(|shared| shared.reasoning.take())
-            .filter(|reasoning| !reasoning.is_empty())
-    }
-
-    fn take_tool_calls(&self) -> Vec<ToolCall> {
-        self.shared(|shared| std::mem::take(&mut shared.tool_calls))
-    }
-
-    fn keep_pending(&self, message: generation::PendingMessage) {
-        self.shared(|shared| shared.pending = Some(Box::new(message)));
-    }
-
-    fn take_pending(&self) -> Option<generation::PendingMessage> {
-        self.shared(|shared| shared.pending.take())
-            .map(|message| *message)
-    }
-
-    /// A name for a flow that a model wrote.
-    fn unique_name(&self) -> String {
-        let number = self.shared(|shared| {
-            shared.names += 1;
-            shared.names
-        });
-        format!(
-            "generated flow {number} of {:x}",
-            super::log::now().to_bits()
-        )
-    }
-
-    /// The calls of models so far.
-    pub(crate) fn model_calls(&self) -> Vec<ModelCall> {
-        self.shared(|shared| shared.calls.clone())
-    }
-
-    /// Streams a whole text, where there is a stream and it is still open.
-    async fn say(&self, text: &str) {
-        let Some(sink) = &self.sink else { return };
-        if let Some(piece) = sink.handler(|handler| handler.push(text, serde_json::Map::new())) {
-            sink.send(piece).await;
-        }
-    }
-
-    async fn send(&self, piece: Piece) {
-        if let Some(sink) = &self.sink {
-            sink.send(piece).await;
-        }
-    }
-
-    /// Expects the next streamed answer between `prefix` and `suffix`.
-    fn expect_frame(&self, prefix: &str, suffix: &str) {
-        if let Some(sink) = &self.sink {
-            sink.handler(|handler| handler.set_pattern(prefix, suffix));
-        }
-    }
-
-    /// Ends the stream: gives what was held back, then the closing piece.
-    pub(crate) async fn close_stream(&self) {
-        let Some(sink) = &self.sink else { return };
-        let (last, metadata) =
-            sink.handler(|handler| (handler.finish(), handler.metadata().clone()));
-        if let Some(last) = last {
-            sink.send(last).await;
-        }
-        sink.send(Piece {
-            text: String::new(),
-            metadata,
-            closing: true,
-        })
-        .await;
-        sink.close();
-    }
-
-    /// Streams an error, and ends the stream.
-    pub(crate) async fn fail_stream(&self, error: String) {
-        let Some(sink) = &self.sink else { return };
-        sink.send(Piece {
-            text: error,
-            metadata: serde_json::Map::new(),
-            closing: false,
-        })
-        .await;
-        self.close_stream().await;
-    }
-}
+pub(crate) use turn::{Sink, Turn};

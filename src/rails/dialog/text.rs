@@ -1,6 +1,25 @@
-//! Reading what a model wrote in a dialog: its lines, its message, its quotes.
+//! Texts of a dialog: what a user said, and what a model wrote, its lines, its message, its quotes.
+
+use serde_json::Value;
 
 pub(super) use crate::llm::completion::{message, unquoted};
+
+/// The text of a user's message: of its parts, those that are text, with spaces between.
+pub(super) fn text_of(content: Option<&Value>) -> String {
+    match content {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(parts)) => {
+            let texts = parts
+                .iter()
+                .filter(|part| part.get("type").is_some_and(|kind| kind == "text"));
+            texts
+                .filter_map(|part| part.get("text")?.as_str())
+                .collect::<Vec<_>>()
+                .join(" ")
+        }
+        _ => String::new(),
+    }
+}
 
 /// The first line that is not empty, trimmed.
 pub(super) fn first_line(text: &str) -> Option<&str> {

@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{Asked, intent::text_of};
+use super::{super::text::text_of, Asked};
 use crate::{actions::ActionResult, error::BoxError};
 
 impl Asked<'_> {
-    pub(super) async fn retrieve_relevant_chunks(self) -> Result<ActionResult, BoxError> {
+    pub(in crate::rails::dialog) async fn retrieve_relevant_chunks(
+        self,
+    ) -> Result<ActionResult, BoxError> {
         let variables = self.run.variables();
         let asked = variables
             .get("last_user_message")
@@ -41,7 +43,7 @@ impl Asked<'_> {
     }
 
     /// The chunks that were retrieved for the user's last message, or, with `any`, at any time.
-    pub(super) fn retrieved_chunks(self, any: bool) -> Value {
+    pub(in crate::rails::dialog) fn retrieved_chunks(self, any: bool) -> Value {
         let shown = |chunks: &Value| chunks.as_str().unwrap_or_default().trim().into();
         if any {
             let chunks = self.run.variables().get("relevant_chunks");

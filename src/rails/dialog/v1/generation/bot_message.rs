@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{super::text, Asked, bot_string::with_template_variables};
+use super::{super::super::text, Asked, bot_string::with_template_variables};
 use crate::{
     actions::ActionResult,
     error::BoxError,

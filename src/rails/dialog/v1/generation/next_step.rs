@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    super::{interpreter::is_flow_body, text},
+    super::{super::text, flows::is_flow_body},
     Asked,
 };
 use crate::{actions::ActionResult, error::BoxError, rails::event::Event};

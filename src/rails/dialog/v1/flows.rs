@@ -5,10 +5,14 @@ use std::{collections::HashSet, sync::Arc};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use super::definitions::{Defined, Definitions};
+use super::{
+    super::reference::flow_name,
+    History, Recent,
+    definitions::{Defined, Definitions},
+};
 use crate::{
     colang::v1::{self, Flow, Op, Program, State, Step},
-    config::{FlowReference, Rails, RailsConfig},
+    config::{Rails, RailsConfig},
     error::{ConfigError, Error, Result},
     rails::event::Event,
     verdict::Place,
@@ -38,6 +42,10 @@ pub(crate) struct Flows {
     examples: Vec<String>,
     user_messages: IndexMap<String, Vec<String>>,
     bot_messages: IndexMap<String, Vec<String>>,
+    /// The conversations that messages find again.
+    pub(super) history: History,
+    /// The conversations of callers that bring their events along.
+    pub(super) recent: Recent,
 }
 
 /// The action that an output rail runs on each piece of a stream.
@@ -123,6 +131,8 @@ impl Flows {
             examples,
             user_messages,
             bot_messages,
+            history: History::default(),
+            recent: Recent::default(),
         })
     }
 
@@ -187,8 +197,8 @@ impl Flows {
     }
 
     /// The sources of the application's dialog flows.
-    pub(crate) fn example_flows(&self) -> impl Iterator<Item = &str> {
-        self.examples.iter().map(String::as_str)
+    pub(crate) fn examples(&self) -> &[String] {
+        &self.examples
     }
 
     /// What the output rail `text` runs on a piece of a stream: the first action that its flow executes.
@@ -253,28 +263,6 @@ impl FlowState {
             next: next.filter_map(Event::from_fields).collect(),
         })
     }
-}
-
-/// The name of a flow without the parameters that a reference to it gives.
-pub(super) fn flow_name(text: &str) -> String {
-    FlowReference::parse(text).name
-}
-
-/// The parameters that a reference to a flow gives: `$model=x`, `flow(a=1)`.
-pub(super) fn flow_parameters(text: &str) -> Map<String, Value> {
-    let parameters = FlowReference::parse(text).parameters;
-    // A parameter without a value is set to nothing.
-    let value = |value: String| {
-        if value.is_empty() {
-            Value::Null
-        } else {
-            value.into()
-        }
-    };
-    parameters
-        .into_iter()
-        .map(|(name, text)| (name, value(text)))
-        .collect()
 }
 
 /// Whether `body` is that of a flow.

@@ -9,14 +9,11 @@ use lru::LruCache;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{
-    dialog::{Engine, Run},
-    events::Events,
-    state::State,
-};
+use super::{super::Conversation as _, Flows, Run};
 use crate::{
     error::Result,
     message::{Content, Message, Role},
+    rails::{events::Events, state::State},
 };
 
 /// How many turns are remembered; the ones not used for longest are forgotten first.
@@ -70,27 +67,27 @@ impl Recent {
     /// # Errors
     ///
     /// Where the state is not remembered, and a flow fails while it is run again.
-    pub(crate) fn run_after(&self, engine: &Engine, state: &State) -> Result<Run> {
-        let mut run = self.longest(engine, |known| known.is_start_of(&state.events));
+    pub(crate) fn run_after(&self, flows: &Flows, state: &State) -> Result<Run> {
+        let mut run = self.longest(flows, |known| known.is_start_of(&state.events));
         let known = run.events().len();
         run.extend(state.events.from(known).cloned())?;
         Ok(run)
     }
 
     /// The conversation that `events` go on from with at least one new event; one without events, if there is none.
-    pub(crate) fn run_before_the_last(&self, engine: &Engine, events: &[Value]) -> Run {
-        self.longest(engine, |known| {
+    pub(crate) fn run_before_the_last(&self, flows: &Flows, events: &[Value]) -> Run {
+        self.longest(flows, |known| {
             known.len() < events.len() && known.is_start_of_values(events)
         })
     }
 
-    fn longest(&self, engine: &Engine, is_start: impl Fn(&Events) -> bool) -> Run {
+    fn longest(&self, flows: &Flows, is_start: impl Fn(&Events) -> bool) -> Run {
         let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut runs: Vec<Arc<Run>> = runs.iter().cloned().collect();
         runs.sort_by_key(|run| std::cmp::Reverse(run.events().len()));
         match runs.iter().find(|run| is_start(run.events())) {
             Some(run) => (**run).clone(),
-            None => Run::new(&engine.flows),
+            None => Run::new(flows),
         }
     }
 
@@ -138,7 +135,7 @@ impl Chain {
 
     pub(crate) fn add(&mut self, message: &Message) {
         #[cfg(test)]
-        super::work::count(|work| work.hashed += 1);
+        crate::rails::work::count(|work| work.hashed += 1);
         let text: String = match (&message.role, &message.content) {
             // Messages of the system and of tools, and exceptions, make no difference, as in the reference.
             (Role::User, Content::Parts(parts)) => parts

@@ -4,11 +4,17 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use futures_core::future::BoxFuture;
+
 use super::{
-    super::{event::Event, events::Events},
-    interpreter::{Decision, FlowState, Flows},
+    super::{Called, Conversation, Turn, actions::Settled},
+    flows::{Decision, FlowState, Flows},
+    start_action,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    rails::{event::Event, events::Events},
+};
 
 /// The events of a conversation so far, with the state of its flows and its variables. Each event costs only itself.
 #[derive(Debug, Clone)]
@@ -120,36 +126,37 @@ impl Run {
             .feed(&Event::new("BotIntent").with("intent", "stop"))
             .map(|_| ())
     }
+}
 
-    /// All events, oldest first.
-    pub(crate) fn events(&self) -> &Events {
+impl Conversation for Run {
+    fn events(&self) -> &Events {
         &self.events
     }
 
-    /// The last event of type `kind`.
-    pub(crate) fn last(&self, kind: &str) -> Option<&Event> {
-        self.events.iter().rev().find(|event| event.kind() == kind)
-    }
-
-    /// The variables, without `event`.
-    pub(crate) fn variables(&self) -> &Arc<Map<String, Value>> {
+    fn variables(&self) -> &Arc<Map<String, Value>> {
         &self.variables
     }
 
-    /// A variable; `event` is the last event.
-    pub(crate) fn variable(&self, name: &str) -> Option<Value> {
+    fn variable(&self, name: &str) -> Option<Value> {
         match name {
             "event" => self.events.last().map(Event::to_value),
             _ => self.variables.get(name).cloned(),
         }
     }
 
-    /// All variables, the last event among them.
-    pub(crate) fn all_variables(&self) -> Map<String, Value> {
+    fn all_variables(&self) -> Map<String, Value> {
         let mut variables = (*self.variables).clone();
         if let Some(event) = self.events.last() {
             variables.insert("event".to_owned(), event.to_value());
         }
         variables
+    }
+
+    fn built_in<'a>(
+        &'a self,
+        turn: &'a Turn,
+        called: Called<'a>,
+    ) -> BoxFuture<'a, Result<Option<Settled>>> {
+        Box::pin(start_action::built_in(turn, self, called))
     }
 }

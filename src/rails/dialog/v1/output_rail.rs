@@ -1,18 +1,19 @@
 //! An output rail on a piece of a stream: only its action runs, on a text instead of a conversation.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
 
 use super::{
-    super::{events::Events, log::ProcessingLog},
-    Turn,
-    interpreter::{OutputRail, flow_parameters},
-    rail_call::{self, RailCall},
+    super::{
+        Turn,
+        rail_call::{self, RailCall},
+        reference::flow_parameters,
+    },
+    OutputRail,
 };
 use crate::{
-    actions::{ActionContext, ActionResult, EventLog},
+    actions::{ActionResult, EventLog},
     error::BoxError,
+    rails::{events::Events, log::ProcessingLog},
 };
 
 impl Turn {
@@ -45,13 +46,7 @@ impl Turn {
         let log = ProcessingLog::default();
         let result = match self.engine.actions.get(&rail.action) {
             Some(action) => {
-                let context = ActionContext {
-                    variables: Arc::new(variables),
-                    events: EventLog::default(),
-                    config: Arc::clone(&self.engine.config),
-                    llm: self.model(&rail.action),
-                    params: Arc::clone(&self.engine.params),
-                };
+                let context = self.context_of(&rail.action, variables, EventLog::default());
                 Some(action.run(arguments, context).await)
             }
             None => {

@@ -1,12 +1,14 @@
 //! The answer without a dialog: the conversation itself in passthrough mode, else the general prompt.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{super::text, Asked, intent::text_of};
+use super::{
+    super::super::text::{self, text_of},
+    Asked,
+};
 use crate::{
     actions::ActionResult,
     error::BoxError,
-    message::{Message, Role},
     rails::{event::Event, messages},
 };
 
@@ -57,60 +59,6 @@ impl Asked<'_> {
         };
         result.events.push(event.to_value());
         Ok(result)
-    }
-
-    /// The caller's parameters for the request that makes the answer.
-    pub(super) fn llm_params(self) -> Map<String, Value> {
-        self.turn
-            .options
-            .as_ref()
-            .and_then(|options| options.llm_params.clone())
-            .unwrap_or_default()
-    }
-
-    /// The caller's own messages, the user's last one as the input rails left it.
-    ///
-    /// With `any`, that is the last message of the user wherever it stands; else only where it stands last.
-    pub(super) fn raw_prompt(
-        self,
-        user_message: Option<&Value>,
-        any: bool,
-    ) -> Result<Vec<Message>, BoxError> {
-        let content = messages::content_of(user_message.unwrap_or(&Value::Null));
-        let Some(raw) = &self.turn.raw else {
-            return Ok(vec![Message::user(content)]);
-        };
-        let mut prompt = (**raw).clone();
-        let last = if any {
-            prompt
-                .iter_mut()
-                .rev()
-                .find(|message| message.role == Role::User)
-        } else {
-            prompt.last_mut()
-        };
-        if let Some(last) = last.filter(|message| message.role == Role::User) {
-            last.content = content;
-        }
-        let sendable = [
-            Role::System,
-            Role::Developer,
-            Role::User,
-            Role::Assistant,
-            Role::Tool,
-            Role::Function,
-        ];
-        match prompt
-            .iter()
-            .find(|message| !sendable.contains(&message.role))
-        {
-            Some(message) => Err(format!(
-                "a message of the role `{}` is not for a model",
-                message.role.as_str()
-            )
-            .into()),
-            None => Ok(prompt),
-        }
     }
 
     /// Adds what the model thought to `result`.

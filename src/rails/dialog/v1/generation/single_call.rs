@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{
-    super::{call::Streaming, text},
+    super::super::{
+        call::Streaming,
+        text::{self, text_of},
+    },
     Asked,
     bot_message::NOTHING_TO_SAY,
-    intent::text_of,
 };
 use crate::{
     actions::ActionResult,

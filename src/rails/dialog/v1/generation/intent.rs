@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::{super::text, Asked};
+use super::{
+    super::super::text::{self, text_of},
+    Asked,
+};
 use crate::{actions::ActionResult, error::BoxError, rails::event::Event};
 
 const UNKNOWN: &str = "unknown message";
@@ -83,21 +86,4 @@ impl Asked<'_> {
 
 fn user_intent(intent: &str) -> ActionResult {
     ActionResult::default().with_event(Event::new("UserIntent").with("intent", intent).to_value())
-}
-
-/// The text of a user's message: of its parts, those that are text, with spaces between.
-pub(super) fn text_of(content: Option<&Value>) -> String {
-    match content {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(parts)) => {
-            let texts = parts
-                .iter()
-                .filter(|part| part.get("type").is_some_and(|kind| kind == "text"));
-            texts
-                .filter_map(|part| part.get("text")?.as_str())
-                .collect::<Vec<_>>()
-                .join(" ")
-        }
-        _ => String::new(),
-    }
 }

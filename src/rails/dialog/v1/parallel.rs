@@ -8,13 +8,19 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{
+        Turn,
+        reference::{flow_name, flow_parameters},
+    },
+    Run,
+};
+use crate::{
+    actions::ActionResult,
+    error::Result,
+    rails::{
         event::Event,
         log::{Entry, ProcessingLog, now},
     },
-    Run, Turn,
-    interpreter::{flow_name, flow_parameters},
 };
-use crate::{actions::ActionResult, error::Result};
 
 /// Which rails run beside each other.
 #[derive(Debug, Clone, Copy)]
