@@ -32,9 +32,7 @@ pub(crate) fn fault_at(
     length: usize,
     message: String,
 ) -> Fault {
-    let fault = Fault::new(message)
-        .in_file(source.name)
-        .at(number, column);
+    let fault = Fault::new(message).in_file(source.name).at(number, column);
     match source.line(number) {
         Some(line) => {
             let rest = line.chars().count().saturating_sub(column - 1);

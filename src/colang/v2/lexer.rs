@@ -201,7 +201,9 @@ impl Lexer<'_> {
 
     fn symbol(&mut self, first: char) -> Result<(), Fault> {
         let start = self.at;
-        let found = SYMBOLS.iter().find(|symbol| self.rest().starts_with(**symbol));
+        let found = SYMBOLS
+            .iter()
+            .find(|symbol| self.rest().starts_with(**symbol));
         let Some(symbol) = found else {
             let message = format!("`{first}` has no meaning here");
             return Err(self.fault(start, 1, &message));
@@ -258,16 +260,18 @@ impl Lexer<'_> {
                     return Err(self.fault(start, at, "the text is not closed on its line"));
                 }
                 Some('\\') => at += 1 + inside[1..].chars().next().map_or(0, char::len_utf8),
-                Some(c)
-                    if c == quote && inside.chars().take(ends).all(|c| c == quote) =>
-                {
+                Some(c) if c == quote && inside.chars().take(ends).all(|c| c == quote) => {
                     break;
                 }
                 Some(c) => at += c.len_utf8(),
             }
         }
         self.at += at + ends;
-        let token = if is_long { Token::LongText } else { Token::Text };
+        let token = if is_long {
+            Token::LongText
+        } else {
+            Token::Text
+        };
         self.push(token, start);
         Ok(())
     }

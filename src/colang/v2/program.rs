@@ -5,11 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::{
-    ast::FlowDef,
-    element::Element,
-    expression::Expression,
-    lexer::Lines,
-    lower::lower,
+    ast::FlowDef, element::Element, expression::Expression, lexer::Lines, lower::lower,
     parser::Module,
 };
 use crate::{
@@ -80,9 +76,8 @@ impl Program {
             for definition in &module.flows {
                 let flow = Arc::new(flow(definition, &file, &module, &lines, &mut faults));
                 let name = Arc::clone(&flow.name);
-                let fault = |message: String| {
-                    lines.fault(definition.span.0, definition.span.1, message)
-                };
+                let fault =
+                    |message: String| lines.fault(definition.span.0, definition.span.1, message);
                 if flow.decorators.contains_key("override") {
                     let message = format!("there is no flow `{name}` that this one could override");
                     if overrides.contains_key(&name) {

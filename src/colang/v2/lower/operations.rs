@@ -74,7 +74,10 @@ impl Lowering<'_> {
                 arguments: member.arguments,
             },
             (_, Some(_)) if !members.is_empty() => {
-                self.fault_at(spec, "only one event can be named after a flow or an action");
+                self.fault_at(
+                    spec,
+                    "only one event can be named after a flow or an action",
+                );
                 return None;
             }
             (Subject::Flow(flow), Some(member)) => EventSpec::OfFlow {
@@ -428,7 +431,15 @@ pub(super) fn group_span(group: &Group) -> (usize, usize) {
 fn is_flow_event(member: &str) -> bool {
     matches!(
         member,
-        "Start" | "Stop" | "Pause" | "Resume" | "Started" | "Paused" | "Resumed" | "Finished" | "Failed"
+        "Start"
+            | "Stop"
+            | "Pause"
+            | "Resume"
+            | "Started"
+            | "Paused"
+            | "Resumed"
+            | "Finished"
+            | "Failed"
     )
 }
 

@@ -108,10 +108,13 @@ impl Lowering<'_> {
                 false => None,
             });
         }
-        let waited = all.iter().zip(&started).map(|(spec, started)| match started {
-            Some(variable) => Waited::End(variable),
-            None => Waited::Spec(spec),
-        });
+        let waited = all
+            .iter()
+            .zip(&started)
+            .map(|(spec, started)| match started {
+                Some(variable) => Waited::End(variable),
+                None => Waited::Spec(spec),
+            });
         self.match_all(&waited.collect::<Vec<_>>());
         for (spec, started) in all.iter().zip(&started) {
             if let (Some(reference), Some(variable)) = (&spec.reference, started) {

@@ -10,7 +10,7 @@ use crate::{
         expr::{Dialect, Expr, NoScope},
         v2::{
             ast::{FlowDef, Kind},
-                program::Parameter,
+            program::Parameter,
         },
     },
     value::Value,
@@ -159,7 +159,8 @@ impl Parser<'_> {
                         "`{}` is no constant, as a decorator's argument is",
                         argument.text
                     );
-                    self.lines.fault(argument.place.0, argument.place.1, message)
+                    self.lines
+                        .fault(argument.place.0, argument.place.1, message)
                 })?;
                 given.insert(argument.name, value);
             }

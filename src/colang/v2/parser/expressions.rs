@@ -245,7 +245,9 @@ impl Parser<'_> {
                 && token.start < start
                 && start < token.end
         };
-        let is_generated = tokens.iter().any(|token| token.token == Token::Symbol("..."));
+        let is_generated = tokens
+            .iter()
+            .any(|token| token.token == Token::Symbol("..."));
         if is_generated || tokens.iter().any(is_text) {
             return Ok(Expression::Invalid {
                 text: text.into(),

@@ -23,7 +23,10 @@ impl Parser<'_> {
 
     /// Whether the next word is no part of a name.
     fn ends_name(&self) -> bool {
-        matches!(self.word(0), "and" | "or" | "as" | "None" | "True" | "False")
+        matches!(
+            self.word(0),
+            "and" | "or" | "as" | "None" | "True" | "False"
+        )
     }
 
     /// Specs joined by `or`; `and` binds more tightly. Only behind a keyword they can begin with a variable.

@@ -137,11 +137,13 @@ impl Machine<'_> {
         }
         let all_wait = ending.is_none()
             && instance.active_heads().all(|(_, head)| {
-                flow.elements.get(head.position).is_some_and(|element| match &element.op {
-                    Op::WaitForHeads(_) => true,
-                    Op::Match(matching) => !matching.is_internal,
-                    _ => false,
-                })
+                flow.elements
+                    .get(head.position)
+                    .is_some_and(|element| match &element.op {
+                        Op::WaitForHeads(_) => true,
+                        Op::Match(matching) => !matching.is_internal,
+                        _ => false,
+                    })
             });
         if ending.is_some() || all_wait {
             if instance.status == Status::Starting {
@@ -419,7 +421,9 @@ impl Machine<'_> {
         signal.arguments.insert("source_head_uid", format!("{id}"));
         if &*signal.name == "StartFlow" {
             let hierarchy = format!("{}.{position}", self.instance(uid)?.hierarchy);
-            signal.arguments.insert("flow_hierarchy_position", hierarchy);
+            signal
+                .arguments
+                .insert("flow_hierarchy_position", hierarchy);
         }
         let scores = self.scores(head);
         signal.flow = None;
@@ -466,7 +470,10 @@ impl Machine<'_> {
             return;
         };
         let mark = format!("_global_{name}");
-        self.state.core.context_mut(context).insert(mark, Value::None);
+        self.state
+            .core
+            .context_mut(context)
+            .insert(mark, Value::None);
         if !self.state.globals.contains_key(name) {
             self.state.globals.insert(name, Value::None);
         }
@@ -516,9 +523,15 @@ impl Machine<'_> {
         };
         let merged = instance.descendants(parent_id);
         let mut scopes: Vec<usize> = Vec::new();
-        let children = instance.heads.get(&parent_id).map(|head| head.children.clone());
+        let children = instance
+            .heads
+            .get(&parent_id)
+            .map(|head| head.children.clone());
         for child in children.unwrap_or_default() {
-            let own = instance.heads.get(&child).map(|head| head.scopes.as_slice());
+            let own = instance
+                .heads
+                .get(&child)
+                .map(|head| head.scopes.as_slice());
             for scope in own.unwrap_or_default() {
                 if !scopes.contains(scope) {
                     scopes.push(*scope);
@@ -529,7 +542,16 @@ impl Machine<'_> {
             .iter()
             .filter_map(|id| Some((*id, instance.heads.get(id)?)))
             .filter(|(_, head)| head.status == HeadStatus::Merging)
-            .map(|(id, head)| (id, if head.step == step { head.scores.clone() } else { Vec::new() }))
+            .map(|(id, head)| {
+                (
+                    id,
+                    if head.step == step {
+                        head.scores.clone()
+                    } else {
+                        Vec::new()
+                    },
+                )
+            })
             .collect();
         let mut picked = *id;
         if merging.len() > 1 {
@@ -576,7 +598,11 @@ impl Machine<'_> {
 
     /// The one with the best scores; of equally good ones, any. Orders them, the best first.
     pub(super) fn best(&self, all: &mut [(HeadId, Vec<f64>)]) -> Option<HeadId> {
-        let longest = all.iter().map(|(_, scores)| scores.len()).max().unwrap_or(0);
+        let longest = all
+            .iter()
+            .map(|(_, scores)| scores.len())
+            .max()
+            .unwrap_or(0);
         let padded = |scores: &Vec<f64>| {
             let mut padded = scores.clone();
             padded.resize(longest, 1.0);
@@ -641,4 +667,3 @@ fn depends_on(event: &EventSpec, variable: Option<&str>) -> bool {
         EventSpec::OfVariable { variable: own, .. } => &**own == variable,
     }
 }
-

@@ -35,11 +35,12 @@ impl State {
 
     pub(super) fn forget(&mut self) {
         let core = &mut self.core;
-        let finished = |uid: &Arc<str>, actions: &std::collections::HashMap<_, super::instance::Action>| {
-            actions
-                .get(uid)
-                .is_none_or(|action| action.status == ActionStatus::Finished)
-        };
+        let finished =
+            |uid: &Arc<str>, actions: &std::collections::HashMap<_, super::instance::Action>| {
+                actions
+                    .get(uid)
+                    .is_none_or(|action| action.status == ActionStatus::Finished)
+            };
         for instance in core.flows.values_mut() {
             let actions = &core.actions;
             instance.actions.retain(|uid| !finished(uid, actions));

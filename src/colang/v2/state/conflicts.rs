@@ -29,7 +29,11 @@ const MODALITIES: &[(&str, &str, &str)] = &[
     ("VisualChoiceSceneAction", "information", "override"),
     ("VisualInformationSceneAction", "information", "override"),
     ("VisualFormSceneAction", "information", "override"),
-    ("MotionEffectCameraAction", "camera_motion_effect", "override"),
+    (
+        "MotionEffectCameraAction",
+        "camera_motion_effect",
+        "override",
+    ),
     ("ShotCameraAction", "camera_shot", "override"),
 ];
 
@@ -193,7 +197,11 @@ impl Machine<'_> {
     /// Sends an event to the outside.
     pub(super) fn emit(&mut self, signal: &mut Signal) -> Result<(), Trouble> {
         if &*signal.name == "StartUtteranceBotAction"
-            && signal.arguments.get("script").and_then(Value::as_str).is_none()
+            && signal
+                .arguments
+                .get("script")
+                .and_then(Value::as_str)
+                .is_none()
         {
             let message = "what the bot says (`script`) must be a text";
             return Err(Failure::new("ColangValueError", message).into());

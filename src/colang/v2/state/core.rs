@@ -12,7 +12,7 @@ use super::{
     index::Index,
     instance::{Action, HeadId, Instance},
 };
-use crate::value::Dict;
+use crate::value::{Dict, Value};
 
 /// How many events of the past are kept.
 const MAX_HISTORY: usize = 500;
@@ -21,11 +21,19 @@ const LINGER: u64 = 5_000;
 /// How many such instances are found at most.
 const MAX_LINGERING: usize = 1_000;
 
+/// Arguments as a text that differs where they do.
+fn repr(arguments: &[Value]) -> String {
+    let parts: Vec<String> = arguments.iter().map(Value::repr).collect();
+    parts.join(", ")
+}
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Core {
     pub(super) flows: HashMap<Arc<str>, Instance>,
     /// The instances of each flow, in the order in which they were made.
     pub(super) by_flow: HashMap<Arc<str>, BTreeMap<u64, Arc<str>>>,
+    /// The active instance of each flow and its arguments.
+    activations: HashMap<(Arc<str>, String), Arc<str>>,
     pub(super) actions: HashMap<Arc<str>, Action>,
     /// The variables of instances, and how many instances see them.
     pub(super) contexts: HashMap<u64, (Dict, usize)>,
@@ -46,11 +54,17 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn context(&self, id: u64) -> &Dict {
-        self.contexts.get(&id).map_or(&self.empty, |(context, _)| context)
+        self.contexts
+            .get(&id)
+            .map_or(&self.empty, |(context, _)| context)
     }
 
     pub(super) fn context_mut(&mut self, id: u64) -> &mut Dict {
-        &mut self.contexts.entry(id).or_insert_with(|| (Dict::new(), 1)).0
+        &mut self
+            .contexts
+            .entry(id)
+            .or_insert_with(|| (Dict::new(), 1))
+            .0
     }
 
     pub(super) fn new_context(&mut self, context: Dict) -> u64 {
@@ -98,7 +112,9 @@ impl Core {
     }
 
     pub(super) fn enter_loop(&mut self, id: &Arc<str>) {
-        *Arc::make_mut(&mut self.loops).entry(Arc::clone(id)).or_insert(0) += 1;
+        *Arc::make_mut(&mut self.loops)
+            .entry(Arc::clone(id))
+            .or_insert(0) += 1;
     }
 
     pub(super) fn leave_loop(&mut self, id: &str) {
@@ -120,7 +136,10 @@ impl Core {
                 break;
             }
             above.push(Arc::clone(&instance.uid));
-            next = instance.parent.as_deref().and_then(|parent| self.live(parent));
+            next = instance
+                .parent
+                .as_deref()
+                .and_then(|parent| self.live(parent));
         }
         above.reverse();
         above
@@ -128,14 +147,60 @@ impl Core {
 
     /// Whether this instance stands for an activation: it was not made by starting an activated flow anew.
     pub(super) fn is_activated_itself(&self, instance: &Instance) -> bool {
-        let parent = instance.parent.as_deref().and_then(|parent| self.live(parent));
+        let parent = instance
+            .parent
+            .as_deref()
+            .and_then(|parent| self.live(parent));
         instance.activated > 0
             && parent.is_some_and(|parent| parent.flow.name != instance.flow.name)
     }
 
+    /// The instance that stands for the activation of a flow with these arguments.
+    pub(super) fn activation(&self, flow: &Arc<str>, arguments: &[Value]) -> Option<Arc<str>> {
+        let uid = self.activations.get(&(Arc::clone(flow), repr(arguments)))?;
+        let instance = self.live(uid)?;
+        self.is_activated_itself(instance).then(|| Arc::clone(uid))
+    }
+
+    /// Notes that an instance stands for an activation, if it does and no other one does.
+    pub(super) fn note_activation(&mut self, uid: &str) {
+        let instance = self.live(uid);
+        if !instance.is_some_and(|instance| self.is_activated_itself(instance)) {
+            return;
+        }
+        let Some(key) = self.activation_key(uid) else {
+            return;
+        };
+        let known = self.activations.get(&key).and_then(|uid| self.live(uid));
+        if !known.is_some_and(|known| self.is_activated_itself(known)) {
+            self.activations.insert(key, uid.into());
+        }
+    }
+
+    fn forget_activation(&mut self, uid: &str) {
+        if let Some(key) = self.activation_key(uid)
+            && self.activations.get(&key).is_some_and(|own| **own == *uid)
+        {
+            self.activations.remove(&key);
+        }
+    }
+
+    fn activation_key(&self, uid: &str) -> Option<(Arc<str>, String)> {
+        let instance = self.flows.get(uid)?;
+        let arguments = instance.flow.parameters.iter().map(|parameter| {
+            let value = instance.arguments.get(&parameter.name);
+            value.cloned().unwrap_or_default()
+        });
+        let arguments: Vec<Value> = arguments.collect();
+        Some((Arc::clone(&instance.flow.name), repr(&arguments)))
+    }
+
     /// Whether this instance was made by starting an activated flow anew.
     pub(super) fn is_activated_copy(&self, instance: &Instance) -> bool {
-        let parent = instance.parent.as_deref().and_then(|parent| self.live(parent));
+        let parent = instance
+            .parent
+            .as_deref()
+            .and_then(|parent| self.live(parent));
         instance.activated > 0
             && parent.is_some_and(|parent| parent.flow.name == instance.flow.name)
     }
@@ -161,6 +226,7 @@ impl Core {
     }
 
     pub(super) fn retire_one(&mut self, uid: &str) {
+        self.forget_activation(uid);
         let Some(instance) = self.flows.get_mut(uid) else {
             return;
         };

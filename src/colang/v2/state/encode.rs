@@ -106,7 +106,10 @@ fn read_tagged(tag: &str, inner: &Json, depth: usize) -> Option<Value> {
         }),
         "tuple" => Value::tuple(items()?),
         "set" => {
-            let keys: Option<_> = items()?.into_iter().map(|item| Key::new(item).ok()).collect();
+            let keys: Option<_> = items()?
+                .into_iter()
+                .map(|item| Key::new(item).ok())
+                .collect();
             Value::Set(keys?)
         }
         "dict" => Value::Dict(read_dict(inner, depth)?),
@@ -124,7 +127,12 @@ fn read_tagged(tag: &str, inner: &Json, depth: usize) -> Option<Value> {
             value: known(
                 inner.get(1)?.as_str()?,
                 &[
-                    "initialized", "waiting", "starting", "started", "stopping", "stopped",
+                    "initialized",
+                    "waiting",
+                    "starting",
+                    "started",
+                    "stopping",
+                    "stopped",
                     "finished",
                 ],
             )?,
@@ -156,5 +164,7 @@ fn read_dict(json: &Json, depth: usize) -> Option<Dict> {
         let key = Key::new(read(entry.get(0)?, depth + 1)?).ok()?;
         Some((key, read(entry.get(1)?, depth + 1)?))
     });
-    entries.collect::<Option<Vec<_>>>().map(|all| all.into_iter().collect())
+    entries
+        .collect::<Option<Vec<_>>>()
+        .map(|all| all.into_iter().collect())
 }

@@ -116,7 +116,12 @@ impl Machine<'_> {
         variable: &Arc<str>,
         path: &[Arc<str>],
     ) -> Result<Subject, Trouble> {
-        let context = self.state.core.flows.get(uid).map(|instance| instance.context);
+        let context = self
+            .state
+            .core
+            .flows
+            .get(uid)
+            .map(|instance| instance.context);
         let is_global = context.is_some_and(|context| {
             super::scope::is_global(self.state.core.context(context), variable)
         });
@@ -241,7 +246,10 @@ pub(super) fn start_signal(instance: &Instance, uid: String) -> Signal {
     arguments.insert("flow_id", Value::Str(Arc::clone(name)));
     arguments.insert("source_flow_instance_uid", instance.parent.clone());
     arguments.insert("source_head_uid", instance.parent_head.clone());
-    arguments.insert("flow_hierarchy_position", Value::Str(Arc::clone(&instance.hierarchy)));
+    arguments.insert(
+        "flow_hierarchy_position",
+        Value::Str(Arc::clone(&instance.hierarchy)),
+    );
     arguments.insert("activated", instance.activated);
     extend(&mut arguments, &instance.arguments);
     Signal::new("StartFlow", arguments)
@@ -250,7 +258,10 @@ pub(super) fn start_signal(instance: &Instance, uid: String) -> Signal {
 /// What an instance tells about itself.
 pub(super) fn told(instance: &Instance, name: &str, more: &Dict) -> Signal {
     let mut arguments = Dict::new();
-    arguments.insert("source_flow_instance_uid", Value::Str(Arc::clone(&instance.uid)));
+    arguments.insert(
+        "source_flow_instance_uid",
+        Value::Str(Arc::clone(&instance.uid)),
+    );
     arguments.insert("flow_instance_uid", Value::Str(Arc::clone(&instance.uid)));
     arguments.insert("flow_id", Value::Str(Arc::clone(&instance.flow.name)));
     extend(&mut arguments, &instance.arguments);

@@ -190,8 +190,12 @@ impl Machine<'_> {
         if self.state.core.main.as_ref() == Some(uid) {
             return Ok(());
         }
-        let source = signal.text("source_flow_instance_uid").map(Arc::<str>::from);
-        let Some(parent) = source.as_ref().and_then(|source| self.state.core.flows.get_mut(source))
+        let source = signal
+            .text("source_flow_instance_uid")
+            .map(Arc::<str>::from);
+        let Some(parent) = source
+            .as_ref()
+            .and_then(|source| self.state.core.flows.get_mut(source))
         else {
             let message = "a flow needs another one that starts it";
             return Err(Failure::new("ColangRuntimeError", message).into());
@@ -229,8 +233,12 @@ impl Machine<'_> {
         if let Some(id) = &loop_id {
             self.state.core.enter_loop(id);
         }
+        self.state.core.note_activation(uid);
         for (parameter, value) in named {
-            self.state.core.context_mut(context).insert(&*parameter, value);
+            self.state
+                .core
+                .context_mut(context)
+                .insert(&*parameter, value);
         }
         if signal.arguments.contains_key(&format!("${parameters}")) {
             let message = format!("the flow `{name}` takes {parameters} arguments at most");
@@ -331,7 +339,12 @@ impl Machine<'_> {
         self.close(uid, Status::Finished, ending.update.as_ref());
         let instance = self.instance(uid)?;
         let mut result = Dict::new();
-        if let Some(value) = self.state.core.context(instance.context).get("_return_value") {
+        if let Some(value) = self
+            .state
+            .core
+            .context(instance.context)
+            .get("_return_value")
+        {
             result.insert("return_value", value.clone());
         }
         let finished = told(instance, "FlowFinished", &result);
@@ -412,8 +425,11 @@ impl Machine<'_> {
             return;
         };
         instance.status = status;
-        let (loop_id, context, activated) =
-            (instance.loop_id.clone(), instance.context, instance.activated);
+        let (loop_id, context, activated) = (
+            instance.loop_id.clone(),
+            instance.context,
+            instance.activated,
+        );
         let parent = instance.parent.clone();
         if let Some(id) = loop_id {
             core.leave_loop(&id);
@@ -495,7 +511,9 @@ impl Machine<'_> {
             ("bot_action", "BotActionLog"),
         ];
         let flow = Arc::clone(&self.instance(uid)?.flow);
-        let found = TAGS.iter().find_map(|(tag, event)| Some((flow.meta(tag)?, *tag, *event)));
+        let found = TAGS
+            .iter()
+            .find_map(|(tag, event)| Some((flow.meta(tag)?, *tag, *event)));
         let Some((value, tag, event)) = found else {
             return Ok(());
         };

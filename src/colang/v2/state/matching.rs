@@ -209,10 +209,12 @@ fn between_flows(signal: &Signal, pattern: &Signal) -> Result<Outcome, Trouble> 
             | ("FlowFailed", "FlowFinished")
             | ("FlowStarted", "FlowFinished" | "FlowFailed")
     );
-    Ok(match cannot_come && pattern.arguments.contains_key("flow_instance_uid") {
-        true => Outcome::Fails,
-        false => Outcome::Nothing,
-    })
+    Ok(
+        match cannot_come && pattern.arguments.contains_key("flow_instance_uid") {
+            true => Outcome::Fails,
+            false => Outcome::Nothing,
+        },
+    )
 }
 
 /// How well `given` has what `wanted` asks for.
@@ -221,7 +223,10 @@ fn values(given: &Value, wanted: &Value, depth: usize) -> Result<f64, Trouble> {
         return Ok(0.0);
     }
     if let Some(pattern) = wanted.as_object::<Pattern>()
-        && matches!(given, Value::Str(_) | Value::Int(_) | Value::Float(_) | Value::Bool(_))
+        && matches!(
+            given,
+            Value::Str(_) | Value::Int(_) | Value::Float(_) | Value::Bool(_)
+        )
     {
         let found = pattern.search(&given.to_string());
         return Ok(f64::from(found.map_err(|error| Failure::value(&error))?));

@@ -28,8 +28,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 use indexmap::IndexMap;
 
-use self::{core::Core, matching::Outcome, signal::Signal};
 pub use self::snapshot::StateSnapshot;
+use self::{core::Core, matching::Outcome, signal::Signal};
 use super::{Event, Flow, Host, Program, parse};
 use crate::{
     error::ConfigError,
@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// How much the flows may do at one event: elements, heads and events, one each.
-const MAX_STEPS: usize = 100_000;
+const MAX_STEPS: usize = 200_000;
 /// How many events flows may send each other at one event of the outside.
 const MAX_QUEUE: usize = 10_000;
 
@@ -169,7 +169,9 @@ impl<'a> Machine<'a> {
         self.steps += steps;
         if self.steps > MAX_STEPS || self.queue.len() > MAX_QUEUE {
             let last = self.queue.back();
-            let flow = last.and_then(|signal| signal.text("flow_id")).unwrap_or("main");
+            let flow = last
+                .and_then(|signal| signal.text("flow_id"))
+                .unwrap_or("main");
             return Err(Trouble::Endless(flow.to_owned()));
         }
         Ok(())
@@ -220,8 +222,14 @@ impl State {
             let mut arguments = Dict::new();
             arguments.insert("flow_id", Value::Str(Arc::clone(&flow.name)));
             arguments.insert("source_flow_instance_uid", Value::Str(Arc::clone(&uid)));
-            arguments.insert("flow_instance_uid", format!("({}){}", flow.name, host.uid()));
-            arguments.insert("flow_hierarchy_position", format!("0.0.{}", count - 1 - index));
+            arguments.insert(
+                "flow_instance_uid",
+                format!("({}){}", flow.name, host.uid()),
+            );
+            arguments.insert(
+                "flow_hierarchy_position",
+                format!("0.0.{}", count - 1 - index),
+            );
             arguments.insert("source_head_uid", head.to_string());
             arguments.insert("activated", true);
             events.push(Event::internal("StartFlow", arguments));
@@ -320,7 +328,8 @@ impl State {
     pub fn waiting(&self, event: Option<&Event>, host: &dyn Host) -> Vec<Waiting> {
         let mut state = self.clone();
         let mut machine = Machine::new(&mut state, host);
-        let wanted = event.map(|event| Signal::new(Arc::clone(&event.name), event.arguments.clone()));
+        let wanted =
+            event.map(|event| Signal::new(Arc::clone(&event.name), event.arguments.clone()));
         let mut found = Vec::new();
         for (uid, id) in machine.state.core.index.all() {
             let Some(instance) = machine.state.core.flows.get(&uid) else {
@@ -394,7 +403,10 @@ impl State {
         let added = &self.added;
         self.sources.retain(|source| {
             let (module, _) = parse("generated flow", source);
-            module.flows.iter().any(|flow| added.contains_key(&flow.name))
+            module
+                .flows
+                .iter()
+                .any(|flow| added.contains_key(&flow.name))
         });
     }
 }

@@ -186,7 +186,8 @@ impl Machine<'_> {
         if let Some(event) = signal.arguments.get("event") {
             about.insert("event", event.clone());
         }
-        self.notes.push(Note::Event(super::Event::new("UnhandledEvent", about)));
+        self.notes
+            .push(Note::Event(super::Event::new("UnhandledEvent", about)));
     }
 
     fn note(&mut self, signal: &Signal) {
@@ -308,7 +309,9 @@ impl Machine<'_> {
         if &*name == "main" || self.state.flow(&name).is_none() {
             return Ok(false);
         }
-        let source = signal.text("source_flow_instance_uid").map(Arc::<str>::from);
+        let source = signal
+            .text("source_flow_instance_uid")
+            .map(Arc::<str>::from);
         let Some(source) = source.filter(|uid| self.state.core.live(uid).is_some()) else {
             return Ok(false);
         };
@@ -419,17 +422,11 @@ impl Machine<'_> {
                 (None, None) => None,
             });
         }
-        let uids = self.state.core.instances_of(name).to_vec();
-        self.charge(uids.len())?;
-        Ok(uids.into_iter().find(|uid| {
-            let Some(instance) = self.state.core.flows.get(uid) else {
-                return false;
-            };
-            self.state.core.is_activated_itself(instance)
-                && flow.parameters.iter().zip(&wanted).all(|(parameter, wanted)| {
-                    wanted.is_some() && instance.arguments.get(&parameter.name) == wanted.as_ref()
-                })
-        }))
+        // A parameter without any value is none that an active instance has.
+        let Some(wanted) = wanted.into_iter().collect::<Option<Vec<Value>>>() else {
+            return Ok(None);
+        };
+        Ok(self.state.core.activation(&flow.name, &wanted))
     }
 
     /// What a match means to the head's own flow.
@@ -463,7 +460,9 @@ impl Machine<'_> {
             return self.begin(uid, signal);
         }
         if &*signal.name == "FlowStarted"
-            && let Some(started) = signal.text("source_flow_instance_uid").map(Arc::<str>::from)
+            && let Some(started) = signal
+                .text("source_flow_instance_uid")
+                .map(Arc::<str>::from)
             && let Some(instance) = self.state.core.flows.get_mut(uid)
         {
             for scope in scopes {
@@ -534,7 +533,10 @@ impl Machine<'_> {
 fn describe(instance: &Instance, position: Option<usize>) -> String {
     let element = position.and_then(|position| instance.flow.elements.get(position));
     let line = element.map_or(instance.flow.line, |element| element.line);
-    format!("the flow `{}` fails at {}:{line}", instance.flow.name, instance.flow.file)
+    format!(
+        "the flow `{}` fails at {}:{line}",
+        instance.flow.name, instance.flow.file
+    )
 }
 
 /// Adds a head once.

@@ -78,8 +78,7 @@ impl Object for EventRef {
 
     fn equals(&self, other: &dyn Object) -> bool {
         other.downcast_ref::<Self>().is_some_and(|other| {
-            other.signal.name == self.signal.name
-                && other.signal.arguments == self.signal.arguments
+            other.signal.name == self.signal.name && other.signal.arguments == self.signal.arguments
         })
     }
 

@@ -121,15 +121,22 @@ impl FlowScope<'_> {
         if let Some(instance) = one {
             let mut all = Dict::new();
             all.insert("flow_instance_uid", Value::Str(Arc::clone(&instance.uid)));
-            all.extend(self.info(instance).iter().map(|(key, value)| (key.clone(), value.clone())));
+            all.extend(
+                self.info(instance)
+                    .iter()
+                    .map(|(key, value)| (key.clone(), value.clone())),
+            );
             return Ok(Value::Dict(all));
         }
-        let mut live: Vec<&Instance> = core.flows.values().filter(|flow| !flow.is_retired).collect();
+        let mut live: Vec<&Instance> = core
+            .flows
+            .values()
+            .filter(|flow| !flow.is_retired)
+            .collect();
         live.sort_by_key(|flow| flow.serial);
-        Ok(Value::dict(
-            live.into_iter()
-                .map(|flow| (Arc::clone(&flow.uid), Value::Dict(self.info(flow)))),
-        ))
+        Ok(Value::dict(live.into_iter().map(|flow| {
+            (Arc::clone(&flow.uid), Value::Dict(self.info(flow)))
+        })))
     }
 
     fn info(&self, flow: &Instance) -> Dict {
@@ -143,7 +150,10 @@ impl FlowScope<'_> {
         let mut above = self.state.core.hierarchy(&flow.uid);
         above.pop();
         let meta = flow.flow.decorators.get("meta").map(|meta| {
-            Value::dict(meta.iter().map(|(name, value)| (name.as_str(), value.clone())))
+            Value::dict(
+                meta.iter()
+                    .map(|(name, value)| (name.as_str(), value.clone())),
+            )
         });
         let mut info = Dict::new();
         info.insert("flow_id", Value::Str(Arc::clone(&flow.flow.name)));
@@ -151,12 +161,18 @@ impl FlowScope<'_> {
         info.insert("status", Value::from(flow.status.value()));
         info.insert("flow_hierarchy", Value::list(above));
         info.insert("active_statement_at_lines", Value::list(lines));
-        info.insert("meta_tags", meta.unwrap_or_else(|| Value::list(Vec::<Value>::new())));
+        info.insert(
+            "meta_tags",
+            meta.unwrap_or_else(|| Value::list(Vec::<Value>::new())),
+        );
         if !flow.actions.is_empty() {
             info.insert("action_uids", Value::list(flow.actions.iter().cloned()));
         }
         if !flow.children.is_empty() {
-            info.insert("child_flow_uids", Value::list(flow.children.iter().cloned()));
+            info.insert(
+                "child_flow_uids",
+                Value::list(flow.children.iter().cloned()),
+            );
         }
         info
     }
@@ -197,7 +213,11 @@ pub(super) fn is_global(context: &Dict, name: &str) -> bool {
 
 impl Machine<'_> {
     /// The value of an expression in an instance.
-    pub(super) fn eval(&mut self, uid: &Arc<str>, expression: &Expression) -> Result<Value, Trouble> {
+    pub(super) fn eval(
+        &mut self,
+        uid: &Arc<str>,
+        expression: &Expression,
+    ) -> Result<Value, Trouble> {
         match expression {
             Expression::Constant(value) => Ok(value.clone()),
             Expression::InstanceUid(flow) => {

@@ -113,7 +113,9 @@ impl Signal {
     }
 
     pub(super) fn text(&self, argument: &str) -> Option<&str> {
-        self.arguments.get(argument).and_then(|value| value.as_str())
+        self.arguments
+            .get(argument)
+            .and_then(|value| value.as_str())
     }
 
     pub(super) fn event(&self) -> Event {

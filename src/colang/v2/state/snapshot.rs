@@ -226,6 +226,10 @@ impl State {
             }
             state.add_restored(instance);
         }
+        let uids: Vec<Arc<str>> = state.core.flows.keys().cloned().collect();
+        for uid in uids {
+            state.core.note_activation(&uid);
+        }
         waiting.sort_unstable();
         let next = state.core.next;
         let mut machine = Machine::new(&mut state, &SystemHost);
@@ -379,11 +383,7 @@ impl ActionSnapshot {
     }
 
     fn restore(self) -> Result<Action, StateError> {
-        let mut action = Action::new(
-            self.uid.into(),
-            self.name.into(),
-            dict(&self.arguments)?,
-        );
+        let mut action = Action::new(self.uid.into(), self.name.into(), dict(&self.arguments)?);
         action.flow = self.flow.map(Arc::from);
         action.status = self.status;
         action.context = dict(&self.context)?;
