@@ -45,7 +45,7 @@ use super::{
     service::Service,
     source::{by_name, of_source},
 };
-use crate::{config::FlowReference, error::Error};
+use crate::{compute::Stop, config::FlowReference, error::Error};
 
 const DETECT: &str = "detect_sensitive_data";
 const MASK: &str = "mask_sensitive_data";
@@ -256,14 +256,16 @@ impl SensitiveData {
     async fn find(
         &self,
         call: &Call<'_>,
-        source: &Source,
+        source: &Arc<Source>,
         text: &str,
         threshold: f64,
     ) -> Result<Vec<Found>, Error> {
         let detector = &source.detector;
-        let mut found = detector
-            .find(text, threshold)
-            .map_err(|error| call.failed(error))?;
+        let searched = Arc::clone(source);
+        let found = call.compute(text, move |text, stop| {
+            searched.detector.find(text, threshold, stop)
+        });
+        let mut found = found.await?.map_err(|error| call.failed(error))?;
         if let Some(analyzer) = self.analyzer.as_ref().filter(|_| !source.asked.is_empty()) {
             let more = analyzer.find(text, &source.asked, &detector.entities, threshold);
             found.extend(more.await.map_err(|error| call.failed(error))?);
@@ -275,6 +277,14 @@ impl SensitiveData {
 impl Check for SensitiveData {
     fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
         Box::pin(async move { self.check(&call).await })
+    }
+
+    fn idle(&self, flow: &Flow) -> Option<String> {
+        let name = source_of(flow)?;
+        let source = self.source(name)?;
+        let is_empty = source.asked.is_empty() && source.detector.entities.is_empty();
+        is_empty
+            .then(|| format!("`rails.config.{SECTION}.{name}.entities` lists nothing to look for"))
     }
 
     fn reach(&self, _: &Flow) -> Reach {
@@ -325,7 +335,9 @@ impl Rewriter for Source {
         // Nothing before decides what is found from `from` on.
         let begin = settle::begin(text, from);
         let seen = text.get(begin..).unwrap_or_default();
-        let found = self.detector.find(seen, self.threshold(true));
+        let found = self
+            .detector
+            .find(seen, self.threshold(true), &Stop::default());
         let found = found.map_err(|error| Error::Rail {
             rail: MASK.to_owned(),
             source: error.into(),
