@@ -5,6 +5,7 @@
 mod config_errors;
 mod cut;
 mod flows;
+mod formats;
 mod inspect;
 mod limits;
 mod models;
