@@ -206,6 +206,7 @@ where
     let (ask, client) = if guard.rails.asks_main_model_of_call() {
         let inner = InnerModel::<S, B>::new(
             service.clone(),
+            Arc::clone(&guard.format),
             parts.uri.clone(),
             &parts.headers,
             model.clone(),

@@ -88,12 +88,8 @@ impl GuardrailsLayer {
     /// As [`from_path`](Self::from_path), and where no thread can be started.
     pub fn watch(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
-        let rails = load(&path)?;
-        let mut layer = Self::new(rails.clone());
-        let again = path.clone();
-        let watched = Watched::start(&path, rails, move || load(&again)).map_err(|error| {
-            Error::InvalidInput(format!("no thread can watch {}: {error}", path.display()))
-        })?;
+        let watched = Watched::start(&path.clone(), move || load(&path))?;
+        let mut layer = Self::new(watched.rails());
         layer.settings.watched = Some(watched);
         Ok(layer)
     }

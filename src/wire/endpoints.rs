@@ -90,7 +90,6 @@ const ENDPOINTS: &[(&str, Known)] = &[
     ("/detokenize", Plain),
     ("/rerank", Plain),
     // Anthropic.
-    ("@/messages", Unread("the Messages API")),
     ("@/messages/batches", Unread(BATCHES)),
     ("@/messages/batches/**", Unread(BATCHES)),
     ("@/complete", Unread("the legacy Text Completions API")),

@@ -24,9 +24,11 @@
 
 pub mod json;
 
+mod anthropic;
 mod detect;
 mod endpoints;
 mod format;
+mod ids;
 mod keys;
 mod openai_chat;
 mod packed;
@@ -34,12 +36,14 @@ mod path;
 mod reply;
 mod request;
 mod shape;
+mod texts;
 mod unreadable;
 mod walk;
 
 use std::sync::Arc;
 
 pub use self::{
+    anthropic::AnthropicMessages,
     detect::{Endpoint, classify},
     format::{
         Answer, Asked, Claim, ModelProtocol, Question, RequestHead, StreamFormat, WireFormat,
@@ -58,5 +62,8 @@ pub use self::{
 
 /// The formats of the crate. The first one's errors are what a client reads where no format is known.
 pub fn formats() -> Arc<[Arc<dyn WireFormat>]> {
-    Arc::new([Arc::new(OpenAiChat) as Arc<dyn WireFormat>])
+    Arc::new([
+        Arc::new(OpenAiChat) as Arc<dyn WireFormat>,
+        Arc::new(AnthropicMessages),
+    ])
 }

@@ -111,10 +111,6 @@ const MODELS: &[(&str, &str)] = &[
         "/v1/responses/input_tokens",
         r#"{"model":"m","input":"forbidden-things"}"#,
     ),
-    (
-        "/v1/messages",
-        r#"{"model":"m","messages":[{"role":"user","content":"forbidden-things"}]}"#,
-    ),
     ("/v1/messages/batches", r#"{"requests":[]}"#),
     ("/v1/complete", r#"{"prompt":"forbidden-things"}"#),
     (

@@ -7,6 +7,7 @@ mod config_errors;
 mod cut;
 mod endpoints;
 mod flows;
+mod formats;
 mod inspect;
 mod limits;
 mod models;
