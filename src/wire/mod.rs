@@ -27,6 +27,7 @@ pub mod json;
 mod answer;
 mod anthropic;
 mod detect;
+mod endpoints;
 mod format;
 mod gemini;
 mod ids;
@@ -35,9 +36,11 @@ mod ollama;
 mod openai_chat;
 mod openai_completions;
 mod packed;
+mod path;
 mod reply;
 mod request;
 mod responses;
+mod shape;
 mod texts;
 mod unreadable;
 mod walk;
@@ -46,7 +49,7 @@ use std::sync::Arc;
 
 pub use self::{
     anthropic::AnthropicMessages,
-    detect::{Endpoint, NormalPath, classify},
+    detect::{Endpoint, classify},
     format::{
         Answer, Asked, Claim, ModelProtocol, Question, RequestHead, StreamFormat, WireFormat,
     },
@@ -55,12 +58,14 @@ pub use self::{
     ollama::Ollama,
     openai_chat::OpenAiChat,
     openai_completions::OpenAiCompletions,
+    path::{NormalPath, Readings},
     reply::{
         CallPiece, CallText, Channel, ChoiceSpan, HoldsJson, ListElement, Patch, RecordKind,
         Relation, ReplyText, ReplyTexts, TextClass, without_choices,
     },
     request::{ChatRequest, RequestFacts, RequestMessage, Text, TextKind},
     responses::OpenAiResponses,
+    shape::{Shape, shape_of},
     unreadable::Unreadable,
 };
 

@@ -267,18 +267,12 @@ fn what_is_larger_than_the_limit_is_refused_however_it_is_packed() {
 #[test]
 fn endpoints_that_are_not_read_are_refused() {
     let paths = [
-        "/v1/responses",
-        "/v1//responses/",
-        "/v1/%72esponses",
-        "/V1/Responses",
-        "/v1/completions",
         "/v1/threads/t/runs",
+        "/v1//threads/t/runs/",
+        "/v1/threads/t/%72uns",
+        "/V1/Threads/t/Runs",
         "/v1/batches",
-        "/v1beta/models/g:generateContent",
-        "/v1beta/models/g:streamGenerateContent",
         "/model/m/converse",
-        "/api/chat",
-        "/api/generate",
         "/v1/realtime",
     ];
     let layer = layer();

@@ -38,7 +38,7 @@ impl WireFormat for Gemini {
         "gemini"
     }
 
-    fn claims(&self, path: &NormalPath) -> Claim {
+    fn claims(&self, path: &NormalPath<'_>) -> Claim {
         let Some((before, method)) = path.as_str().rsplit_once(':') else {
             return Claim::No;
         };

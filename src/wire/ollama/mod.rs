@@ -31,7 +31,7 @@ impl WireFormat for Ollama {
         "ollama"
     }
 
-    fn claims(&self, path: &NormalPath) -> Claim {
+    fn claims(&self, path: &NormalPath<'_>) -> Claim {
         match path.ends_with("/api/chat") || path.ends_with("/api/generate") {
             true => Claim::Chat,
             false => Claim::No,

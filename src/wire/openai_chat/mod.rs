@@ -20,8 +20,8 @@ use serde_json::Value;
 
 use self::{reply::Whole, stream::ChatStream};
 use super::{
-    BodyEdit, ChatRequest, ChoiceSpan, Claim, Edit, JsonLimits, NormalPath, ReplyTexts,
-    RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat,
+    AnthropicMessages, BodyEdit, ChatRequest, ChoiceSpan, Claim, Edit, JsonLimits, NormalPath,
+    ReplyTexts, RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat,
 };
 
 /// OpenAI Chat Completions.
@@ -33,7 +33,7 @@ impl WireFormat for OpenAiChat {
         "openai_chat"
     }
 
-    fn claims(&self, path: &NormalPath) -> Claim {
+    fn claims(&self, path: &NormalPath<'_>) -> Claim {
         match path.ends_with("/chat/completions") {
             true => Claim::Chat,
             false => Claim::No,
@@ -41,7 +41,8 @@ impl WireFormat for OpenAiChat {
     }
 
     fn looks_like_request(&self, body: &[u8]) -> bool {
-        shape::looks_like_request(body)
+        // Anthropic's bodies have messages, too, and what only they have.
+        shape::looks_like_request(body) && !AnthropicMessages.looks_like_request(body)
     }
 
     fn read_request<'a>(

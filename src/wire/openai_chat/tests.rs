@@ -641,13 +641,8 @@ fn odd_paths_lead_to_the_same_place() {
 #[test]
 fn paths_are_told_apart() {
     let unread = [
-        "/v1/responses",
-        "/v1/completions",
-        "/api/chat",
         "/v1/realtime",
         "/v1/batches",
-        "/v1beta/models/g:generateContent",
-        "/v1/models/g%3AstreamGenerateContent",
         "/model/m/converse",
         "/model/m/invoke",
         "/v1/threads/t/runs",
@@ -663,13 +658,7 @@ fn paths_are_told_apart() {
             "{path}"
         );
     }
-    for path in [
-        "/v1/models",
-        "/v1/models/gpt",
-        "/v1/embeddings",
-        "/v1/files",
-        "/v1/audio/speech",
-    ] {
+    for path in ["/v1/models", "/v1/embeddings", "/v1/audio/speech"] {
         assert!(
             matches!(
                 classify(&NormalPath::new(path), &formats()),
@@ -680,8 +669,6 @@ fn paths_are_told_apart() {
     }
     for path in [
         "/v1/other",
-        "/",
-        "",
         "/messages",
         "/notes/chat/completions-of-mine",
         "/xchat/completions.json",

@@ -30,7 +30,7 @@ impl WireFormat for OpenAiCompletions {
         "openai_completions"
     }
 
-    fn claims(&self, path: &NormalPath) -> Claim {
+    fn claims(&self, path: &NormalPath<'_>) -> Claim {
         let path = path.as_str();
         // Chat and agents have paths of the same end, and bodies of their own.
         let before = path.strip_suffix("/completions").unwrap_or("/chat");

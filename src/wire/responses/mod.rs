@@ -34,13 +34,15 @@ impl WireFormat for OpenAiResponses {
         "openai_responses"
     }
 
-    fn claims(&self, path: &NormalPath) -> Claim {
+    fn claims(&self, path: &NormalPath<'_>) -> Claim {
         let path = path.as_str();
-        if path.ends_with("/responses") {
-            return Claim::Chat;
-        }
-        let Some((before, rest)) = path.rsplit_once("/responses/") else {
-            return Claim::No;
+        let (before, rest) = match path.strip_suffix("/responses") {
+            Some("") => return Claim::Chat,
+            Some(before) => (before, None),
+            None => match path.rsplit_once("/responses/") {
+                Some((before, rest)) => (before, Some(rest)),
+                None => return Claim::No,
+            },
         };
         // Applications have replies of their own: only where an API's version stands before.
         let last = before.rsplit('/').next().unwrap_or_default();
@@ -48,10 +50,16 @@ impl WireFormat for OpenAiResponses {
             || last
                 .strip_prefix('v')
                 .is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()));
+        if !is_api {
+            return Claim::No;
+        }
+        let Some(rest) = rest else {
+            return Claim::Chat;
+        };
         let mut rest = rest.split('/');
-        match (is_api, rest.next(), rest.next(), rest.next()) {
-            (true, Some("compact" | "input_tokens"), None, None) => Claim::Chat,
-            (true, Some(_), None | Some("input_items" | "cancel"), None) => Claim::Stored,
+        match (rest.next(), rest.next(), rest.next()) {
+            (Some("compact" | "input_tokens"), None, None) => Claim::Chat,
+            (Some(_), None | Some("input_items" | "cancel"), None) => Claim::Stored,
             _ => Claim::No,
         }
     }
@@ -111,3 +119,6 @@ impl WireFormat for OpenAiResponses {
         Some(self)
     }
 }
+
+#[cfg(test)]
+mod tests;
