@@ -17,6 +17,11 @@ fn send(layer: &GuardrailsLayer, request: Request<Full<Bytes>>) -> Exchange {
 
 /// A path where a model runs, and a body that it takes.
 const MODELS: &[(&str, &str)] = &[
+    ("/completion", r#"{"prompt":"forbidden-things"}"#),
+    (
+        "/infill",
+        r#"{"input_prefix":"forbidden-things","input_suffix":""}"#,
+    ),
     (
         "/completion",
         r#"{"prompt":"forbidden-things","n_predict":5}"#,
@@ -64,7 +69,6 @@ const MODELS: &[(&str, &str)] = &[
         "/v1/conversations/c/restart",
         r#"{"inputs":"forbidden-things"}"#,
     ),
-    ("/v1/fim/completions", r#"{"prompt":"forbidden-things"}"#),
     (
         "/v1/edits",
         r#"{"input":"forbidden-things","instruction":"x"}"#,
@@ -259,12 +263,8 @@ const MODELS: &[(&str, &str)] = &[
 
 /// A path of a format that is read, and a body of it that a rail blocks.
 const READ: &[(&str, &str)] = &[
-    ("/completion", r#"{"prompt":"forbidden-things"}"#),
+    ("/v1/fim/completions", r#"{"prompt":"forbidden-things"}"#),
     ("/completions", r#"{"prompt":"forbidden-things"}"#),
-    (
-        "/infill",
-        r#"{"input_prefix":"forbidden-things","input_suffix":""}"#,
-    ),
     (
         "/v1beta/models/g:generateContent",
         r#"{"contents":[{"parts":[{"text":"forbidden-things"}]}]}"#,
