@@ -71,15 +71,19 @@
 //! The handler, or an outer layer, finds what was decided as [`GuardrailsVerdict`](crate::GuardrailsVerdict) in the
 //! response's extensions.
 
+mod asides;
 mod body;
+mod buffered;
 mod cache;
 mod calls;
+mod channels;
 mod draft;
+mod edits;
 mod encoding;
-mod events;
 mod future;
 mod guard;
 mod inner;
+mod intake;
 mod judge;
 #[allow(
     clippy::module_inception,
@@ -88,17 +92,17 @@ mod judge;
 mod layer;
 mod limits;
 mod policy;
+mod queue;
 mod reply;
 mod request;
 mod results;
-mod rewrites;
 mod service;
-mod streamed;
+mod stream;
+mod stream_body;
 mod track_id;
-mod tracks;
 mod unescape;
 mod watch;
-mod whole;
+mod watched;
 
 pub use body::{RequestBody, ResponseBody};
 pub use future::ResponseFuture;

@@ -55,3 +55,38 @@ fn unfinished(text: &str) -> usize {
     }
     0
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// However a text is cut, the pieces of the reading are the reading of the whole, but for an escape that is not whole.
+        #[test]
+        fn a_cut_changes_nothing(
+            pieces in prop::collection::vec(
+                prop::sample::select(vec![
+                    "\\", "\\\\", "\\n", "\\u", "0073", "\\u0073", "\\ud83d", "\\ude00", "d83", "s", "é", "\"", "\\/", "x",
+                ]),
+                0..24,
+            ),
+            cuts in prop::collection::vec(1_usize..4, 0..40),
+        ) {
+            let text = pieces.concat();
+            let whole = unescape_leniently(&text);
+            let mut unescape = Unescape::default();
+            let mut read = String::new();
+            let characters: Vec<char> = text.chars().collect();
+            let mut rest = characters.as_slice();
+            for cut in cuts.into_iter().chain(std::iter::once(usize::MAX)) {
+                let (piece, after) = rest.split_at(cut.min(rest.len()));
+                read.push_str(&unescape.read(&piece.iter().collect::<String>()));
+                rest = after;
+            }
+            prop_assert!(whole.starts_with(&read), "{read:?} of {whole:?}");
+            prop_assert_eq!(read + &unescape_leniently(&unescape.pending), whole.into_owned());
+        }
+    }
+}

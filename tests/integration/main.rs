@@ -12,6 +12,7 @@ mod monitor;
 mod outcomes;
 mod python;
 mod rails_docs;
+mod readings;
 mod refused;
 mod rewriting;
 mod servers;
