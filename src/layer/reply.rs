@@ -223,11 +223,11 @@ where
 async fn answer_whole<B>(
     guard: Guard,
     ask: AskContext,
-    mut parts: Parts,
+    parts: Parts,
     raw: Bytes,
     decoded: Bytes,
 ) -> Response<ResponseBody<B>> {
-    let mut whole = Buffered::new(guard.clone(), parts.status.is_success(), decoded);
+    let mut whole = Buffered::new(guard.clone(), parts.status.is_success(), decoded.clone());
     while let Some(job) = whole.next_job() {
         let judged = judge_job(&guard, &ask, &job).await;
         let tickets: Vec<_> = job.pieces.iter().map(|piece| piece.ticket).collect();
@@ -235,18 +235,28 @@ async fn answer_whole<B>(
     }
     guard.verdict.finish();
     match whole.resolve() {
-        Resolved::Untouched => Response::from_parts(parts, ResponseBody::whole(raw)),
-        Resolved::Edited(body) => {
-            parts.headers.remove(header::CONTENT_ENCODING);
-            parts.headers.remove(header::TRANSFER_ENCODING);
-            parts
-                .headers
-                .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-            remove_digests(&mut parts.headers);
-            Response::from_parts(parts, ResponseBody::whole(body))
+        Resolved::Untouched => {
+            // The coding was read before.
+            let coding = Coding::of(&parts.headers).unwrap_or(Coding::Identity);
+            match guard.accepted.allow(coding, &raw) {
+                true => Response::from_parts(parts, ResponseBody::whole(raw)),
+                false => with_other_body(parts, decoded),
+            }
         }
+        Resolved::Edited(body) => with_other_body(parts, body),
         Resolved::Refused(refused) => refuse_reply(&guard, parts.status, &refused),
     }
+}
+
+/// A reply whose body is not encoded any more, or another one.
+fn with_other_body<B>(mut parts: Parts, body: Bytes) -> Response<ResponseBody<B>> {
+    parts.headers.remove(header::CONTENT_ENCODING);
+    parts.headers.remove(header::TRANSFER_ENCODING);
+    parts
+        .headers
+        .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    remove_digests(&mut parts.headers);
+    Response::from_parts(parts, ResponseBody::whole(body))
 }
 
 /// The answer in place of a reply that does not leave.
@@ -390,7 +400,7 @@ fn holds_events(body: &[u8]) -> bool {
     !starts_like_json(body) && lines.any(|line| line.trim_ascii_start().starts_with(b"data:"))
 }
 
-fn extends_ascii(charset: &str) -> bool {
+pub(super) fn extends_ascii(charset: &str) -> bool {
     [
         "utf-8",
         "utf8",
@@ -443,7 +453,7 @@ fn remove_caught_head(guard: &Guard, parts: &mut Parts) {
 }
 
 /// Removes what describes bytes that are not sent.
-fn remove_digests(headers: &mut HeaderMap) {
+pub(super) fn remove_digests(headers: &mut HeaderMap) {
     for name in [
         "content-md5",
         "digest",

@@ -219,17 +219,10 @@ fn what_stands_in_two_places_is_masked_in_both() {
         "mail <EMAIL_ADDRESS> now and then"
     );
     assert!(!cumulative.text().contains("example"));
-    let messages = chunks(&cumulative.body).into_iter();
-    let last = messages
-        .filter_map(|chunk| {
-            Some(
-                chunk["choices"][0]["message"]["content"]
-                    .as_str()?
-                    .to_owned(),
-            )
-        })
-        .last();
-    assert_eq!(last.as_deref(), Some("mail <EMAIL_ADDRESS> now and then"));
+    let said = chunks(&cumulative.body);
+    let mut said = said.iter().rev();
+    let last = said.find_map(|chunk| chunk["choices"][0]["message"]["content"].as_str());
+    assert_eq!(last, Some("mail <EMAIL_ADDRESS> now and then"));
     // Whole.
     let body = json!({"choices": [{"index": 0, "text": "mail alice@example.com", "message": {"role": "assistant", "content": "mail alice@example.com"}, "finish_reason": "stop"}]});
     let whole = run(exchange(
@@ -462,4 +455,50 @@ fn the_head_of_a_reply_says_nothing_that_rails_catch() {
         &Reply::json(sound.to_string()),
     ));
     assert!(!sound.text().contains("secret-1234"));
+}
+
+#[test]
+fn what_was_blocked_is_not_fetched_later() {
+    let stored = json!({"id": "chatcmpl-1", "object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant", "content": "the code is secret-1234"}, "finish_reason": "stop"}]});
+    let list = json!({"object": "list", "data": [stored]});
+    let messages = json!({"object": "list", "data": [{"id": "x", "role": "assistant", "content": "secret-1234"}]});
+    let get = |path: &str| {
+        http::Request::get(path)
+            .body(http_body_util::Empty::<bytes::Bytes>::new())
+            .expect("a good request")
+    };
+    for (path, body) in [
+        ("/v1/chat/completions/chatcmpl-1", &stored),
+        ("/v1/chat/completions", &list),
+        ("/v1/chat/completions/chatcmpl-1/messages", &messages),
+        ("/v1/chat/deferred-completion/1", &stored),
+        ("/api/paas/v4/async-result/1", &stored),
+        ("/async/chat/completions/1", &stored),
+    ] {
+        let reply = Reply::json(body.to_string());
+        let fetched = run(exchange(&secrets(), get(path), &reply));
+        assert!(fetched.is_blocked(), "{path}: {}", fetched.text());
+        assert!(!fetched.text().contains("secret-1234"), "{path}");
+        let harmless = body.to_string().replace("secret-1234", "good");
+        let fetched = run(exchange(
+            &secrets(),
+            get(path),
+            &Reply::json(harmless.clone()),
+        ));
+        assert_eq!(fetched.text(), harmless, "{path}");
+    }
+    // An update answers with the reply; what goes in is the application's own.
+    let update = crate::support::post("/v1/chat/completions/c", r#"{"metadata":{"a":"b"}}"#);
+    let updated = run(exchange(
+        &secrets(),
+        update,
+        &Reply::json(stored.to_string()),
+    ));
+    assert!(updated.is_blocked() && !updated.text().contains("secret-1234"));
+    assert_eq!(updated.seen[0].body, r#"{"metadata":{"a":"b"}}"#);
+    // Chat is read as chat, wherever it goes.
+    let chat = r#"{"messages":[{"role":"user","content":"forbidden"}]}"#;
+    let sneaked = crate::support::post("/v1/chat/completions/c", chat);
+    let sneaked = run(exchange(&secrets(), sneaked, &Reply::json("{}")));
+    assert!(sneaked.seen.is_empty());
 }

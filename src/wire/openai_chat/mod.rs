@@ -33,7 +33,7 @@ impl WireFormat for OpenAiChat {
         "openai_chat"
     }
 
-    fn claims(&self, path: &NormalPath) -> Claim {
+    fn claims(&self, path: &NormalPath<'_>) -> Claim {
         if path.ends_with("/chat/completions") {
             return Claim::Chat;
         }
