@@ -29,6 +29,9 @@ const REMEMBERED: usize = 16;
 /// How much of a text is kept, in bytes, to tell what repeats it.
 const SAID: usize = 1 << 20;
 
+/// How much text, in bytes, of all texts that are rewritten as they grow is kept.
+const GROWN: usize = 64 << 20;
+
 /// How much text, in bytes, small texts that are asked about together have at most.
 const TOGETHER: usize = 8 << 10;
 
@@ -122,6 +125,8 @@ pub(super) struct Channels {
     asides: Asides,
     /// Structural texts that passed, since they come again with every record.
     passed: Vec<Box<str>>,
+    /// How much text came that is rewritten as it grows.
+    grown: usize,
     asking: bool,
     /// Whether something has come since there was nothing to ask.
     may_ask: bool,
@@ -232,6 +237,7 @@ impl Channels {
             leaves_calls: guard.rails.plan().calls.reads_text(),
             asides: Asides::new(output.asking().next().is_some(), is_held),
             passed: Vec::new(),
+            grown: 0,
             asking: false,
             may_ask: false,
             last: None,
@@ -451,6 +457,12 @@ impl Channels {
             match said.len() + text.len() <= SAID {
                 true => said.push_str(text),
                 false => entry.said = None,
+            }
+        }
+        if entry.track.growing().is_some() && entry.track.total() < GROWN as u64 / 8 {
+            self.grown += text.len();
+            if self.grown > GROWN {
+                return Err(unfollowed("the reply has more text than rails rewrite as it comes"));
             }
         }
         let pushed = entry.track.push(text);

@@ -29,8 +29,8 @@ use crate::{
     wire::{RecordKind, ReplyTexts, StreamFormat, patch},
 };
 
-/// How many bytes of records may wait for each byte of text that may: most of a record is not text.
-const ENVELOPE: usize = 8;
+/// How many bytes of records may wait for each byte of text that may: most of a record is no text.
+const ENVELOPE: usize = 4;
 
 /// A guarded stream.
 #[derive(Debug)]
@@ -486,8 +486,8 @@ impl GuardedStream {
             };
             let mut texts = ReplyTexts::default();
             let read = self.stream.read(&record, &limits, &mut texts);
-            // What is no JSON in whole may be a part of something that is.
-            read.is_err() || !texts.choices.is_empty() || !texts.calls.is_empty()
+            // A line of a payload of several is mostly no JSON by itself.
+            read.is_ok() && (!texts.choices.is_empty() || !texts.calls.is_empty())
         })
     }
 

@@ -35,6 +35,8 @@ pub(super) struct StreamedBody<B> {
     questions: Questions,
     /// When the client is to hear something, if it waits.
     quiet: Option<Pin<Box<Sleep>>>,
+    /// Whether it has heard something since that was set.
+    has_spoken: bool,
     error: Option<BoxError>,
 }
 
@@ -109,6 +111,7 @@ impl<B> StreamedBody<B> {
             framing,
             questions: Questions::new(ask),
             quiet: None,
+            has_spoken: false,
             error: None,
         }
     }
@@ -146,7 +149,7 @@ where
 
     fn take_output(&mut self) -> Option<Result<Bytes, BoxError>> {
         let bytes = self.stream.take_output()?;
-        self.quiet = None;
+        self.has_spoken = true;
         Some(Ok(bytes))
     }
 
@@ -156,6 +159,9 @@ where
             return Poll::Pending;
         };
         let quiet = self.quiet.get_or_insert_with(|| Box::pin(sleep(QUIET)));
+        if std::mem::take(&mut self.has_spoken) {
+            quiet.as_mut().reset(Instant::now() + QUIET);
+        }
         match quiet.as_mut().poll(context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => {
