@@ -276,6 +276,7 @@ impl Shared {
         let ready = self.processes().into_iter();
         ready
             .filter_map(|(process, starts)| starts.is_none().then_some(process))
+            .filter(|process| !process.is_dead())
             .min_by_key(|process| process.load())
     }
 
