@@ -12,6 +12,7 @@ use super::{
     models::ModelConfig,
     prompts::TaskPrompt,
     python::PythonConfig,
+    python_files::{DefinedAction, PythonFile, WAYS},
     rails::Rails,
     read::{Fields, Report},
     sections::{
@@ -102,6 +103,9 @@ pub struct RailsConfig {
     /// The Colang files, in the order in which they were read.
     #[serde(skip)]
     pub colang_files: Vec<ColangFile>,
+    /// The Python files that the reference would run.
+    #[serde(skip)]
+    pub(crate) python_files: Vec<PythonFile>,
     #[serde(skip)]
     places: Places,
     #[serde(skip)]
@@ -154,7 +158,37 @@ impl RailsConfig {
     /// What is odd but accepted, unknown keys among it, with places.
     pub fn warnings(&self) -> Vec<Fault> {
         let unknown = self.unknown.iter().map(|(_, fault)| fault);
-        self.warnings.iter().chain(unknown).cloned().collect()
+        let known = self.warnings.iter().chain(unknown).cloned();
+        let is_run = self.python.is_some() || self.actions_server_url.is_some();
+        let files = self.python_files.iter();
+        let not_run = files.filter(|file| !is_run && !file.is_empty);
+        known.chain(not_run.map(PythonFile::not_run)).collect()
+    }
+
+    /// Where the directory's Python defines the action `name`, as far as its text shows.
+    pub(crate) fn defined_in_python(&self, name: &str) -> Option<(&PythonFile, &DefinedAction)> {
+        let mut files = self.python_files.iter().rev();
+        files.find_map(|file| {
+            let mut actions = file.actions.iter();
+            Some((file, actions.find(|action| action.name == name)?))
+        })
+    }
+
+    /// What can be done about the action `name`, which nobody provides.
+    pub(crate) fn ways_to_provide(&self, name: &str) -> String {
+        match self.defined_in_python(name) {
+            Some((file, action)) if self.python.is_none() => format!(
+                "`{name}` is defined in line {} of {}, which nobody runs: {WAYS}",
+                action.line,
+                file.path.display()
+            ),
+            Some((file, action)) => format!(
+                "`{name}` is defined in line {} of {}, which cannot be loaded: the log says why",
+                action.line,
+                file.path.display()
+            ),
+            None => format!("nobody provides `{name}`: {WAYS}"),
+        }
     }
 
     /// The keys under `rails` that nothing reads: mistyped ones, which would switch a rail off.
@@ -238,6 +272,7 @@ impl RailsConfig {
             raw_llm_call_action: fields.or("raw_llm_call_action", Some("raw llm call".to_owned())),
             python: fields.or_default("python"),
             colang_files: Vec::new(),
+            python_files: Vec::new(),
             places: Places::of(root),
             warnings: Vec::new(),
             unknown: Vec::new(),
