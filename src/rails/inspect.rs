@@ -226,7 +226,11 @@ impl Inspection {
             .collect();
         self.actions = needed_actions(config, &definitions.flows);
         self.warnings.extend(definitions.warnings);
-        let missing = self.actions.iter().flat_map(NeededAction::missing);
+        let missing = self
+            .actions
+            .iter()
+            .flat_map(|action| action.missing(config));
+        let missing: Vec<Fault> = missing.collect();
         self.warnings.extend(missing);
         self.warnings.extend(unknown_calls(&definitions.flows));
         self.warnings

@@ -105,14 +105,15 @@ pub(super) fn needed_actions(config: &RailsConfig, own: &[Defined]) -> Vec<Neede
 
 impl NeededAction {
     /// A warning at each place where it is called, if nobody provides it.
-    pub(super) fn missing(&self) -> Vec<Fault> {
+    pub(super) fn missing(&self, config: &RailsConfig) -> Vec<Fault> {
         if self.provided_by != Provider::Application {
             return Vec::new();
         }
         let warning = |call: &ActionCall| {
             let message = format!(
-                "the action `{}`, which the flow `{}` runs, must be registered by the application or served by an actions server",
-                self.name, call.flow
+                "the flow `{}` runs an action that is not there: {}",
+                call.flow,
+                config.ways_to_provide(&self.name)
             );
             let mut fault = Fault::new(message);
             if let Some(file) = &call.file {
