@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Answers, Call, Finding, witness::Witness};
 use crate::{
+    actions::Python,
     config::{FlowReference, RailsConfig},
     error::{Error, Fault},
     http::{Client, Environment},
@@ -324,6 +325,8 @@ pub struct BuildContext<'a> {
     pub(crate) client: &'a Client,
     /// The environment variables.
     pub(crate) environment: Environment<'a>,
+    /// The worker that runs Python, where there is one.
+    pub(crate) python: Option<&'a Arc<Python>>,
 }
 
 impl fmt::Debug for BuildContext<'_> {
@@ -349,6 +352,12 @@ pub trait Check: Send + Sync + fmt::Debug {
     fn accept(&self, flow: &Flow, line: &FlowReference) -> Result<(), Unusable> {
         let _ = (flow, line);
         Ok(())
+    }
+
+    /// Why `flow` can neither block nor change any text under these settings, where that is so: it then guards nothing.
+    fn idle(&self, flow: &Flow) -> Option<String> {
+        let _ = flow;
+        None
     }
 
     /// The patterns that `flow` blocks, where that is all that it does: such a rail judges on the spot, and exactly in streams.

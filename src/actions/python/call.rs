@@ -35,6 +35,18 @@ pub(super) trait Answers: Send + Sync {
     fn answer(&self, question: Map<String, Value>) -> BoxFuture<'_, Result<Value, Unanswered>>;
 }
 
+/// Nobody.
+pub(super) struct NoAnswers;
+
+impl Answers for NoAnswers {
+    fn answer(&self, _: Map<String, Value>) -> BoxFuture<'_, Result<Value, Unanswered>> {
+        let message = "this code cannot ask for models or prompts";
+        Box::pin(std::future::ready(Err(Unanswered::Other(
+            message.to_owned(),
+        ))))
+    }
+}
+
 /// A call that runs; dropping it cancels it.
 struct Running<'a> {
     pool: &'a Pool,

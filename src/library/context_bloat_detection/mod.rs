@@ -162,7 +162,7 @@ impl Action {
 }
 
 /// The limits, checked.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct ContextBloat {
     max_chars: usize,
     min_chars: usize,
@@ -311,6 +311,12 @@ impl ContextBloat {
 impl Check for ContextBloat {
     fn rewrites(&self, _: &Flow) -> bool {
         self.action == Action::Truncate
+    }
+
+    fn idle(&self, _: &Flow) -> Option<String> {
+        (self.action == Action::Warn).then(|| {
+            format!("`rails.config.{SECTION}.action` is `warn`, not `reject` or `truncate`")
+        })
     }
 
     fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
