@@ -15,6 +15,7 @@ pub mod layer;
 pub mod library;
 pub mod llm;
 pub mod message;
+mod observe;
 pub mod pattern;
 pub mod rails;
 pub mod value;

@@ -21,5 +21,6 @@ mod support;
 mod tidy;
 mod tools;
 mod tower;
+mod traces;
 mod untouched;
 mod watch;
