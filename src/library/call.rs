@@ -169,12 +169,17 @@ impl<'a> Call<'a> {
     /// The context variable `name`: `user_message`, `bot_message`, `relevant_chunks` and those that flows set; none where it is
     /// nothing.
     pub fn variable(&self, name: &str) -> Option<Cow<'a, Value>> {
+        self.variable_or_null(name).filter(|value| !value.is_null())
+    }
+
+    /// As [`variable`](Self::variable), but null where the variable is set to nothing.
+    pub(crate) fn variable_or_null(&self, name: &str) -> Option<Cow<'a, Value>> {
         if let Arguments::Bound { flow, subject, .. } = self.arguments
             && let Some(text) = subject.variable(flow.place, name)
         {
             return Some(Cow::Owned(text.into()));
         }
-        self.scene.variable(name).filter(|value| !value.is_null())
+        self.scene.variable(name)
     }
 
     /// The context variable `name` as a text; none where it is not set, or is no text.
