@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     error::BoxError,
+    framing::{Framing, RecordWriter},
     library::AskContext,
     rails::{Checked, Policy},
     verdict::GuardrailsVerdict,
@@ -56,6 +57,7 @@ where
     remove_caught_headers(&guard, &mut parts.headers);
     match read_reply(&guard, &mut parts, body).await {
         Ok(Read::Events {
+            framing,
             decoder,
             read,
             upstream,
@@ -63,7 +65,7 @@ where
             parts.headers.remove(header::CONTENT_LENGTH);
             parts.headers.remove(header::CONTENT_ENCODING);
             remove_digests(&mut parts.headers);
-            let body = StreamedBody::new(guard, ask, decoder, &read, upstream);
+            let body = StreamedBody::new(guard, ask, framing, decoder, &read, upstream);
             Response::from_parts(parts, ResponseBody::streamed(body))
         }
         Ok(Read::Whole { raw, decoded }) => answer_whole(guard, ask, parts, raw, decoded).await,
@@ -81,6 +83,7 @@ where
 /// A reply's body, as far as it has to be read before anything can be answered.
 enum Read<B> {
     Events {
+        framing: Framing,
         decoder: Decoder,
         read: Vec<u8>,
         upstream: Option<Pin<Box<B>>>,
@@ -107,9 +110,19 @@ where
         return Err(format!("the charset {charset} is not read"));
     }
     let mut body = Box::pin(body);
-    if is_event_stream(content_type) {
+    // What one reader takes for a stream of events is read as one, whatever else it calls itself.
+    let framing = match is_event_stream(content_type) {
+        true => Some(Framing::Sse),
+        false => {
+            let kind = content_type.split(';').next().unwrap_or_default();
+            let kind = kind.trim().to_ascii_lowercase();
+            guard.format.framing(&guard.facts, &kind)
+        }
+    };
+    if let Some(framing) = framing {
         let decoder = Decoder::streaming(coding, limit).map_err(|error| error.to_string())?;
         return Ok(Read::Events {
+            framing,
             decoder,
             read: Vec::new(),
             upstream: Some(body),
@@ -150,6 +163,7 @@ where
                 // A coding keeps what it has read; only a plain body can go on with a fresh decoder.
                 if coding == Coding::Identity {
                     return Ok(Read::Events {
+                        framing: Framing::Sse,
                         decoder: rest,
                         read: decoded,
                         upstream: Some(body),
@@ -165,6 +179,7 @@ where
         let decoder =
             Decoder::streaming(Coding::Identity, limit).map_err(|error| error.to_string())?;
         return Ok(Read::Events {
+            framing: Framing::Sse,
             decoder,
             read: decoded,
             upstream: None,
@@ -239,8 +254,10 @@ pub(super) fn blocked_response<B>(guard: &Guard, blocked: &Blocked) -> Response<
     }
     match &guard.block_response {
         BlockResponse::Refusal if guard.facts.stream => {
-            let body = guard.format.refuse_stream(&guard.facts, &blocked.message);
-            respond(guard, StatusCode::OK, "text/event-stream", body)
+            let framing = guard.format.framing(&guard.facts, "");
+            let framing = framing.unwrap_or(Framing::Sse);
+            let body = refused_stream(guard, framing, &blocked.message);
+            respond(guard, StatusCode::OK, framing.content_type(), body)
         }
         BlockResponse::Refusal => {
             let body = guard.format.refuse_reply(&guard.facts, &blocked.message);
@@ -257,6 +274,26 @@ pub(super) fn blocked_response<B>(guard: &Guard, blocked: &Blocked) -> Response<
     }
 }
 
+/// The most choices that a request is believed to ask for.
+const MOST_CHOICES: u64 = 128;
+
+/// A whole stream that says `message`.
+fn refused_stream(guard: &Guard, framing: Framing, message: &str) -> Bytes {
+    let mut stream = guard.format.stream(&guard.facts);
+    let mut records = Vec::new();
+    let choices = guard.facts.choices.unwrap_or(1).clamp(1, MOST_CHOICES);
+    for choice in 0..u32::try_from(choices).unwrap_or(1) {
+        stream.refuse_choice(choice, message, &mut records);
+    }
+    stream.end(&mut records);
+    let (mut writer, mut bytes) = (RecordWriter::new(framing), BytesMut::new());
+    for record in &records {
+        writer.write(record, &mut bytes);
+    }
+    writer.end(&mut bytes);
+    bytes.freeze()
+}
+
 /// An error in the wire format's own shape.
 pub(super) fn error_response<B>(
     guard: &Guard,
@@ -264,7 +301,7 @@ pub(super) fn error_response<B>(
     code: &str,
     message: &str,
 ) -> Response<ResponseBody<B>> {
-    let body = guard.format.error_body(status.as_u16(), code, message);
+    let body = guard.format.error_body(status, code, message);
     respond(guard, status, "application/json", body)
 }
 
