@@ -213,6 +213,15 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// What came with the text and is none: pictures, sound and files, as parts of a message.
+    pub fn media(&self) -> &'a [Value] {
+        match self.arguments {
+            Arguments::Bound { subject, .. } => subject.media,
+            // Of a turn the whole content is the variable.
+            Arguments::Given(_) => &[],
+        }
+    }
+
     /// The messages that the caller gave, those of tools among them; none where there is no turn.
     pub(crate) fn conversation(&self) -> &'a [Message] {
         self.scene.conversation()

@@ -7,6 +7,7 @@ mod cut;
 mod flows;
 mod inspect;
 mod limits;
+mod media;
 mod models;
 mod monitor;
 mod outcomes;

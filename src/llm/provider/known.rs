@@ -143,7 +143,7 @@ pub(super) fn known(engine: &str) -> Option<Known<'static>> {
 }
 
 /// The engines in Markdown: `docs/engines.md`.
-pub fn markdown() -> String {
+pub(crate) fn markdown() -> String {
     let mut text = String::from(
         "# Engines\n\n\
          Written from `src/llm/provider/known.rs`: `UPDATE_DOCS=1 cargo test engines_docs` writes it anew.\n\n\

@@ -16,7 +16,7 @@ mod tests;
 use std::sync::Arc;
 
 pub(crate) use bodies::ChatBodies;
-pub use known::markdown;
+pub(crate) use known::markdown;
 
 use self::settings::Settings;
 use super::Model;
