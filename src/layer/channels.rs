@@ -462,7 +462,9 @@ impl Channels {
         if entry.track.growing().is_some() && entry.track.total() < GROWN as u64 / 8 {
             self.grown += text.len();
             if self.grown > GROWN {
-                return Err(unfollowed("the reply has more text than rails rewrite as it comes"));
+                return Err(unfollowed(
+                    "the reply has more text than rails rewrite as it comes",
+                ));
             }
         }
         let pushed = entry.track.push(text);

@@ -25,7 +25,7 @@ rails:
       output: {entities: [EMAIL_ADDRESS, CREDIT_CARD]}
   output:
     flows: [mask sensitive data on output]
-    streaming: {enabled: true, chunk_size: 200, context_size: 0}
+    streaming: {enabled: true, chunk_size: 200, context_size: 0, stream_first: false}
 ",
     ))
 }
