@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
-use super::streamed::StreamedBody;
+use super::{stream_body::StreamedBody, watched::WatchedBody};
 use crate::error::BoxError;
 
 /// The body of a request as the inner service gets it: untouched, or read and checked.
@@ -132,6 +132,7 @@ enum Kind<B> {
     Untouched(#[pin] B),
     Whole(Option<Bytes>),
     Streamed(Box<StreamedBody<B>>),
+    Watched(Box<WatchedBody<B>>),
 }
 
 impl<B> ResponseBody<B> {
@@ -154,12 +155,21 @@ impl<B> ResponseBody<B> {
     }
 }
 
+impl<B> ResponseBody<B> {
+    pub(super) fn watched(body: WatchedBody<B>) -> Self {
+        Self {
+            kind: Kind::Watched(Box::new(body)),
+        }
+    }
+}
+
 impl<B> fmt::Debug for ResponseBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             Kind::Untouched(_) => "ResponseBody(untouched)",
             Kind::Whole(_) => "ResponseBody(whole)",
             Kind::Streamed(_) => "ResponseBody(streamed)",
+            Kind::Watched(_) => "ResponseBody(watched)",
         })
     }
 }
@@ -187,6 +197,7 @@ where
             KindProjection::Streamed(body) => body
                 .poll_bytes(context)
                 .map(|bytes| bytes.map(|bytes| bytes.map(Frame::data))),
+            KindProjection::Watched(body) => body.poll_frame(context),
         }
     }
 
@@ -194,7 +205,7 @@ where
         match &self.kind {
             Kind::Untouched(body) => body.is_end_stream(),
             Kind::Whole(bytes) => bytes.is_none(),
-            Kind::Streamed(_) => false,
+            Kind::Streamed(_) | Kind::Watched(_) => false,
         }
     }
 
@@ -203,6 +214,7 @@ where
             Kind::Untouched(body) => body.size_hint(),
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Kind::Streamed(_) => SizeHint::new(),
+            Kind::Watched(body) => body.size_hint(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::rewrites::{CallChanges, CallPart, Place, Spot};
+use super::edits::{CallChanges, CallPart, EditSite, Slot};
 use crate::{
     message::ToolCall,
     rails::{calls_of_text, calls_text},
@@ -92,7 +92,11 @@ impl Calls {
     }
 
     /// Takes a piece in: its choice's track, and how much of that has to pass for the piece to leave.
-    pub(super) fn push(&mut self, piece: &CallPiece<'_>, places: &mut Vec<Place>) -> (usize, u64) {
+    pub(super) fn push(
+        &mut self,
+        piece: &CallPiece<'_>,
+        sites: &mut Vec<EditSite>,
+    ) -> (usize, u64) {
         let known = self
             .choices
             .iter()
@@ -137,37 +141,43 @@ impl Calls {
         let mut take = |text: &Option<CallText<'_>>, into: &mut String, part: CallPart| {
             let Some(text) = text else { return };
             into.push_str(&text.text);
-            let spot = Spot::Call {
+            let slot = Slot::Call {
                 track,
                 call: key,
                 part,
                 is_string: text.is_string,
             };
-            places.push(Place {
-                spot,
+            sites.push(EditSite {
+                slot,
                 span: text.span.clone(),
             });
         };
-        take(&piece.name, &mut call.name, CallPart::Name);
+        // Many services say the whole name with every piece.
+        let is_said = |name: &CallText<'_>| !call.name.is_empty() && *name.text == *call.name;
+        if piece.name.as_ref().is_some_and(is_said) {
+            take(&piece.name, &mut String::new(), CallPart::NameAgain);
+        } else {
+            take(&piece.name, &mut call.name, CallPart::Name);
+        }
         take(&piece.arguments, &mut call.arguments, CallPart::Arguments);
         call.lacks_index |= piece.index_span.is_none();
         call.is_fixed |= piece.element.is_none();
         if let Some(span) = piece.index_span.clone() {
-            let spot = Spot::Call {
+            let slot = Slot::Call {
                 track,
                 call: key,
                 part: CallPart::Index,
                 is_string: false,
             };
-            places.push(Place { spot, span });
+            sites.push(EditSite { slot, span });
         }
         if let Some(ListElement { span, list }) = piece.element.clone() {
-            let spot = Spot::Element {
+            let slot = Slot::Element {
                 track,
                 call: key,
                 list: list.start,
             };
-            places.push(Place { spot, span });
+            sites.push(EditSite { slot, span });
         }
         (track, choice.read)
     }

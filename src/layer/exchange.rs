@@ -31,6 +31,8 @@ use crate::{
 pub(super) enum Sought {
     /// The path says it.
     Known(Arc<dyn WireFormat>),
+    /// The path says that the reply was given earlier. The body, where there is one, is chat only by its shape.
+    Stored(Arc<dyn WireFormat>),
     /// The body may be chat, on a path that does not say it.
     ByShape(Endpoint),
 }
@@ -94,17 +96,31 @@ where
     let (parts, body) = request.into_parts();
     let has_body = !body.is_end_stream();
     let mut reader = Reader::new(body, settings.limits);
-    if let Sought::Known(format) = &sought
-        && !has_body
-        && !matches!(parts.method, Method::POST | Method::PUT | Method::PATCH)
+    let needs_body = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
+    if !has_body
+        && let Some(format) = match &sought {
+            Sought::Known(format) if !needs_body => Some(format),
+            Sought::Stored(format) => Some(format),
+            _ => None,
+        }
     {
         let guard = settings.guard(Arc::clone(format));
         if let Some(refusal) = settings.not_usable() {
             return Ok(refused_response(&guard, &refusal));
         }
-        return stored(guard, service, parts).await;
+        return stored(guard, service, parts, Bytes::new()).await;
     }
+    let mut is_stored = false;
     let read = match sought {
+        Sought::Stored(format) => {
+            match read_request(&settings, &parts.headers, &mut reader).await {
+                Ok(read) => {
+                    is_stored = !format.looks_like_request(&read.decoded);
+                    Ok(Found::Chat(format, read))
+                }
+                Err(refusal) => Err((format, refusal)),
+            }
+        }
         Sought::Known(format) => match read_request(&settings, &parts.headers, &mut reader).await {
             Ok(read) => Ok(Found::Chat(format, read)),
             Err(refusal) => Err((format, refusal)),
@@ -119,6 +135,14 @@ where
             drop(reader);
             if let Some(refusal) = settings.not_usable() {
                 return Ok(refused_response(&settings.guard(format), &refusal));
+            }
+            if is_stored {
+                let mut parts = parts;
+                if read.decoded != read.raw {
+                    parts.headers.remove(header::CONTENT_ENCODING);
+                    remove_digests(&mut parts.headers);
+                }
+                return stored(settings.guard(format), service, parts, read.decoded).await;
             }
             Box::pin(chat(settings, service, parts, format, read)).await
         }
@@ -147,11 +171,12 @@ where
     Ok(refused_response(&guard, &refusal))
 }
 
-/// A request without a body: nothing goes in; what comes out may be stored chat.
+/// A request that is no conversation: what comes out may be stored chat. `body` is an application's own, or nothing.
 async fn stored<S, B, R>(
     guard: Guard,
     mut service: S,
     mut parts: Parts,
+    body: Bytes,
 ) -> Result<Response<ResponseBody<R>>, S::Error>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>>,
@@ -161,8 +186,9 @@ where
     let mut guard = guard;
     guard.accepted = Accepted::of(&parts.headers);
     guard.facts = guard.format.read_head(&head_of(&parts));
-    prepare_headers(&mut parts.headers, None);
-    let request = Request::from_parts(parts, RequestBody::read(Bytes::new()));
+    let length = Some(body.len()).filter(|length| *length > 0);
+    prepare_headers(&mut parts.headers, length);
+    let request = Request::from_parts(parts, RequestBody::read(body));
     let response = service.call(request).await?;
     Ok(guard_reply(guard, AskContext::default(), response).await)
 }

@@ -34,6 +34,26 @@ pub(super) struct Guard {
     pub(super) block_response: BlockResponse,
 }
 
+#[cfg(test)]
+impl Guard {
+    /// An exchange of Chat Completions under `rails`.
+    pub(super) fn for_tests(rails: LlmRails) -> Self {
+        Self {
+            format: Arc::new(crate::wire::OpenAiChat),
+            rails,
+            facts: RequestFacts::default(),
+            user_message: String::new(),
+            tools: None,
+            accepted: Accepted::default(),
+            verdict: GuardrailsVerdict::default(),
+            limits: Limits::default(),
+            on_rail_error: OnRailError::default(),
+            enforcement: Enforcement::default(),
+            block_response: BlockResponse::default(),
+        }
+    }
+}
+
 impl Guard {
     /// What counts where a rail's own options say nothing.
     pub(super) fn policy(&self) -> Policy<'_> {
@@ -42,6 +62,13 @@ impl Guard {
             enforcement: self.enforcement,
             verdict: &self.verdict,
         }
+    }
+
+    /// Whether rails on replies only monitor: then nothing of a reply is held, changed or refused.
+    pub(super) fn only_watches_replies(&self) -> bool {
+        let plan = self.rails.plan();
+        let mut rails = plan.output.rails.iter().chain(&plan.calls.rails);
+        rails.all(|rail| !rail.is_enforced(self.enforcement))
     }
 
     /// The limits of the JSON reader.

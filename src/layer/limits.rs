@@ -15,9 +15,10 @@ pub struct Limits {
     pub request_body: usize,
     /// The most bytes of a buffered reply's body, as sent and decoded; over it: 502. Default 16 MiB.
     pub reply_body: usize,
-    /// The most bytes of one stream that wait for a verdict; over it: an error event. Default 1 MiB.
+    /// The most bytes of text of one stream that wait for a verdict, and with what is around the text, four times as many; over
+    /// it: an error event. Default 16 MiB.
     pub held_stream: usize,
-    /// The most bytes of one server-sent event; over it: an error event. Default 1 MiB.
+    /// The most bytes of one record of a stream; over it: an error event. Default 16 MiB: a picture is one record.
     pub stream_event: usize,
     /// How deep JSON may nest; over it: 400 (of a reply 502). Default 128.
     pub json_depth: usize,
@@ -30,8 +31,8 @@ impl Default for Limits {
         Self {
             request_body: 4 << 20,
             reply_body: 16 << 20,
-            held_stream: 1 << 20,
-            stream_event: 1 << 20,
+            held_stream: 16 << 20,
+            stream_event: 16 << 20,
             json_depth: 128,
             request_idle: Duration::from_secs(60),
         }

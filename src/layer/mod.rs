@@ -42,9 +42,13 @@
 //!
 //! # What it does with a reply
 //!
-//! The reply to a chat request is judged by the output rails, whatever its status and its content type: a stream event by
-//! event, each held back as far as the rails need; anything else whole. What passes leaves byte for byte. Structural fields
-//! (ids, the model's name) and headers that a pattern matches are removed rather than blocked. Trailers are dropped.
+//! The reply to a chat request is judged by the output rails, whatever its status and its content type: a stream record by
+//! record, each held back as far as the rails need; anything else whole. So is a reply that was stored, when it is fetched. Every
+//! place that some client reads alone is judged by itself. What passes leaves byte for byte, errors with their status. Structural
+//! fields (ids, the model's name) and headers that a pattern matches are removed rather than blocked. Trailers are dropped. A
+//! client that waits for what is held gets a comment every ten seconds, where the stream has comments.
+//!
+//! Where the rails on replies only monitor, a reply passes as it comes, and the rails read a copy.
 //!
 //! # What it does with tools
 //!
@@ -73,17 +77,21 @@
 //! The handler, or an outer layer, finds what was decided as [`GuardrailsVerdict`](crate::GuardrailsVerdict) in the
 //! response's extensions.
 
+mod asides;
 mod body;
+mod buffered;
 mod by_shape;
 mod cache;
 mod calls;
+mod channels;
 mod draft;
+mod edits;
 mod encoding;
-mod events;
 mod exchange;
 mod future;
 mod guard;
 mod inner;
+mod intake;
 mod judge;
 #[allow(
     clippy::module_inception,
@@ -92,19 +100,19 @@ mod judge;
 mod layer;
 mod limits;
 mod policy;
+mod queue;
 mod reply;
 mod request;
 mod results;
-mod rewrites;
 mod route;
 mod service;
-mod streamed;
+mod stream;
+mod stream_body;
 mod track_id;
-mod tracks;
 mod unescape;
 mod uploads;
 mod watch;
-mod whole;
+mod watched;
 
 pub use body::{RequestBody, ResponseBody};
 pub use future::ResponseFuture;

@@ -8,13 +8,14 @@ use http_body::Body;
 
 use super::{
     body::ResponseBody,
+    buffered::{Buffered, Resolved, first_significant, starts_like_json},
     encoding::{Coding, Decoder},
     guard::{Guard, Refused},
     judge::judge_job,
     policy::{BlockResponse, Blocked, OnRailError},
     request::{Refusal, charsets},
-    streamed::StreamedBody,
-    whole::{Resolved, Whole, first_significant, starts_like_json},
+    stream_body::{Decoded, StreamedBody},
+    watched::WatchedBody,
 };
 use crate::{
     error::BoxError,
@@ -24,17 +25,14 @@ use crate::{
     verdict::GuardrailsVerdict,
 };
 
-/// Headers whose values are the server's own and are not judged as text.
-const PLAIN_HEADERS: [header::HeaderName; 9] = [
+/// Headers that are the server's own and are not judged as text.
+const PLAIN_HEADERS: [header::HeaderName; 6] = [
     header::DATE,
     header::CONTENT_LENGTH,
-    header::CONTENT_TYPE,
     header::CONTENT_ENCODING,
     header::TRANSFER_ENCODING,
     header::CONNECTION,
-    header::CACHE_CONTROL,
     header::ACCEPT_RANGES,
-    header::VARY,
 ];
 
 /// Guards a reply.
@@ -50,13 +48,21 @@ where
     let (mut parts, body) = response.into_parts();
     parts.extensions.insert(guard.verdict.clone());
     let plan = guard.rails.plan();
-    if (plan.output.is_empty() && plan.calls.is_empty()) || body.is_end_stream() {
+    if plan.output.is_empty() && plan.calls.is_empty() {
         guard.verdict.finish();
         return Response::from_parts(parts, ResponseBody::untouched(body));
     }
-    remove_caught_headers(&guard, &mut parts.headers);
+    if guard.only_watches_replies() {
+        let body = watched(guard, ask, &parts.headers, body);
+        return Response::from_parts(parts, ResponseBody::watched(body));
+    }
+    remove_caught_head(&guard, &mut parts);
+    if body.is_end_stream() {
+        guard.verdict.finish();
+        return Response::from_parts(parts, ResponseBody::untouched(body));
+    }
     match read_reply(&guard, &mut parts, body).await {
-        Ok(Read::Events {
+        Ok(Read::Records {
             framing,
             decoder,
             read,
@@ -65,7 +71,7 @@ where
             parts.headers.remove(header::CONTENT_LENGTH);
             parts.headers.remove(header::CONTENT_ENCODING);
             remove_digests(&mut parts.headers);
-            let body = StreamedBody::new(guard, ask, framing, decoder, &read, upstream);
+            let body = StreamedBody::new(guard, ask, framing, decoder, read, upstream);
             Response::from_parts(parts, ResponseBody::streamed(body))
         }
         Ok(Read::Whole { raw, decoded }) => answer_whole(guard, ask, parts, raw, decoded).await,
@@ -80,18 +86,48 @@ where
     }
 }
 
+/// A reply that rails only watch.
+fn watched<B>(guard: Guard, ask: AskContext, headers: &HeaderMap, body: B) -> WatchedBody<B> {
+    let limit = guard.limits.reply_body;
+    let decoder = Coding::of(headers).and_then(|coding| match coding {
+        Coding::Identity => Ok(Decoded::Plain),
+        coding => Decoder::streaming(coding, limit).map(Decoded::By),
+    });
+    let framing = framing_of(&guard, content_type_of(headers));
+    WatchedBody::new(guard, ask, framing, decoder.ok(), body)
+}
+
 /// A reply's body, as far as it has to be read before anything can be answered.
 enum Read<B> {
-    Events {
+    Records {
         framing: Framing,
-        decoder: Decoder,
-        read: Vec<u8>,
+        decoder: Decoded,
+        read: Bytes,
         upstream: Option<Pin<Box<B>>>,
     },
     Whole {
         raw: Bytes,
         decoded: Bytes,
     },
+}
+
+fn content_type_of(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE);
+    value.and_then(|value| value.to_str().ok()).unwrap_or("")
+}
+
+/// How a reply is cut into records; none: it is one body. What one reader takes for a stream of events is read as one, whatever
+/// else it calls itself.
+fn framing_of(guard: &Guard, content_type: &str) -> Option<Framing> {
+    if is_event_stream(content_type) {
+        return Some(Framing::Sse);
+    }
+    let kind = content_type.split(';').next().unwrap_or_default();
+    let kind = kind.trim().to_ascii_lowercase();
+    match kind.is_empty() {
+        true => None,
+        false => guard.format.framing(&guard.facts, &kind),
+    }
 }
 
 async fn read_reply<B>(guard: &Guard, parts: &mut Parts, body: B) -> Result<Read<B>, String>
@@ -101,36 +137,31 @@ where
 {
     let limit = guard.limits.reply_body;
     let coding = Coding::of(&parts.headers).map_err(|error| error.to_string())?;
-    let content_type = parts
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("");
+    let content_type = content_type_of(&parts.headers);
     if let Some(charset) = charsets(content_type).find(|charset| !extends_ascii(charset)) {
         return Err(format!("the charset {charset} is not read"));
     }
     let mut body = Box::pin(body);
-    // What one reader takes for a stream of events is read as one, whatever else it calls itself.
-    let framing = match is_event_stream(content_type) {
-        true => Some(Framing::Sse),
-        false => {
-            let kind = content_type.split(';').next().unwrap_or_default();
-            let kind = kind.trim().to_ascii_lowercase();
-            guard.format.framing(&guard.facts, &kind)
-        }
-    };
-    if let Some(framing) = framing {
-        let decoder = Decoder::streaming(coding, limit).map_err(|error| error.to_string())?;
-        return Ok(Read::Events {
+    if let Some(framing) = framing_of(guard, content_type) {
+        let decoder = match coding {
+            Coding::Identity => Decoded::Plain,
+            coding => {
+                Decoded::By(Decoder::streaming(coding, limit).map_err(|error| error.to_string())?)
+            }
+        };
+        return Ok(Read::Records {
             framing,
             decoder,
-            read: Vec::new(),
+            read: Bytes::new(),
             upstream: Some(body),
         });
     }
+    // Clients that asked for a stream read one, whatever it is called.
+    let expects_stream = guard.facts.stream && parts.status.is_success();
     let mut decoder = Decoder::new(coding, limit).map_err(|error| error.to_string())?;
     let (mut raw, mut decoded) = (BytesMut::new(), Vec::new());
-    let mut judged = false;
+    // How far the beginning was looked at, and whether something stands there.
+    let (mut looked, mut shows) = (0, false);
     loop {
         let frame = match poll_fn(|context| body.as_mut().poll_frame(context)).await {
             Some(Ok(frame)) => frame,
@@ -156,32 +187,30 @@ where
         if raw.len() > limit {
             return Err(format!("the reply is larger than {limit} bytes"));
         }
-        if !judged && first_significant(&decoded).is_some() {
-            judged = true;
-            if starts_like_events(&decoded) {
-                let rest = Decoder::streaming(coding, limit).map_err(|error| error.to_string())?;
-                // A coding keeps what it has read; only a plain body can go on with a fresh decoder.
-                if coding == Coding::Identity {
-                    return Ok(Read::Events {
-                        framing: Framing::Sse,
-                        decoder: rest,
-                        read: decoded,
-                        upstream: Some(body),
-                    });
-                }
+        if !shows {
+            let new = decoded.get(looked..).unwrap_or_default();
+            let is_blank = |byte: &u8| byte.is_ascii_whitespace() || BYTE_ORDER_MARK.contains(byte);
+            shows = !new.iter().all(is_blank);
+            looked = decoded.len();
+            // A coding keeps what it has read; only a plain body can go on as it comes.
+            if shows && coding == Coding::Identity && starts_like_events(&decoded, expects_stream) {
+                return Ok(Read::Records {
+                    framing: Framing::Sse,
+                    decoder: Decoded::Plain,
+                    read: decoded.into(),
+                    upstream: Some(body),
+                });
             }
         }
     }
     decoder
         .finish(&mut decoded)
         .map_err(|error| error.to_string())?;
-    if starts_like_events(&decoded) {
-        let decoder =
-            Decoder::streaming(Coding::Identity, limit).map_err(|error| error.to_string())?;
-        return Ok(Read::Events {
+    if starts_like_events(&decoded, expects_stream) || holds_events(&decoded) {
+        return Ok(Read::Records {
             framing: Framing::Sse,
-            decoder,
-            read: decoded,
+            decoder: Decoded::Plain,
+            read: decoded.into(),
             upstream: None,
         });
     }
@@ -198,10 +227,11 @@ async fn answer_whole<B>(
     raw: Bytes,
     decoded: Bytes,
 ) -> Response<ResponseBody<B>> {
-    let mut whole = Whole::new(guard.clone(), decoded.clone());
+    let mut whole = Buffered::new(guard.clone(), parts.status.is_success(), decoded.clone());
     while let Some(job) = whole.next_job() {
-        let checked = judge_job(&guard, &ask, &job).await;
-        whole.job_done(job.ticket, checked);
+        let judged = judge_job(&guard, &ask, &job).await;
+        let tickets: Vec<_> = job.pieces.iter().map(|piece| piece.ticket).collect();
+        whole.job_done(&tickets, judged);
     }
     guard.verdict.finish();
     match whole.resolve() {
@@ -346,18 +376,28 @@ fn is_event_stream(content_type: &str) -> bool {
         .any(|part| part.trim().eq_ignore_ascii_case("text/event-stream"))
 }
 
-/// Whether a body of another name is a stream of events.
-fn starts_like_events(body: &[u8]) -> bool {
-    if starts_like_json(body) {
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Whether a body of another name is a stream of events, by its beginning. `is_expected`: the client asked for a stream, and reads
+/// whatever is no JSON as one.
+fn starts_like_events(body: &[u8], is_expected: bool) -> bool {
+    if starts_like_json(body) || first_significant(body).is_none() {
         return false;
     }
     let body = body
-        .strip_prefix(b"\xef\xbb\xbf")
+        .strip_prefix(BYTE_ORDER_MARK)
         .unwrap_or(body)
         .trim_ascii_start();
-    [&b"data:"[..], b"event:", b"id:", b"retry:", b":"]
-        .iter()
-        .any(|field| body.starts_with(field))
+    is_expected
+        || [&b"data:"[..], b"event:", b"id:", b"retry:", b":"]
+            .iter()
+            .any(|field| body.starts_with(field))
+}
+
+/// Whether a body that is no JSON has lines that a reader of events takes for payloads.
+fn holds_events(body: &[u8]) -> bool {
+    let mut lines = body.split(|byte| matches!(byte, b'\n' | b'\r'));
+    !starts_like_json(body) && lines.any(|line| line.trim_ascii_start().starts_with(b"data:"))
 }
 
 pub(super) fn extends_ascii(charset: &str) -> bool {
@@ -374,30 +414,41 @@ pub(super) fn extends_ascii(charset: &str) -> bool {
     .any(|known| charset.eq_ignore_ascii_case(known))
 }
 
-/// Removes headers whose values the patterns catch.
-fn remove_caught_headers(guard: &Guard, headers: &mut HeaderMap) {
+/// Removes what the patterns catch of a reply's head: headers, by name or value, and a reason of the server's own.
+fn remove_caught_head(guard: &Guard, parts: &mut Parts) {
     let output = &guard.rails.plan().output;
+    let is_caught = |text: &str| {
+        let policy = Policy {
+            on_error: OnRailError::Block,
+            enforcement: guard.enforcement,
+            verdict: &GuardrailsVerdict::default(),
+        };
+        output.check_local(text, policy) != Checked::Allow
+    };
     let mut caught = Vec::new();
-    for (name, value) in headers.iter() {
-        if PLAIN_HEADERS.contains(name) {
-            continue;
-        }
+    for (name, value) in &parts.headers {
         let text = String::from_utf8_lossy(value.as_bytes());
-        if output.check_local(
-            &text,
-            Policy {
-                on_error: OnRailError::Block,
-                enforcement: guard.enforcement,
-                verdict: &GuardrailsVerdict::default(),
-            },
-        ) != Checked::Allow
-        {
+        if !PLAIN_HEADERS.contains(name) && (is_caught(&text) || is_caught(name.as_str())) {
             caught.push(name.clone());
         }
     }
     for name in caught {
         tracing::warn!(header = %name, "a reply's header was removed: an output rail matches it");
-        headers.remove(name);
+        let removed = parts.headers.remove(&name);
+        // What the body is stays said, without the parameters.
+        if name == header::CONTENT_TYPE
+            && let Some(kind) = removed.as_ref().and_then(|value| value.to_str().ok())
+            && let Some((kind, _)) = kind.split_once(';')
+            && !is_caught(kind)
+            && let Ok(kind) = HeaderValue::from_str(kind.trim())
+        {
+            parts.headers.insert(name, kind);
+        }
+    }
+    let reason = parts.extensions.get::<hyper::ext::ReasonPhrase>();
+    if reason.is_some_and(|reason| is_caught(&String::from_utf8_lossy(reason.as_bytes()))) {
+        tracing::warn!("a reply's reason was removed: an output rail matches it");
+        parts.extensions.remove::<hyper::ext::ReasonPhrase>();
     }
 }
 

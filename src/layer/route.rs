@@ -17,6 +17,8 @@ pub(super) enum Route {
     Refused(Refusal),
     /// The path says that it is chat.
     Chat(Arc<dyn WireFormat>),
+    /// What comes out is a reply that was given earlier.
+    Stored(Arc<dyn WireFormat>),
     /// The body may be chat.
     ByShape(Endpoint),
 }
@@ -49,7 +51,8 @@ impl Settings {
             return Route::Untouched;
         };
         match endpoint {
-            Endpoint::Chat(format) | Endpoint::Stored(format) => Route::Chat(format),
+            Endpoint::Chat(format) => Route::Chat(format),
+            Endpoint::Stored(format) => Route::Stored(format),
             Endpoint::Unread { name } => match self.unread_endpoints {
                 UnreadEndpoints::Pass => Route::Untouched,
                 UnreadEndpoints::Refuse => Route::Refused(not_guarded(name)),
@@ -62,7 +65,9 @@ impl Settings {
     fn strictness(&self, endpoint: &Endpoint) -> u8 {
         match endpoint {
             Endpoint::Unread { .. } if self.unread_endpoints == UnreadEndpoints::Refuse => 7,
-            Endpoint::Chat(_) | Endpoint::Stored(_) => 6,
+            Endpoint::Chat(_) => 6,
+            // A body that is chat is read as such there, too.
+            Endpoint::Stored(_) => 5,
             Endpoint::UnreadText { .. } => 5,
             Endpoint::Uploads => 4,
             Endpoint::Plain => 3,

@@ -67,6 +67,7 @@ where
         let settings = self.settings.current();
         let sought = match settings.route(&request) {
             Route::Chat(format) => Sought::Known(format),
+            Route::Stored(format) => Sought::Stored(format),
             Route::ByShape(endpoint) => Sought::ByShape(endpoint),
             Route::Untouched => {
                 let request = request.map(RequestBody::untouched);

@@ -103,6 +103,11 @@ pub trait StreamFormat: Debug + Send {
         texts: &mut ReplyTexts<'a>,
     ) -> Result<(), Unreadable>;
 
+    /// Whether a record's name is one that the format defines, so that it says nothing.
+    fn is_own_name(&self, name: &[u8]) -> bool {
+        name.is_empty() || name == b"message"
+    }
+
     /// Notes that `record` has left for the client, as it stands there: rewritten, or without some of its choices. `choices` are
     /// those that were left in it.
     fn released(&mut self, record: &Record, choices: &[u32]);

@@ -247,3 +247,45 @@ pub struct ListElement {
     /// Where the list lies that holds it.
     pub list: Range<usize>,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::patch;
+
+    proptest! {
+        /// Of any list of choices, those that are blocked go, with one comma each, and nothing else changes.
+        #[test]
+        fn blocked_choices_are_taken_out(blocked in prop::collection::vec(any::<bool>(), 1..6), space in any::<bool>()) {
+            let comma = if space { " , " } else { "," };
+            let objects: Vec<String> = (0..blocked.len()).map(|n| format!("{{\"index\":{n},\"a\":[{n}]}}")).collect();
+            let body = format!("{{\"choices\":[{}],\"x\":1}}", objects.join(comma));
+            let mut choices = Vec::new();
+            for (index, object) in objects.iter().enumerate() {
+                let start = body.find(object.as_str()).unwrap_or_default();
+                choices.push(ChoiceSpan {
+                    index: u32::try_from(index).unwrap_or_default(),
+                    span: start..start + object.len(),
+                    finish: false,
+                });
+            }
+            let is_blocked = |index: u32| blocked[index as usize];
+            let kept: Vec<serde_json::Value> = (0..blocked.len())
+                .filter(|index| !blocked[*index])
+                .map(|n| serde_json::json!({"index": n, "a": [n]}))
+                .collect();
+            match without_choices(&choices, &is_blocked) {
+                None => prop_assert!(kept.is_empty()),
+                Some(edits) => {
+                    let left: serde_json::Value = serde_json::from_slice(&patch(body.as_bytes(), &edits)).unwrap();
+                    prop_assert_eq!(left, serde_json::json!({"choices": kept, "x": 1}));
+                    if kept.len() == blocked.len() {
+                        prop_assert!(edits.is_empty());
+                    }
+                }
+            }
+        }
+    }
+}

@@ -6,16 +6,23 @@ use std::{
 };
 
 use super::{
-    Channel, Relation, ReplyText, TextClass, Unreadable,
+    Channel, Patch, Relation, ReplyText, TextClass, Unreadable,
     json::{Kind, Member, Value},
     keys,
+    packed::{self, Packed},
 };
 
 /// What a format's keys and words mean where no rule is about their place.
 #[derive(Debug)]
 pub(super) struct Vocabulary {
-    /// Whether the strings under a key say where or what something is.
+    /// Whether the strings under a key say where or what something is, in the objects that the format defines.
     pub(super) is_structural: fn(&str) -> bool,
+    /// The same, in any object.
+    pub(super) is_structural_anywhere: fn(&str) -> bool,
+    /// Whether what stands under a key is sealed or packed bytes: signatures, encrypted text, sounds.
+    pub(super) is_opaque: fn(&str) -> bool,
+    /// Whether readers that fold letters take a key for one of the format's.
+    pub(super) is_folded: fn(Value<'_, '_>) -> bool,
     /// Whether a key is one that replies have, and says nothing itself.
     pub(super) is_usual_key: fn(&str) -> bool,
     /// Whether a string is one that the protocol defines, and says nothing.
@@ -52,6 +59,13 @@ impl<'p> Path<'p> {
         }
     }
 
+    fn numbered(&'p self, index: u64) -> Path<'p> {
+        Path {
+            outer: Some(self),
+            step: Step::At(index),
+        }
+    }
+
     pub(super) fn at(&'p self, position: usize) -> Path<'p> {
         Path {
             outer: Some(self),
@@ -79,6 +93,8 @@ pub(super) struct Walk<'a, 't> {
     pub(super) repeated: bool,
     /// Whether all strings belong to a call of a tool.
     pub(super) of_call: bool,
+    /// Whether an object that the format defines has a key twice, or in another letter case.
+    pub(super) is_ambiguous: bool,
     /// Not empty inside values that a later member of the same name replaces: which of them each is.
     twin: Vec<usize>,
 }
@@ -95,8 +111,22 @@ impl<'a, 't> Walk<'a, 't> {
             choice: None,
             repeated,
             of_call: false,
+            is_ambiguous: false,
             twin: Vec::new(),
         }
+    }
+
+    /// Visits the members of an object that the format defines: readers have to agree on its keys.
+    pub(super) fn fields<'d>(
+        &mut self,
+        object: Value<'d, 'a>,
+        visit: impl FnMut(&mut Self, &str, Member<'d, 'a>) -> Result<(), Unreadable>,
+    ) -> Result<(), Unreadable> {
+        self.is_ambiguous |= (self.repeated && object.repeated_key().is_some())
+            || object
+                .members()
+                .any(|member| (self.vocabulary.is_folded)(member.key));
+        self.members(object, visit)
     }
 
     /// Visits an object's members. Of those that a later one replaces, the texts go to channels of their own.
@@ -174,12 +204,94 @@ impl<'a, 't> Walk<'a, 't> {
         class: TextClass,
         path: Path<'_>,
     ) {
+        self.related(value, key, Relation::Appends, class, path);
+    }
+
+    /// The same, with its relation to what was said before.
+    #[inline]
+    pub(super) fn related(
+        &mut self,
+        value: Value<'_, 'a>,
+        key: &impl Hash,
+        relation: Relation,
+        class: TextClass,
+        path: Path<'_>,
+    ) {
         if value.is_string() {
             let channel = self.channel(key);
-            self.push(value, channel, Relation::Appends, class);
+            self.push(value, channel, relation, class);
         } else {
             self.other(value, path);
         }
+    }
+
+    /// A string that may be packed or sealed bytes, which say nothing to anybody: no rail is asked about these. False: it is
+    /// text, and not taken in.
+    fn packed(&mut self, value: Value<'_, 'a>, path: Path<'_>, is_opaque: bool) -> bool {
+        /// Shorter ones may be text all the same.
+        const SHORTEST: usize = 256;
+        let source = value.source();
+        if source.len() < SHORTEST {
+            if is_opaque && is_base64(value) {
+                let channel = self.channel(&path);
+                self.push(value, channel, Relation::Alone, TextClass::STRUCTURAL);
+                return true;
+            }
+            return false;
+        }
+        if !is_opaque && !may_be_packed(source) {
+            return false;
+        }
+        let Some(text) = value.as_str() else {
+            return false;
+        };
+        match packed::unpack_data_url(&text) {
+            Packed::Binary => true,
+            Packed::Text(unpacked) => {
+                self.unpacked(value, unpacked, path);
+                true
+            }
+            Packed::No => match packed::unpack_base64(&text) {
+                Packed::Binary => true,
+                Packed::Text(unpacked) => {
+                    self.unpacked(value, unpacked, path);
+                    true
+                }
+                Packed::No => false,
+            },
+        }
+    }
+
+    fn unpacked(&mut self, value: Value<'_, 'a>, text: String, path: Path<'_>) {
+        let channel = self.channel(&(path, "unpacked"));
+        let class = TextClass {
+            patch: Patch::No,
+            ..TextClass::TEXT
+        };
+        self.push_text(value, text.into(), channel, Relation::Alone, class);
+    }
+
+    /// A number, in case it is one that says who or what somebody is.
+    fn number(&mut self, value: Value<'_, 'a>, path: Path<'_>) {
+        /// What counts or measures is shorter.
+        const LONG: usize = 7;
+        /// Seconds and milliseconds since 1970 are shorter, or no longer.
+        const VERY_LONG: usize = 14;
+        let source = value.source();
+        let digits = source.bytes().filter(u8::is_ascii_digit).count();
+        let class = match () {
+            () if self.of_call => TextClass::TEXT,
+            () if source.contains(['.', 'e', 'E']) => return,
+            () if digits >= VERY_LONG => TextClass::TEXT,
+            () if digits >= LONG => TextClass::STRUCTURAL,
+            () => return,
+        };
+        let channel = self.channel(&path);
+        let relation = match class.asked {
+            true => Relation::Appends,
+            false => Relation::Alone,
+        };
+        self.push_text(value, source.into(), channel, relation, class);
     }
 
     /// A value that says where or what something is: each stands alone.
@@ -195,38 +307,85 @@ impl<'a, 't> Walk<'a, 't> {
 
     /// A member that no rule is about.
     pub(super) fn unknown(&mut self, key: Value<'_, 'a>, value: Value<'_, 'a>, path: Path<'_>) {
+        self.member(key, value, path, self.vocabulary.is_structural);
+    }
+
+    fn member(
+        &mut self,
+        key: Value<'_, 'a>,
+        value: Value<'_, 'a>,
+        path: Path<'_>,
+        is_structural: fn(&str) -> bool,
+    ) {
         let source = key.source();
         let name = key.as_str().unwrap_or_default();
-        if (self.vocabulary.is_structural)(source) {
-            return self.structural(value, path.key(&name));
+        let inner = path.key(&name);
+        if is_structural(source) {
+            return self.structural(value, inner);
         }
-        if !(self.vocabulary.is_usual_key)(source) {
+        let is_usual = (self.vocabulary.is_usual_key)(source);
+        if !is_usual {
             let channel = self.channel(&(&path, "its keys"));
             self.push(key, channel, Relation::Alone, TextClass::KEY);
         }
-        self.other(value, path.key(&name));
+        let is_opaque = (self.vocabulary.is_opaque)(source);
+        if value.is_string() && self.packed(value, inner, is_opaque) {
+            return;
+        }
+        // What the format counts and measures says nothing.
+        if value.kind() != Kind::Number || !is_usual || self.of_call {
+            self.other(value, inner);
+        }
     }
 
     /// Every string in `value`, and every key.
     pub(super) fn other(&mut self, value: Value<'_, 'a>, path: Path<'_>) {
         match value.kind() {
             Kind::String | Kind::EscapedString => {
+                if (self.vocabulary.is_usual)(value.source()) || self.packed(value, path, false) {
+                    return;
+                }
                 let channel = self.channel(&path);
                 self.push(value, channel, Relation::Appends, TextClass::TEXT);
             }
             Kind::Array => {
                 for (position, element) in value.elements().enumerate() {
-                    self.other(element, path.at(position));
+                    // Clients put the elements of several records together by their index, where they have one, else by
+                    // their position.
+                    let index = element.get("index").and_then(Value::as_u64);
+                    match index {
+                        Some(index) => self.other(element, path.key("[]").numbered(index)),
+                        None => self.other(element, path.at(position)),
+                    }
                 }
             }
             Kind::Object => {
                 // Nothing fails in here.
                 let _ = self.members(value, |walk, _, Member { key, value }| {
-                    walk.unknown(key, value, path);
+                    let is_structural = walk.vocabulary.is_structural_anywhere;
+                    walk.member(key, value, path, is_structural);
                     Ok(())
                 });
             }
-            Kind::Null | Kind::True | Kind::False | Kind::Number => {}
+            Kind::Number => self.number(value, path),
+            Kind::Null | Kind::True | Kind::False => {}
         }
     }
+}
+
+/// Whether a token, with its quotes, may hold packed bytes: it has no space, or is a data URL.
+fn may_be_packed(source: &str) -> bool {
+    let inside = source.trim_start_matches('"');
+    let start = inside.get(..64).unwrap_or(inside);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte);
+    start.starts_with("data:") || start.bytes().all(is_plain)
+}
+
+/// Whether a string is written in an alphabet of base64.
+pub(super) fn is_base64(value: Value<'_, '_>) -> bool {
+    let inside = value.source().trim_matches('"');
+    value.is_string()
+        && inside
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte))
 }

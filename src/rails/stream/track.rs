@@ -337,6 +337,20 @@ impl Track {
         Some(Window { text, end })
     }
 
+    /// The text that was not asked about yet, however short; `None` while an earlier one has no verdict.
+    pub(crate) fn window_now(&mut self) -> Option<Window> {
+        self.plan.windows.filter(|_| self.asked)?;
+        let is_rewritten = self.plan.rewrites && !self.finished;
+        if self.asked_to != self.passed_to || self.asked_to == self.total || is_rewritten {
+            return None;
+        }
+        self.asked_to = self.total;
+        Some(Window {
+            text: self.kept.clone(),
+            end: self.total,
+        })
+    }
+
     /// Notes that the window up to `end` passed.
     pub(crate) fn window_passed(&mut self, end: u64) {
         self.passed_to = end;

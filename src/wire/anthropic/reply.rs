@@ -30,6 +30,9 @@ pub(super) const THINKING: TextClass = TextClass {
 
 pub(super) static VOCABULARY: Vocabulary = Vocabulary {
     is_structural,
+    is_structural_anywhere: is_structural,
+    is_opaque: |key| key == r#""url""#,
+    is_folded: is_folded_key,
     is_usual_key,
     is_usual,
 };

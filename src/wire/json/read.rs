@@ -17,6 +17,9 @@ pub struct JsonLimits {
     /// Whether a UTF-8 byte order mark may stand in front. Replies may have one, requests not: readers of requests
     /// do not agree on it.
     pub allow_byte_order_mark: bool,
+    /// Whether what most readers of replies take is read: half a surrogate pair, as U+FFFD, and `NaN` and `Infinity`. A text
+    /// that a service cuts anywhere has the first; requests may not have either.
+    pub lenient: bool,
 }
 
 impl Default for JsonLimits {
@@ -25,6 +28,7 @@ impl Default for JsonLimits {
             max_depth: 128,
             max_values: 1 << 20,
             allow_byte_order_mark: false,
+            lenient: false,
         }
     }
 }
@@ -103,10 +107,15 @@ impl Reader<'_, '_> {
                     }
                     self.close();
                 }
+                b'-' if self.limits.lenient && self.body.get(self.at + 1) == Some(&b'I') => {
+                    self.word(b"-Infinity", Kind::Number)?;
+                }
                 b'-' | b'0'..=b'9' => self.number()?,
                 b't' => self.word(b"true", Kind::True)?,
                 b'f' => self.word(b"false", Kind::False)?,
                 b'n' => self.word(b"null", Kind::Null)?,
+                b'N' if self.limits.lenient => self.word(b"NaN", Kind::Number)?,
+                b'I' if self.limits.lenient => self.word(b"Infinity", Kind::Number)?,
                 _ => return self.fail(JsonErrorKind::UnexpectedCharacter),
             }
             loop {
@@ -165,7 +174,7 @@ impl Reader<'_, '_> {
     }
 
     fn string(&mut self) -> Result<(), JsonError> {
-        let (end, escaped) = scan(self.body, self.at + 1)?;
+        let (end, escaped) = scan(self.body, self.at + 1, self.limits.lenient)?;
         let kind = match escaped {
             true => Kind::EscapedString,
             false => Kind::String,

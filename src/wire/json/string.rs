@@ -6,7 +6,7 @@ use super::{JsonError, JsonErrorKind};
 
 /// Where a string that begins at `start`, after its opening quote, ends: the offset of the closing quote, and whether
 /// there are escapes in it.
-pub(super) fn scan(body: &[u8], start: usize) -> Result<(usize, bool), JsonError> {
+pub(super) fn scan(body: &[u8], start: usize, lenient: bool) -> Result<(usize, bool), JsonError> {
     let mut at = start;
     let mut escaped = false;
     loop {
@@ -15,7 +15,11 @@ pub(super) fn scan(body: &[u8], start: usize) -> Result<(usize, bool), JsonError
             Some(b'"') => return Ok((at, escaped)),
             Some(b'\\') => {
                 escaped = true;
-                at = escape(body, at)?.1;
+                at = match escape(body, at) {
+                    Ok((_, after)) => after,
+                    Err(error) if lenient && error.kind == JsonErrorKind::LoneSurrogate => at + 6,
+                    Err(error) => return Err(error),
+                };
             }
             Some(_) => return Err(error(JsonErrorKind::ControlCharacter, at)),
             None => return Err(error(JsonErrorKind::UnexpectedEnd, at)),
@@ -110,10 +114,10 @@ pub(super) fn decode(inside: &str) -> String {
                 decoded.push(character);
                 at = after;
             }
-            // `scan` has seen every escape.
+            // `scan` has seen every escape: this is half a pair.
             Err(_) => {
                 decoded.push(char::REPLACEMENT_CHARACTER);
-                at += length + 1;
+                at += length + 6;
             }
         }
     }

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::Value;
 
-use self::{reply::Whole, stream::ChatStream};
+use self::{calls::CallNumbers, reply::Whole, stream::ChatStream};
 use super::{
     AnthropicMessages, BodyEdit, ChatRequest, ChoiceSpan, Claim, Edit, JsonLimits, NormalPath,
     ReplyTexts, RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat,
@@ -34,8 +34,22 @@ impl WireFormat for OpenAiChat {
     }
 
     fn claims(&self, path: &NormalPath<'_>) -> Claim {
-        match path.ends_with("/chat/completions") {
-            true => Claim::Chat,
+        if path.ends_with("/chat/completions") {
+            return Claim::Chat;
+        }
+        let mut segments = path
+            .as_str()
+            .rsplit('/')
+            .skip_while(|last| *last == "messages");
+        let (id, kind, before) = (segments.next(), segments.next(), segments.next());
+        // What was stored, deferred, or is made while nobody waits.
+        let is_stored = match kind {
+            Some("completions") => before == Some("chat") && id != Some("batches"),
+            Some("deferred-completion" | "async-result") => true,
+            _ => false,
+        };
+        match is_stored && id.is_some_and(|id| !id.is_empty()) {
+            true => Claim::Stored,
             false => Claim::No,
         }
     }
@@ -64,7 +78,13 @@ impl WireFormat for OpenAiChat {
         limits: &JsonLimits,
     ) -> Result<ReplyTexts<'a>, Unreadable> {
         let mut texts = ReplyTexts::default();
-        reply::read(body, limits, Whole::Reply, &mut texts)?;
+        reply::read(
+            body,
+            limits,
+            Whole::Reply,
+            &mut CallNumbers::default(),
+            &mut texts,
+        )?;
         Ok(texts)
     }
 

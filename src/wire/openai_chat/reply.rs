@@ -1,13 +1,14 @@
 //! Replies, whole and record by record.
 
 use super::{
-    calls,
+    calls::{self, CallNumbers},
     logprobs::logprobs,
-    vocabulary::{VOCABULARY, is_folded_key},
+    vocabulary::VOCABULARY,
 };
 use crate::wire::{
-    CallPiece, ChoiceSpan, JsonLimits, RecordKind, ReplyTexts, TextClass, Unreadable,
+    CallPiece, ChoiceSpan, JsonLimits, RecordKind, Relation, ReplyTexts, TextClass, Unreadable,
     json::{Document, Kind, Member, Value},
+    keys,
     walk::{Path, Walk},
 };
 
@@ -29,13 +30,22 @@ pub(super) enum Place {
     Refusal(Site),
     /// What the model thought; by the key.
     Reasoning(Site, u8),
-    CallName(Site, u64),
-    CallArguments(Site, u64),
+    CallName(Site, u64, Body),
+    CallArguments(Site, u64, Body),
     Transcript(Site),
     /// The tokens of the log-probabilities: the list, and the rank: 0 is the chosen token, 1 the first alternative.
     Tokens(u8, usize),
     /// The same as byte lists.
     TokenBytes(u8, usize),
+}
+
+/// Where in a call its name and arguments stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Body {
+    /// In the call itself, as in the older spelling.
+    Call,
+    Function,
+    Custom,
 }
 
 /// Which object of a choice says what the model says. A client reads one of them.
@@ -45,33 +55,58 @@ pub(super) enum Site {
     Message,
 }
 
-/// Reads a reply or a record into `reply`, which is empty.
+/// Reads a reply or a record into `reply`, which is empty. `numbers`: what tells the calls of a stream apart.
 pub(super) fn read<'a>(
     body: &'a [u8],
     limits: &JsonLimits,
     whole: Whole,
+    numbers: &mut CallNumbers,
     reply: &mut ReplyTexts<'a>,
 ) -> Result<(), Unreadable> {
     let limits = JsonLimits {
         allow_byte_order_mark: true,
+        lenient: true,
         ..*limits
     };
     let document = Document::read(body, &limits)?;
     let repeated = document.repeated_key().is_some();
-    reply.ambiguous = repeated || document.keys().any(is_folded_key);
-    Reader {
+    let mut reader = Reader {
         walk: Walk::new(&mut reply.texts, &VOCABULARY, repeated),
-        calls: &mut reply.calls,
+        calls: Calls {
+            pieces: &mut reply.calls,
+            numbers,
+        },
         choices: &mut reply.choices,
         kind: &mut reply.kind,
         whole,
-    }
-    .root(document.root())
+    };
+    reader.root(document.root())?;
+    let is_ambiguous = reader.walk.is_ambiguous;
+    // An error, or an answer of another kind, is no reply to any reader: all of it is text.
+    reply.ambiguous = is_ambiguous && may_be_reply(document.root());
+    Ok(())
+}
+
+/// Whether some reader, one that folds letters or takes the first of a list, finds choices in a body.
+fn may_be_reply(root: Value<'_, '_>) -> bool {
+    let has_choices = |value: Value<'_, '_>| {
+        value.members().any(|member| {
+            let name = member.key.as_str().unwrap_or_default();
+            keys::folded(name.trim()) == "choices"
+        })
+    };
+    has_choices(root) || root.elements().any(has_choices)
+}
+
+/// The calls of a reply, and what tells those of a stream apart.
+struct Calls<'a, 't> {
+    pieces: &'t mut Vec<CallPiece<'a>>,
+    numbers: &'t mut CallNumbers,
 }
 
 struct Reader<'a, 't> {
     walk: Walk<'a, 't>,
-    calls: &'t mut Vec<CallPiece<'a>>,
+    calls: Calls<'a, 't>,
     choices: &'t mut Vec<ChoiceSpan>,
     kind: &'t mut RecordKind,
     whole: Whole,
@@ -80,6 +115,8 @@ struct Reader<'a, 't> {
 impl<'a> Reader<'a, '_> {
     fn root(&mut self, root: Value<'_, 'a>) -> Result<(), Unreadable> {
         if !root.is_object() {
+            // A list of replies is none that readers agree on.
+            self.walk.is_ambiguous |= root.is_array();
             self.walk.other(root, Path::ROOT);
             return Ok(());
         }
@@ -91,7 +128,7 @@ impl<'a> Reader<'a, '_> {
             whole,
         } = self;
         let path = Path::ROOT;
-        walk.members(root, |walk, name, Member { key, value }| {
+        walk.fields(root, |walk, name, Member { key, value }| {
             match name {
                 "choices" if value.is_array() => {
                     for (position, element) in value.elements().enumerate() {
@@ -113,7 +150,7 @@ impl<'a> Reader<'a, '_> {
 
 fn choice<'a>(
     walk: &mut Walk<'a, '_>,
-    calls: &mut Vec<CallPiece<'a>>,
+    calls: &mut Calls<'a, '_>,
     whole: Whole,
     choice: Value<'_, 'a>,
     position: usize,
@@ -126,13 +163,23 @@ fn choice<'a>(
         return Ok(None);
     }
     let mut finish = false;
-    walk.members(choice, |walk, name, Member { key, value }| {
+    walk.fields(choice, |walk, name, Member { key, value }| {
         match name {
             "delta" if value.is_object() => message(walk, calls, whole, value, Site::Delta)?,
             "message" if value.is_object() => message(walk, calls, whole, value, Site::Message)?,
-            "text" => walk.known(value, &Place::Text, TextClass::ANSWER, path.key(name)),
+            "text" => {
+                let relation = repeats(walk, whole);
+                walk.related(
+                    value,
+                    &Place::Text,
+                    relation,
+                    TextClass::ANSWER,
+                    path.key(name),
+                );
+            }
             "finish_reason" => {
-                finish = !value.is_null();
+                // Some services say in every record that it has none, by an empty one.
+                finish = !value.is_null() && !value.is("");
                 walk.structural(value, path.key(name));
             }
             "logprobs" if value.is_object() => logprobs(walk, value)?,
@@ -150,7 +197,7 @@ fn choice<'a>(
 /// A message, or what a record adds to it.
 fn message<'a>(
     walk: &mut Walk<'a, '_>,
-    calls: &mut Vec<CallPiece<'a>>,
+    calls: &mut Calls<'a, '_>,
     whole: Whole,
     message: Value<'_, 'a>,
     site: Site,
@@ -159,7 +206,7 @@ fn message<'a>(
         Site::Delta => Path::ROOT.key("delta"),
         Site::Message => Path::ROOT.key("message"),
     };
-    walk.members(message, |walk, name, Member { key, value }| {
+    walk.fields(message, |walk, name, Member { key, value }| {
         let inner = path.key(name);
         match name {
             "content" if value.is_array() => {
@@ -167,7 +214,19 @@ fn message<'a>(
                     part(walk, element, site, inner.at(position))?;
                 }
             }
-            "content" => walk.known(value, &Place::Content(site), TextClass::ANSWER, inner),
+            "content" => {
+                let relation = match site == main_site(whole) {
+                    true => Relation::Appends,
+                    false => repeats(walk, whole),
+                };
+                walk.related(
+                    value,
+                    &Place::Content(site),
+                    relation,
+                    TextClass::ANSWER,
+                    inner,
+                );
+            }
             "refusal" => walk.known(value, &Place::Refusal(site), TextClass::ANSWER, inner),
             "reasoning_content" | "reasoning" | "thinking" => {
                 let number = name.len() as u8;
@@ -182,30 +241,33 @@ fn message<'a>(
                 for (position, call) in value.elements().enumerate() {
                     let number = match whole {
                         Whole::Reply => u64::try_from(position).unwrap_or(u64::MAX),
-                        Whole::Record => index(call, position)?.into(),
+                        Whole::Record => {
+                            let index = index(call, position)?;
+                            calls.numbers.number(walk.choice, index, call)
+                        }
                     };
-                    calls.push(CallPiece {
+                    calls.pieces.push(CallPiece {
                         choice: walk.choice,
                         call: number,
                         ..calls::piece(call, Some(value))
                     });
-                    calls::texts(walk, call, site, number, inner)?;
+                    calls::texts(walk, call, site, number, Body::Call, inner)?;
                 }
             }
             "function_call" => {
                 if !value.is_null() {
-                    calls.push(CallPiece {
+                    calls.pieces.push(CallPiece {
                         choice: walk.choice,
                         call: calls::FUNCTION,
                         ..calls::piece(value, None)
                     });
                 }
-                calls::texts(walk, value, site, calls::FUNCTION, inner)?;
+                calls::texts(walk, value, site, calls::FUNCTION, Body::Call, inner)?;
             }
             "audio" if value.is_object() => audio(walk, value, site, inner)?,
             _ => {
                 if name == "tool_calls" && !value.is_null() {
-                    calls.push(CallPiece {
+                    calls.pieces.push(CallPiece {
                         choice: walk.choice,
                         is_malformed: true,
                         ..CallPiece::default()
@@ -229,10 +291,21 @@ fn part<'a>(
         walk.known(part, &content, TextClass::ANSWER, path);
         return Ok(());
     }
-    walk.members(part, |walk, name, Member { key, value }| {
+    walk.fields(part, |walk, name, Member { key, value }| {
         match name {
             "text" if value.is_object() => self::part(walk, value, site, path.key(name))?,
             "text" => walk.known(value, &content, TextClass::ANSWER, path.key(name)),
+            // How Mistral's models think.
+            "thinking" if value.is_array() => {
+                let place = Place::Reasoning(site, 0);
+                for (position, element) in value.elements().enumerate() {
+                    thought(walk, element, &place, path.key(name).at(position))?;
+                }
+            }
+            "thinking" => {
+                let place = Place::Reasoning(site, 0);
+                walk.known(value, &place, TextClass::ANSWER, path.key(name));
+            }
             "value" => {
                 let place = Place::PartValue(site);
                 walk.known(value, &place, TextClass::ANSWER, path.key(name));
@@ -247,19 +320,51 @@ fn part<'a>(
     })
 }
 
+/// A part of what the model thought.
+fn thought<'a>(
+    walk: &mut Walk<'a, '_>,
+    part: Value<'_, 'a>,
+    place: &Place,
+    path: Path<'_>,
+) -> Result<(), Unreadable> {
+    walk.members(part, |walk, name, Member { key, value }| {
+        match name {
+            "text" => walk.known(value, place, TextClass::ANSWER, path.key(name)),
+            _ => walk.unknown(key, value, path),
+        }
+        Ok(())
+    })?;
+    if !part.is_object() {
+        walk.known(part, place, TextClass::ANSWER, path);
+    }
+    Ok(())
+}
+
+/// The object of a choice that a client reads first.
+fn main_site(whole: Whole) -> Site {
+    match whole {
+        Whole::Reply => Site::Message,
+        Whole::Record => Site::Delta,
+    }
+}
+
+/// What vendors put beside the answer: the same piece, or all of it so far.
+fn repeats(walk: &Walk<'_, '_>, whole: Whole) -> Relation {
+    Relation::Repeats(walk.channel(&Place::Content(main_site(whole))))
+}
+
 fn audio<'a>(
     walk: &mut Walk<'a, '_>,
     audio: Value<'_, 'a>,
     site: Site,
     path: Path<'_>,
 ) -> Result<(), Unreadable> {
-    walk.members(audio, |walk, name, Member { key, value }| {
+    walk.fields(audio, |walk, name, Member { key, value }| {
         match name {
             "transcript" => {
                 let place = Place::Transcript(site);
                 walk.known(value, &place, TextClass::ANSWER, path.key(name));
             }
-            "data" if is_base64(value) => {}
             _ => walk.unknown(key, value, path),
         }
         Ok(())
@@ -267,12 +372,12 @@ fn audio<'a>(
 }
 
 /// The `index` of a choice or a tool call; its position, if it has none.
-fn index(object: Value<'_, '_>, position: usize) -> Result<u32, Unreadable> {
+pub(super) fn index(object: Value<'_, '_>, position: usize) -> Result<u32, Unreadable> {
     let mut index = None;
     for member in object.members().filter(|member| member.key.is("index")) {
         let number = match member.value.kind() {
             Kind::Null => continue,
-            _ => member.value.as_u64().and_then(|n| u32::try_from(n).ok()),
+            _ => whole_number(member.value),
         };
         // Whose text is it? Readers would not agree.
         if number.is_none() || index.is_some_and(|earlier| Some(earlier) != number) {
@@ -286,10 +391,14 @@ fn index(object: Value<'_, '_>, position: usize) -> Result<u32, Unreadable> {
     Ok(index.unwrap_or(u32::try_from(position).unwrap_or(u32::MAX)))
 }
 
-fn is_base64(value: Value<'_, '_>) -> bool {
-    let inside = value.source().trim_matches('"');
-    value.is_string()
-        && inside
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte))
+/// A whole number, also as `0.0` or `"0"`, which every reader who takes these takes for the same.
+fn whole_number(value: Value<'_, '_>) -> Option<u32> {
+    let text = value.as_str();
+    let text = text.as_deref().unwrap_or(value.source());
+    let digits = text.split_once('.').map_or(text, |(whole, fraction)| {
+        let is_whole = !fraction.is_empty() && fraction.bytes().all(|byte| byte == b'0');
+        if is_whole { whole } else { text }
+    });
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().ok()).flatten()
 }

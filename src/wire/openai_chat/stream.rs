@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{
+    calls::CallNumbers,
     refuse::{self, Head},
     reply::{self, Whole},
 };
@@ -18,6 +19,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct ChatStream {
     facts: RequestFacts,
+    calls: CallNumbers,
     /// What the records that have left say of themselves.
     head: Option<Head>,
     /// The choices of which a record has left.
@@ -30,6 +32,7 @@ impl ChatStream {
     pub(super) fn new(facts: &RequestFacts) -> Self {
         Self {
             facts: facts.clone(),
+            calls: CallNumbers::default(),
             head: None,
             begun: Vec::new(),
             refused: 0,
@@ -55,7 +58,7 @@ impl StreamFormat for ChatStream {
                 Ok(())
             }
             b"" => Ok(()),
-            _ => reply::read(data, limits, Whole::Record, texts),
+            _ => reply::read(data, limits, Whole::Record, &mut self.calls, texts),
         }
     }
 

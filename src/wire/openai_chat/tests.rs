@@ -3,14 +3,14 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 
 use super::{
     calls,
-    reply::{self, Place, Site, Whole},
+    reply::{self, Body, Place, Site, Whole},
 };
 use crate::{
     framing::Record,
     message::Role,
     wire::{
-        Channel, ChatRequest, Endpoint, HoldsJson, JsonLimits, NormalPath, OpenAiChat, Patch,
-        RecordKind, Relation, ReplyTexts, RequestFacts, RequestHead, TextClass, TextKind,
+        Channel, ChatRequest, Claim, Endpoint, HoldsJson, JsonLimits, NormalPath, OpenAiChat,
+        Patch, RecordKind, Relation, ReplyTexts, RequestFacts, RequestHead, TextClass, TextKind,
         Unreadable, WireFormat, classify, formats, patch,
     },
 };
@@ -280,6 +280,7 @@ fn event(data: &str) -> ReplyTexts<'_> {
         data.as_bytes(),
         &JsonLimits::default(),
         Whole::Record,
+        &mut calls::CallNumbers::default(),
         &mut texts,
     )
     .unwrap_or_else(|error| panic!("{error}: {data}"));
@@ -351,27 +352,27 @@ fn every_text_of_a_delta_has_its_channel() {
         ),
         (
             r#"{"tool_calls":[{"index":3,"function":{"name":"SECRET"}}]}"#,
-            Place::CallName(Site::Delta, 3),
+            Place::CallName(Site::Delta, 3, Body::Function),
             TextClass::CALL_NAME,
         ),
         (
             r#"{"tool_calls":[{"index":3,"function":{"arguments":"SECRET"}}]}"#,
-            Place::CallArguments(Site::Delta, 3),
+            Place::CallArguments(Site::Delta, 3, Body::Function),
             TextClass::ARGUMENTS,
         ),
         (
             r#"{"tool_calls":[{"index":1,"custom":{"input":"SECRET"}}]}"#,
-            Place::CallArguments(Site::Delta, 1),
+            Place::CallArguments(Site::Delta, 1, Body::Custom),
             TextClass::ARGUMENTS,
         ),
         (
             r#"{"function_call":{"name":"SECRET"}}"#,
-            Place::CallName(Site::Delta, calls::FUNCTION),
+            Place::CallName(Site::Delta, calls::FUNCTION, Body::Call),
             TextClass::CALL_NAME,
         ),
         (
             r#"{"function_call":{"arguments":"SECRET"}}"#,
-            Place::CallArguments(Site::Delta, calls::FUNCTION),
+            Place::CallArguments(Site::Delta, calls::FUNCTION, Body::Call),
             TextClass::ARGUMENTS,
         ),
         (
@@ -480,7 +481,16 @@ fn of_a_repeated_key_all_values_are_read() {
     let data = r#"{"choices":[{"index":0,"index":1,"delta":{"content":"a"}}]}"#;
     let mut texts = ReplyTexts::default();
     let limits = JsonLimits::default();
-    assert!(reply::read(data.as_bytes(), &limits, Whole::Record, &mut texts).is_err());
+    assert!(
+        reply::read(
+            data.as_bytes(),
+            &limits,
+            Whole::Record,
+            &mut calls::CallNumbers::default(),
+            &mut texts
+        )
+        .is_err()
+    );
 }
 
 #[test]
@@ -635,6 +645,29 @@ fn odd_paths_lead_to_the_same_place() {
             matches!(endpoint, Endpoint::Chat(_)),
             "{path}: {endpoint:?}"
         );
+    }
+}
+
+#[test]
+fn stored_replies_are_claimed() {
+    for path in [
+        "/v1/chat/completions/chatcmpl-1",
+        "/openai/v1/chat/completions/c/messages",
+        "/v1/chat/deferred-completion/id",
+        "/api/paas/v4/async-result/id",
+        "/async/chat/completions/id",
+    ] {
+        let claim = OpenAiChat.claims(&NormalPath::new(path));
+        assert_eq!(claim, Claim::Stored, "{path}");
+    }
+    for path in [
+        "/v1/chat/completions/batches",
+        "/v1/chat",
+        "/v1/completions/x",
+        "/messages",
+    ] {
+        let claim = OpenAiChat.claims(&NormalPath::new(path));
+        assert_eq!(claim, Claim::No, "{path}");
     }
 }
 

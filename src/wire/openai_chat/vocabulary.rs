@@ -5,6 +5,9 @@ use crate::wire::{json::Value, keys, walk::Vocabulary};
 /// What keys and words mean where no rule is about their place.
 pub(super) static VOCABULARY: Vocabulary = Vocabulary {
     is_structural,
+    is_structural_anywhere,
+    is_opaque,
+    is_folded: is_folded_key,
     is_usual_key,
     is_usual,
 };
@@ -39,7 +42,7 @@ const KNOWN_KEYS: &[&str] = &[
 ];
 
 /// Whether the key is a known one in another letter case.
-pub(super) fn is_folded_key(key: Value<'_, '_>) -> bool {
+fn is_folded_key(key: Value<'_, '_>) -> bool {
     let name = key.as_str().unwrap_or_default();
     keys::is_only_folded(&name, KNOWN_KEYS)
 }
@@ -70,6 +73,38 @@ fn is_structural(key: &str) -> bool {
     )
 }
 
+/// The same for objects that the protocol does not define.
+fn is_structural_anywhere(key: &str) -> bool {
+    matches!(
+        key,
+        r#""id""#
+            | r#""object""#
+            | r#""model""#
+            | r#""role""#
+            | r#""type""#
+            | r#""system_fingerprint""#
+            | r#""obfuscation""#
+            | r#""tool_call_id""#
+            | r#""index""#
+            | r#""created""#
+    )
+}
+
+/// Whether the key, with its quotes, is one under which bytes stand that only their maker reads.
+fn is_opaque(key: &str) -> bool {
+    matches!(
+        key,
+        r#""signature""#
+            | r#""thought_signature""#
+            | r#""thoughtSignature""#
+            | r#""encrypted_content""#
+            | r#""encrypted_data""#
+            | r#""data""#
+            | r#""b64_json""#
+            | r#""url""#
+    )
+}
+
 /// Whether the string, with its quotes, is one that the protocol defines, and says nothing.
 fn is_usual(token: &str) -> bool {
     matches!(
@@ -90,6 +125,12 @@ fn is_usual(token: &str) -> bool {
             | r#""low""#
             | r#""invalid_request_error""#
             | r#""server_error""#
+            | r#""reasoning.text""#
+            | r#""reasoning.summary""#
+            | r#""reasoning.encrypted""#
+            | r#""thinking""#
+            | r#""url_citation""#
+            | r#""image_url""#
     )
 }
 
@@ -121,5 +162,11 @@ fn is_usual_key(key: &str) -> bool {
                 | "url_citation"
                 | "start_index"
                 | "end_index"
+                | "images"
+                | "image_url"
+                | "reasoning_details"
+                | "signature"
+                | "thought_signature"
+                | "encrypted_content"
         )
 }

@@ -1,22 +1,27 @@
-//! Where rewritten texts lie, and what is put there.
+//! Where texts of a reply lie that may be rewritten, and what is put there.
 
 use std::{borrow::Cow, ops::Range};
 
-use super::{calls::CallKey, tracks::Tracks};
+use super::{calls::CallKey, channels::Channels};
 use crate::wire::{BodyEdit, Edit};
 
 /// A place in a body that another text may be put into.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) spot: Spot,
+pub(super) struct EditSite {
+    pub(super) slot: Slot,
     pub(super) span: Range<usize>,
 }
 
 /// What stands in a place.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Spot {
+pub(super) enum Slot {
     /// A text of a track, with where it begins and ends in it.
-    Text { track: usize, start: u64, end: u64 },
+    Text {
+        track: usize,
+        start: u64,
+        end: u64,
+        copy: Copied,
+    },
     /// A part of a call, or a piece of such a part.
     Call {
         track: usize,
@@ -33,52 +38,89 @@ pub(super) enum Spot {
     },
 }
 
+/// Whether a place has the text itself, or repeats it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Copied {
+    /// It is the text's own place.
+    No,
+    /// It repeats a piece of it; the copy's own track tells the copies apart.
+    Piece(usize),
+    /// It repeats all of it so far.
+    Whole,
+}
+
 /// A part of a call that a rail may rewrite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CallPart {
     Name,
+    /// The whole name, once more.
+    NameAgain,
     Arguments,
     Index,
 }
 
-/// The edits that put `text` in the place of the texts of `track`, in one body or in several, one after the other: the first
-/// token takes it, the others nothing. What repeats the text piece by piece, as log-probabilities do, is emptied.
+/// The edits that put new texts in the place of those of a track, in one body or in several, one after the other: each place
+/// takes the next text, those behind the last take nothing. What repeats the text piece by piece without being a text itself,
+/// as log-probabilities do, is emptied.
 pub(super) struct Rewriting {
     track: usize,
-    text: Option<String>,
+    texts: Vec<String>,
+    /// How many places of the text, and of each copy of it, have theirs.
+    placed: Vec<(Option<usize>, usize)>,
     repeating: Vec<(usize, Edit<'static>)>,
 }
 
 impl Rewriting {
-    pub(super) fn new(tracks: &Tracks, track: usize, text: String) -> Self {
+    pub(super) fn new(channels: &Channels, track: usize, texts: Vec<String>) -> Self {
         Self {
             track,
-            text: Some(text),
-            repeating: tracks.repeating(track),
+            texts,
+            placed: Vec::new(),
+            repeating: channels.repeating(track),
         }
     }
 
     /// The edits of the next body.
-    pub(super) fn edit(&mut self, places: &[Place], edits: &mut Vec<BodyEdit>) {
-        for place in places {
-            let Spot::Text { track, .. } = place.spot else {
+    pub(super) fn edit(&mut self, sites: &[EditSite], edits: &mut Vec<BodyEdit>) {
+        for site in sites {
+            let Slot::Text { track, copy, .. } = site.slot else {
                 continue;
             };
             if track == self.track {
-                let text = self.text.take().unwrap_or_default();
-                edits.push((place.span.clone(), Edit::Text(text.into())));
+                let text = match copy {
+                    Copied::No => self.next_of(None),
+                    Copied::Piece(copy) => self.next_of(Some(copy)),
+                    Copied::Whole => self.texts.concat(),
+                };
+                edits.push((site.span.clone(), Edit::Text(text.into())));
                 continue;
             }
             let mut repeating = self.repeating.iter();
             if let Some((_, nothing)) = repeating.find(|(repeating, _)| *repeating == track) {
-                edits.push((place.span.clone(), nothing.clone()));
+                edits.push((site.span.clone(), nothing.clone()));
             }
         }
     }
 
-    /// Whether the text found its place.
+    fn next_of(&mut self, copy: Option<usize>) -> String {
+        let found = self.placed.iter_mut().find(|(other, _)| *other == copy);
+        let number = match found {
+            Some((_, number)) => {
+                *number += 1;
+                *number - 1
+            }
+            None => {
+                self.placed.push((copy, 1));
+                0
+            }
+        };
+        self.texts.get(number).cloned().unwrap_or_default()
+    }
+
+    /// Whether all texts found their place.
     pub(super) fn is_placed(&self) -> bool {
-        self.text.is_none()
+        let mut placed = self.placed.iter();
+        placed.any(|(copy, number)| copy.is_none() && *number >= self.texts.len())
     }
 }
 
@@ -112,21 +154,21 @@ impl CallRewriting {
     }
 
     /// The edits of the next body.
-    pub(super) fn edit(&mut self, places: &[Place], edits: &mut Vec<BodyEdit>) {
-        for place in places {
-            if let Spot::Call {
+    pub(super) fn edit(&mut self, sites: &[EditSite], edits: &mut Vec<BodyEdit>) {
+        for site in sites {
+            if let Slot::Call {
                 track,
                 call,
                 part,
                 is_string,
-            } = place.spot
+            } = site.slot
                 && track == self.track
             {
                 let edit = self.edit_of(call, part, is_string);
-                edits.extend(edit.map(|edit| (place.span.clone(), edit)));
+                edits.extend(edit.map(|edit| (site.span.clone(), edit)));
             }
         }
-        self.take_out(places, edits);
+        self.take_out(sites, edits);
     }
 
     fn edit_of(&mut self, call: CallKey, part: CallPart, is_string: bool) -> Option<Edit<'static>> {
@@ -135,11 +177,16 @@ impl CallRewriting {
             let (_, index) = renumbered.find(|(key, _)| *key == call)?;
             return Some(Edit::Raw(index.to_string().into_bytes().into()));
         }
-        let mut texts = self.changes.texts.iter_mut().zip(&mut self.placed);
+        let is_again = part == CallPart::NameAgain;
+        let part = if is_again { CallPart::Name } else { part };
+        let mut texts = self.changes.texts.iter().zip(&mut self.placed);
         let ((_, _, text), is_placed) =
             texts.find(|((key, of, _), _)| (*key, *of) == (call, part))?;
+        let text = match *is_placed && !is_again {
+            true => String::new(),
+            false => text.clone(),
+        };
         *is_placed = true;
-        let text = std::mem::take(text);
         Some(if is_string {
             Edit::Text(text.into())
         } else {
@@ -148,15 +195,15 @@ impl CallRewriting {
     }
 
     /// Takes the dropped calls out of their lists, each with a comma.
-    fn take_out(&self, places: &[Place], edits: &mut Vec<BodyEdit>) {
+    fn take_out(&self, sites: &[EditSite], edits: &mut Vec<BodyEdit>) {
         if self.changes.dropped.is_empty() {
             return;
         }
-        let elements: Vec<_> = places
+        let elements: Vec<_> = sites
             .iter()
-            .filter_map(|place| match place.spot {
-                Spot::Element { track, call, list } if track == self.track => {
-                    Some((list, self.changes.dropped.contains(&call), &place.span))
+            .filter_map(|site| match site.slot {
+                Slot::Element { track, call, list } if track == self.track => {
+                    Some((list, self.changes.dropped.contains(&call), &site.span))
                 }
                 _ => None,
             })
