@@ -33,30 +33,15 @@ const THOUGHT: TextClass = TextClass {
 };
 
 static VOCABULARY: Vocabulary = Vocabulary {
-    is_structural: |key| {
+    is_structural,
+    is_structural_anywhere: is_structural,
+    is_opaque: |key| {
         matches!(
             key,
-            r#""role""#
-                | r#""finishReason""#
-                | r#""modelVersion""#
-                | r#""responseId""#
-                | r#""createTime""#
-                | r#""thoughtSignature""#
-                | r#""thought_signature""#
-                | r#""mimeType""#
-                | r#""id""#
-                | r#""category""#
-                | r#""probability""#
-                | r#""severity""#
-                | r#""blockReason""#
-                | r#""language""#
-                | r#""outcome""#
-                | r#""trafficType""#
-                | r#""modality""#
-                | r#""status""#
-                | r#""data""#
+            r#""thoughtSignature""# | r#""thought_signature""# | r#""data""#
         )
     },
+    is_folded: is_folded,
     is_usual_key: |key| {
         matches!(
             key.trim_matches('"'),
@@ -100,6 +85,32 @@ static VOCABULARY: Vocabulary = Vocabulary {
         )
     },
 };
+
+/// Whether the strings under the key, which has its quotes, say where or what something is.
+fn is_structural(key: &str) -> bool {
+    matches!(
+        key,
+        r#""role""#
+            | r#""finishReason""#
+            | r#""modelVersion""#
+            | r#""responseId""#
+            | r#""createTime""#
+            | r#""thoughtSignature""#
+            | r#""thought_signature""#
+            | r#""mimeType""#
+            | r#""id""#
+            | r#""category""#
+            | r#""probability""#
+            | r#""severity""#
+            | r#""blockReason""#
+            | r#""language""#
+            | r#""outcome""#
+            | r#""trafficType""#
+            | r#""modality""#
+            | r#""status""#
+            | r#""data""#
+    )
+}
 
 /// The keys that steer where texts go.
 const KNOWN_KEYS: &[&str] = &[

@@ -23,20 +23,10 @@ enum Place {
 }
 
 static VOCABULARY: Vocabulary = Vocabulary {
-    is_structural: |key| {
-        matches!(
-            key,
-            r#""model""#
-                | r#""created_at""#
-                | r#""role""#
-                | r#""done_reason""#
-                | r#""id""#
-                | r#""type""#
-                | r#""image""#
-                | r#""remote_model""#
-                | r#""remote_host""#
-        )
-    },
+    is_structural,
+    is_structural_anywhere: is_structural,
+    is_opaque: |key| matches!(key, r#""image""# | r#""images""#),
+    is_folded: is_folded_key,
     is_usual_key: |key| {
         matches!(
             key.trim_matches('"'),
@@ -72,6 +62,22 @@ static VOCABULARY: Vocabulary = Vocabulary {
     },
 };
 
+/// Whether the strings under the key, which has its quotes, say where or what something is.
+fn is_structural(key: &str) -> bool {
+    matches!(
+        key,
+        r#""model""#
+            | r#""created_at""#
+            | r#""role""#
+            | r#""done_reason""#
+            | r#""id""#
+            | r#""type""#
+            | r#""image""#
+            | r#""remote_model""#
+            | r#""remote_host""#
+    )
+}
+
 /// The keys that steer where texts go.
 const KNOWN_KEYS: &[&str] = &[
     "message",
@@ -88,6 +94,11 @@ const KNOWN_KEYS: &[&str] = &[
     "token",
 ];
 
+/// Whether the key is a known one in another letter case.
+fn is_folded_key(key: Value<'_, '_>) -> bool {
+    keys::is_only_folded(&key.as_str().unwrap_or_default(), KNOWN_KEYS)
+}
+
 /// Reads a reply or a record into `reply`, which is empty; `calls_before` is how many calls earlier records had. Returns how many
 /// this one has.
 pub(super) fn read<'a>(
@@ -102,9 +113,7 @@ pub(super) fn read<'a>(
     };
     let document = Document::read(body, &limits)?;
     let repeated = document.repeated_key().is_some();
-    let is_folded =
-        |key: Value<'_, '_>| keys::is_only_folded(&key.as_str().unwrap_or_default(), KNOWN_KEYS);
-    reply.ambiguous = repeated || document.keys().any(is_folded);
+    reply.ambiguous = repeated || document.keys().any(is_folded_key);
     let ReplyTexts {
         texts,
         choices,

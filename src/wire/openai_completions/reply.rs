@@ -22,17 +22,10 @@ enum Place {
 }
 
 static VOCABULARY: Vocabulary = Vocabulary {
-    is_structural: |key| {
-        matches!(
-            key,
-            r#""id""#
-                | r#""object""#
-                | r#""model""#
-                | r#""finish_reason""#
-                | r#""system_fingerprint""#
-                | r#""role""#
-        )
-    },
+    is_structural,
+    is_structural_anywhere: is_structural,
+    is_opaque: |_| false,
+    is_folded: is_folded_key,
     is_usual_key: |key| {
         matches!(
             key.trim_matches('"'),
@@ -68,6 +61,19 @@ static VOCABULARY: Vocabulary = Vocabulary {
     },
 };
 
+/// Whether the strings under the key, which has its quotes, say where or what something is.
+fn is_structural(key: &str) -> bool {
+    matches!(
+        key,
+        r#""id""#
+            | r#""object""#
+            | r#""model""#
+            | r#""finish_reason""#
+            | r#""system_fingerprint""#
+            | r#""role""#
+    )
+}
+
 /// The keys that steer where texts go.
 const KNOWN_KEYS: &[&str] = &[
     "choices",
@@ -82,6 +88,11 @@ const KNOWN_KEYS: &[&str] = &[
     "content",
 ];
 
+/// Whether the key is a known one in another letter case.
+fn is_folded_key(key: Value<'_, '_>) -> bool {
+    keys::is_only_folded(&key.as_str().unwrap_or_default(), KNOWN_KEYS)
+}
+
 /// Reads a reply or a record into `reply`, which is empty.
 pub(super) fn read<'a>(
     body: &'a [u8],
@@ -94,9 +105,7 @@ pub(super) fn read<'a>(
     };
     let document = Document::read(body, &limits)?;
     let repeated = document.repeated_key().is_some();
-    let is_folded =
-        |key: Value<'_, '_>| keys::is_only_folded(&key.as_str().unwrap_or_default(), KNOWN_KEYS);
-    reply.ambiguous = repeated || document.keys().any(is_folded);
+    reply.ambiguous = repeated || document.keys().any(is_folded_key);
     let ReplyTexts {
         texts,
         choices,

@@ -311,33 +311,15 @@ fn position_of(position: usize) -> u64 {
 }
 
 pub(super) static VOCABULARY: Vocabulary = Vocabulary {
-    is_structural: |key| {
+    is_structural,
+    is_structural_anywhere: is_structural,
+    is_opaque: |key| {
         matches!(
             key,
-            r#""id""#
-                | r#""object""#
-                | r#""type""#
-                | r#""role""#
-                | r#""status""#
-                | r#""model""#
-                | r#""item_id""#
-                | r#""call_id""#
-                | r#""file_id""#
-                | r#""container_id""#
-                | r#""encrypted_content""#
-                | r#""obfuscation""#
-                | r#""service_tier""#
-                | r#""truncation""#
-                | r#""code""#
-                | r#""param""#
-                | r#""partial_image_b64""#
-                | r#""phase""#
-                | r#""previous_response_id""#
-                | r#""effort""#
-                | r#""verbosity""#
-                | r#""fingerprint""#
+            r#""encrypted_content""# | r#""partial_image_b64""# | r#""result""# | r#""data""#
         )
     },
+    is_folded: is_folded_key,
     is_usual_key: |key| {
         let inside = key.trim_matches('"');
         KNOWN_KEYS.contains(&inside)
@@ -385,6 +367,35 @@ pub(super) static VOCABULARY: Vocabulary = Vocabulary {
             )
     },
 };
+
+/// Whether the strings under the key, which has its quotes, say where or what something is.
+fn is_structural(key: &str) -> bool {
+    matches!(
+        key,
+        r#""id""#
+            | r#""object""#
+            | r#""type""#
+            | r#""role""#
+            | r#""status""#
+            | r#""model""#
+            | r#""item_id""#
+            | r#""call_id""#
+            | r#""file_id""#
+            | r#""container_id""#
+            | r#""encrypted_content""#
+            | r#""obfuscation""#
+            | r#""service_tier""#
+            | r#""truncation""#
+            | r#""code""#
+            | r#""param""#
+            | r#""partial_image_b64""#
+            | r#""phase""#
+            | r#""previous_response_id""#
+            | r#""effort""#
+            | r#""verbosity""#
+            | r#""fingerprint""#
+    )
+}
 
 /// The keys that steer where texts go.
 const KNOWN_KEYS: &[&str] = &[
