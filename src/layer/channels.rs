@@ -144,6 +144,8 @@ struct Entry {
     copy: Copy,
     /// What was said so far, to tell what repeats it; none where that is not known.
     said: Option<String>,
+    /// In how many pieces it was said.
+    pieces: usize,
     track: Track,
     /// Where the texts of a body end that stand apart in it.
     ends: Vec<usize>,
@@ -320,21 +322,23 @@ impl Channels {
         else {
             return own();
         };
-        let said = self
-            .entries
-            .get(track)
-            .and_then(|entry| entry.said.as_deref());
+        let original = self.entries.get(track);
+        let said = original.and_then(|entry| entry.said.as_deref());
         let said = said.unwrap_or_default();
+        let in_pieces = original.is_some_and(|entry| entry.pieces > 1);
         let piece = &*text.text;
-        let (start, copy) = if said.get(upto..).is_some_and(|rest| rest.starts_with(piece)) {
-            own_text.push_str(piece);
-            (upto, Copied::Piece(index))
-        } else if said == piece && piece.len() > own_text.len() {
-            piece.clone_into(&mut own_text);
-            (0, Copied::Whole)
-        } else {
-            return Err(Cow::Owned(own_text + piece));
-        };
+        // A snapshot says in one piece what came in several.
+        let is_snapshot = in_pieces && own_text.is_empty() && piece == said;
+        let (start, copy) =
+            if !is_snapshot && said.get(upto..).is_some_and(|rest| rest.starts_with(piece)) {
+                own_text.push_str(piece);
+                (upto, Copied::Piece(index))
+            } else if said == piece && piece.len() > own_text.len() {
+                piece.clone_into(&mut own_text);
+                (0, Copied::Whole)
+            } else {
+                return Err(Cow::Owned(own_text + piece));
+            };
         upto = start + piece.len();
         if let Some(entry) = self.entries.get_mut(index) {
             entry.copy = Copy::Of {
@@ -453,6 +457,7 @@ impl Channels {
             }
         }
         let plain = entry.unescape.as_mut().map(|unescape| unescape.read(text));
+        entry.pieces = entry.pieces.saturating_add(1);
         if let Some(said) = &mut entry.said {
             match said.len() + text.len() <= SAID {
                 true => said.push_str(text),
@@ -501,6 +506,7 @@ impl Channels {
             constant: None,
             copy,
             said: is_said.then(String::new),
+            pieces: 0,
             track: Track::new(&self.plan, is_asked, grows),
             ends: Vec::new(),
             unescape: None,

@@ -41,15 +41,28 @@ pub(super) enum Mode {
     Whole,
     /// A stream begins the item: more is appended.
     Added,
-    /// A stream says the item again.
-    Repeated,
+    /// A stream says it again.
+    Repeated(Again),
+}
+
+/// Where a stream says a text again: each of these once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Again {
+    /// At the end of the text.
+    Text,
+    /// At the end of its part.
+    Part,
+    /// At the end of its item.
+    Item,
+    /// At the end of the reply.
+    Reply,
 }
 
 impl Mode {
     fn relation(self, walk: &Walk<'_, '_>, place: &Place) -> Relation {
         match self {
             Self::Whole | Self::Added => Relation::Appends,
-            Self::Repeated => Relation::Repeats(walk.channel(place)),
+            Self::Repeated(_) => Relation::Repeats(walk.channel(place)),
         }
     }
 
@@ -57,7 +70,7 @@ impl Mode {
     fn root(self) -> &'static str {
         match self {
             Self::Whole | Self::Added => "output",
-            Self::Repeated => "output again",
+            Self::Repeated(_) => "output again",
         }
     }
 }
@@ -76,7 +89,7 @@ pub(super) fn text<'a>(
     }
     let relation = mode.relation(walk, &place);
     let channel = match mode {
-        Mode::Repeated => walk.channel(&(place, "again")),
+        Mode::Repeated(again) => walk.channel(&(place, again)),
         Mode::Whole | Mode::Added => walk.channel(&place),
     };
     walk.push(value, channel, relation, class);
@@ -106,7 +119,7 @@ pub(super) fn read<'a>(
     }
     let kind = item.get("type").and_then(Value::as_str).unwrap_or_default();
     let is_call = matches!(kind.as_ref(), "function_call" | "custom_tool_call");
-    if is_call && mode != Mode::Repeated {
+    if is_call && !matches!(mode, Mode::Repeated(_)) {
         calls.push(CallPiece {
             choice: walk.choice,
             call: number,

@@ -3,7 +3,7 @@
 use serde_json::{Value as JsonValue, json};
 
 use super::{
-    item::{self, CALL_INPUT, Mode, Place, VOCABULARY, is_folded_key},
+    item::{self, Again, CALL_INPUT, Mode, Place, VOCABULARY, is_folded_key},
     refuse,
     reply::response,
 };
@@ -299,7 +299,9 @@ fn read_event<'a>(
     let output = number("output_index");
     let content = number("content_index");
     let mode = match kind.ends_with(".done") {
-        true => Mode::Repeated,
+        true if kind.contains("output_item") => Mode::Repeated(Again::Item),
+        true if kind.contains("_part.") => Mode::Repeated(Again::Part),
+        true => Mode::Repeated(Again::Text),
         false => Mode::Added,
     };
     let text_place = place_of(
@@ -313,7 +315,7 @@ fn read_event<'a>(
         let path = Path::ROOT.key(name);
         match name {
             "response" if value.is_object() => {
-                response(walk, calls, value, Mode::Repeated)?;
+                response(walk, calls, value, Mode::Repeated(Again::Reply))?;
                 walk.choice = Some(0);
             }
             "item" if value.is_object() => {
