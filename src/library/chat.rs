@@ -198,7 +198,12 @@ impl Chat {
             messages,
             parameters,
         };
-        call.ask(question).await
+        let mut reply = call.ask(question).await?;
+        if reply.is_unclear {
+            // Nothing that it says is a verdict.
+            reply.content.clear();
+        }
+        Ok(reply)
     }
 }
 

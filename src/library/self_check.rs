@@ -135,6 +135,10 @@ mod tests {
         super::testing::{Script, Trial},
         *,
     };
+    use crate::{
+        error::ModelError,
+        llm::{Model, ModelReply, ModelRequest},
+    };
 
     const CONFIG: &str = "prompts: [{task: self_check_input, content: 'Block {{ user_input }}?', stop: [x]}, {task: 'self_check_input $variant=strict', content: 'Strict {{ user_input }}?', max_tokens: 3}, {task: bare, content: Bare?}, {task: self_check_output, content: '{{ user_input }}|{{ bot_response }}|{{ bot_thinking }}'}]";
 
@@ -190,6 +194,32 @@ mod tests {
             );
         }
         assert!(trial.judge("self check input", "hi").await.is_err());
+    }
+
+    /// A model whose provider says that it refused, in words that could be a verdict.
+    #[derive(Debug)]
+    struct Refuses;
+
+    impl Model for Refuses {
+        fn complete(&self, _: ModelRequest) -> BoxFuture<'_, Result<ModelReply, ModelError>> {
+            let reply = ModelReply {
+                content: "No".to_owned(),
+                is_unclear: true,
+                ..ModelReply::default()
+            };
+            Box::pin(std::future::ready(Ok(reply)))
+        }
+
+        fn name(&self) -> &'static str {
+            "refuses"
+        }
+    }
+
+    #[tokio::test]
+    async fn a_judge_that_refuses_to_answer_blocks() {
+        let trial = Trial::with_model(&RAIL, CONFIG, "main", Refuses).await;
+        let outcome = trial.judge("self check input", "hi").await.unwrap();
+        assert!(outcome.is_block());
     }
 
     #[tokio::test]
