@@ -9,6 +9,7 @@ use super::{
     checksums::is_digit,
     context,
     entity::{Check, Entity, Pattern},
+    view::View,
 };
 use crate::{
     compute::Stop,
@@ -26,8 +27,8 @@ pub(super) struct Found {
     pub(super) entity: usize,
 }
 
-/// Code that finds the places of an entity, each with how sure it is.
-type Find = fn(&str) -> Vec<(Range<usize>, f64)>;
+/// Code that finds the places of an entity in the text, each with how sure it is.
+type Find = fn(&View<'_>) -> Vec<(Range<usize>, f64)>;
 
 /// What finds one entity.
 #[derive(Debug)]
@@ -92,7 +93,7 @@ pub(super) struct Detector {
     pub(super) finders: Vec<(usize, Finder)>,
 }
 
-/// What a text holds, counted once for all finders.
+/// What the view of a text holds, counted once for all finders.
 struct Holds {
     digits: usize,
     at: bool,
@@ -102,11 +103,7 @@ struct Holds {
 impl Holds {
     fn of(text: &str) -> Self {
         let bytes = text.as_bytes();
-        let digits = if text.is_ascii() {
-            bytes.iter().filter(|byte| byte.is_ascii_digit()).count()
-        } else {
-            text.chars().filter(|c| is_digit(*c)).count()
-        };
+        let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
         Self {
             digits,
             at: memchr::memchr(b'@', bytes).is_some(),
@@ -136,7 +133,8 @@ impl Detector {
         threshold: f64,
         stop: &Stop,
     ) -> Result<Vec<Found>, SearchError> {
-        let holds = Holds::of(text);
+        let view = View::of(text);
+        let holds = Holds::of(view.seen());
         let mut all = Vec::new();
         for (entity, finder) in &self.finders {
             if stop.is_set() {
@@ -153,9 +151,11 @@ impl Detector {
                 }
             };
             match finder {
-                Finder::Table(table) => table.find(text, &holds, &mut push),
+                Finder::Table(table) => table.find(view.seen(), &holds, &mut |range, score| {
+                    push(view.place(&range), score);
+                }),
                 Finder::Code(find, _, hint) if holds.suit(*hint) => {
-                    find(text)
+                    find(&view)
                         .into_iter()
                         .for_each(|(range, score)| push(range, score));
                 }

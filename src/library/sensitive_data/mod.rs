@@ -22,6 +22,7 @@ mod mask;
 mod phone;
 mod settings;
 mod settle;
+mod view;
 mod web;
 
 use std::{

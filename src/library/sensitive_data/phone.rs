@@ -11,6 +11,7 @@ use regex::Regex;
 use super::{
     checksums::{digit, is_digit},
     entity::{after, before},
+    view::View,
 };
 
 /// How sure a number that the plan of a country knows is.
@@ -49,8 +50,9 @@ pub(super) fn prepare() {
     }
 }
 
-/// The telephone numbers in `text`.
-pub(super) fn numbers(text: &str) -> Vec<(Range<usize>, f64)> {
+/// The telephone numbers.
+pub(super) fn numbers(view: &View<'_>) -> Vec<(Range<usize>, f64)> {
+    let text = view.text();
     static CANDIDATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
         let between = r"[-‐-―−ー－-／  \u{ad}\u{200b}\u{2060}\u{3000}()（）［］.\[\]/~⁓∼～]";
         let extension = concat!(
@@ -243,10 +245,10 @@ fn is_date(text: &str, range: &Range<usize>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::numbers;
+    use super::{View, numbers};
 
     fn all(text: &str) -> Vec<&str> {
-        numbers(text)
+        numbers(&View::of(text))
             .into_iter()
             .map(|(range, _)| &text[range])
             .collect()

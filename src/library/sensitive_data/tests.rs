@@ -95,6 +95,40 @@ fn every_entity_is_found() {
     }
 }
 
+/// What stands beside letters of scripts without spaces, odd spaces, or in code, is found; an id is not.
+#[test]
+fn entities_are_found_beside_any_letters() {
+    let find = |entity: &str, text: &str| {
+        let source = Source::plain(&[entity]);
+        let found = source.detector.find(text, 0.4, &Stop::default()).unwrap();
+        found
+            .into_iter()
+            .map(|found| text[found.range].to_owned())
+            .collect::<Vec<_>>()
+    };
+    let card = "4111111111111111";
+    for text in [
+        format!("卡号{card}到期"),
+        format!("カード番号は{card}です"),
+        format!("카드번호{card}입니다"),
+        format!("หมายเลขบัตร{card}ครับ"),
+        format!("card={card}&x=1"),
+        format!("\"{card}\","),
+        format!("\u{a0}{card}\u{202f}"),
+        format!("\u{200b}{card}\u{feff}"),
+    ] {
+        assert_eq!(find("CREDIT_CARD", &text), [card], "{text}");
+    }
+    let spaced = "4111\u{a0}1111\u{202f}1111 1111";
+    assert_eq!(find("CREDIT_CARD", spaced), [spaced]);
+    assert_eq!(find("IP_ADDRESS", "服务器10.1.2.3上"), ["10.1.2.3"]);
+    assert_eq!(find("US_SSN", "社会保障号078-05-1121。"), ["078-05-1121"]);
+    // A letter of these joins what stands beside it, as in Presidio.
+    for text in [format!("é{card}"), format!("{card}ж"), format!("x{card}")] {
+        assert_eq!(find("CREDIT_CARD", &text), Vec::<String>::new(), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn words_before_a_number_make_it_likelier() {
     let rail = trial(
