@@ -20,6 +20,8 @@ mod iban;
 mod mask;
 #[cfg(feature = "phone-numbers")]
 mod phone;
+#[cfg(feature = "phone-numbers")]
+mod phone_plans;
 mod settings;
 mod settle;
 mod view;
@@ -317,7 +319,7 @@ impl Rewriter for Source {
         let upto = if is_whole {
             text.len()
         } else {
-            settle::settled(text).max(from)
+            self.detector.rule().settled(text).max(from)
         };
         if upto <= from {
             return Ok(Rewritten {

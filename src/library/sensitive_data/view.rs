@@ -2,6 +2,7 @@
 //!
 //! - Letters of scripts that are written without spaces (Chinese, Japanese, Korean, Thai …) part words: `メールはa@b.jpです`. To
 //!   `\b` they would be letters like those of the address.
+//! - Wide signs and dashes are those of ASCII.
 //! - Other letters become `_`, digits ASCII digits, spaces of any width a space.
 //! - What is not seen at all (zero width spaces, soft hyphens) is left out.
 
@@ -70,7 +71,9 @@ impl<'t> View<'t> {
         if is_invisible(c) {
             return None;
         }
-        Some(if c.is_whitespace() {
+        Some(if let Some(sign) = ascii_sign(c) {
+            sign
+        } else if c.is_whitespace() {
             ' '
         } else if let Some(digit) = digit(c).and_then(|digit| char::from_digit(digit, 10)) {
             digit
@@ -109,6 +112,19 @@ impl<'t> View<'t> {
             at += usize::from(self.seen_as(c).is_some());
         }
         place
+    }
+}
+
+/// The sign of ASCII that a wide one, or a dash, stands for.
+fn ascii_sign(c: char) -> Option<char> {
+    match c {
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{30fc}' => Some('-'),
+        '\u{2053}' | '\u{223c}' => Some('~'),
+        '\u{ff01}'..='\u{ff5e}' => {
+            let sign = char::from_u32(u32::from(c) - 0xfee0)?;
+            sign.is_ascii_punctuation().then_some(sign)
+        }
+        _ => None,
     }
 }
 
@@ -152,7 +168,7 @@ mod tests {
     fn patterns_see_ascii() {
         let seen = |text: &str| View::of(text).seen().to_owned();
         assert_eq!(seen("卡号4111到期"), "\u{1f}\u{1f}4111\u{1f}\u{1f}");
-        assert_eq!(seen("é1\u{a0}２\u{200b}3–x"), "_1 23\u{1f}x");
+        assert_eq!(seen("é1\u{a0}２\u{200b}3–x"), "_1 23-x");
         assert_eq!(View::new("号é", false).seen(), "__");
     }
 

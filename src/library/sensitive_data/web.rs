@@ -4,7 +4,10 @@ use std::{collections::HashSet, ops::Range, sync::LazyLock};
 
 use regex::Regex;
 
-use super::view::{View, is_unspaced};
+use super::{
+    settle::NAME,
+    view::{View, is_unspaced},
+};
 
 /// Every top-level domain that there is.
 static DOMAINS: LazyLock<HashSet<&str>> =
@@ -28,7 +31,14 @@ pub(super) fn emails(view: &View<'_>) -> Vec<(Range<usize>, f64)> {
             continue;
         }
         let whole = View::new(text.get(word.clone()).unwrap_or_default(), false);
-        addresses(&whole, word.start, &mut found);
+        let mut more = Vec::new();
+        addresses(&whole, word.start, &mut more);
+        // A longer name is none, but a sentence without spaces.
+        let is_short = |found: &(Range<usize>, f64)| {
+            let address = text.get(found.0.clone()).unwrap_or_default();
+            address.chars().take_while(|c| *c != '@').count() <= NAME
+        };
+        found.extend(more.into_iter().filter(is_short));
     }
     found
 }
