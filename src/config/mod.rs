@@ -15,6 +15,8 @@ mod models;
 mod prompts;
 mod prompts_directory;
 mod python;
+mod python_files;
+mod python_tokens;
 mod rail_options;
 mod rail_sections;
 mod rail_shapes;
@@ -32,7 +34,7 @@ mod tests;
 
 pub(crate) use prompts_directory::read_prompts_directory;
 pub(crate) use read::bool_of_text;
-pub(crate) use suggest::{is_similar, nearest};
+pub(crate) use suggest::nearest;
 pub(crate) use yaml::Places;
 
 pub use flow_reference::FlowReference;

@@ -8,12 +8,13 @@ use serde_json::{Map, Value};
 
 use super::{
     defaults,
-    load::{self, RailsConfigLoader},
+    load::RailsConfigLoader,
     models::ModelConfig,
     prompts::TaskPrompt,
     python::PythonConfig,
+    python_files::{DefinedAction, PythonFile, WAYS},
     rails::Rails,
-    read::{Fields, Report},
+    read::{Fields, Report, may_switch_off},
     sections::{
         CoreConfig, Document, Instruction, KnowledgeBaseConfig, MetricsConfig, TracingConfig,
     },
@@ -102,12 +103,15 @@ pub struct RailsConfig {
     /// The Colang files, in the order in which they were read.
     #[serde(skip)]
     pub colang_files: Vec<ColangFile>,
+    /// The Python files that the reference would run.
+    #[serde(skip)]
+    pub(crate) python_files: Vec<PythonFile>,
     #[serde(skip)]
     places: Places,
     #[serde(skip)]
     pub(super) warnings: Vec<Fault>,
     #[serde(skip)]
-    pub(super) unknown: Vec<(String, Fault)>,
+    pub(super) unread: Vec<(String, Fault)>,
 }
 
 /// A Colang file, not yet parsed.
@@ -151,17 +155,44 @@ impl RailsConfig {
         self
     }
 
-    /// What is odd but accepted, unknown keys among it, with places.
+    /// What is odd but accepted, keys of which nothing is read among it, with places.
     pub fn warnings(&self) -> Vec<Fault> {
-        let unknown = self.unknown.iter().map(|(_, fault)| fault);
-        self.warnings.iter().chain(unknown).cloned().collect()
+        let unread = self.unread.iter().map(|(_, fault)| fault);
+        let known = self.warnings.iter().chain(unread).cloned();
+        let is_run = self.python.is_some() || self.actions_server_url.is_some();
+        let files = self.python_files.iter();
+        let not_run = files.filter(|file| !is_run && !file.is_empty);
+        known.chain(not_run.map(PythonFile::not_run)).collect()
     }
 
-    /// The keys under `rails` that nothing reads: mistyped ones, which would switch a rail off.
+    /// Where the directory's Python defines the action `name`, as far as its text shows.
+    pub(crate) fn defined_in_python(&self, name: &str) -> Option<(&PythonFile, &DefinedAction)> {
+        let mut files = self.python_files.iter().rev();
+        files.find_map(|file| {
+            let mut actions = file.actions.iter();
+            Some((file, actions.find(|action| action.name == name)?))
+        })
+    }
+
+    /// What can be done about the action `name`, which nobody provides.
+    pub(crate) fn ways_to_provide(&self, name: &str) -> String {
+        let Some((file, action)) = self.defined_in_python(name) else {
+            return WAYS.to_owned();
+        };
+        let place = format!("line {} of {} defines it", action.line, file.path.display());
+        match self.python {
+            None => format!("{place}, and nobody runs that file: {WAYS}"),
+            Some(_) => format!("{place}, but the file cannot be loaded: the log says why"),
+        }
+    }
+
+    /// The keys of which nothing is read, though they may be meant to switch a rail on: mistyped ones under `rails`, those
+    /// that stand twice, and the `rails` of a file that another file's replace. [`GuardrailsLayer`](crate::GuardrailsLayer)
+    /// refuses them. What stands in the sections of library rails is not looked at here.
     pub fn unknown_rails_keys(&self) -> Vec<Fault> {
-        let unknown = self.unknown.iter();
-        let under_rails = unknown.filter(|(path, _)| load::is_under_rails(path));
-        under_rails.map(|(_, fault)| fault.clone()).collect()
+        let unread = self.unread.iter();
+        let rails = unread.filter(|(path, _)| may_switch_off(path));
+        rails.map(|(_, fault)| fault.clone()).collect()
     }
 
     /// A fault of the configuration, at its key `path` of at most two steps, such as `rails.output`; where it has no such
@@ -173,6 +204,14 @@ impl RailsConfig {
     /// The first text of a bot message, if the configuration has it.
     pub fn bot_message(&self, name: &str) -> Option<&str> {
         self.bot_messages.get(name)?.first().map(String::as_str)
+    }
+
+    /// The warnings less the [keys](Self::unknown_rails_keys) that a layer refuses.
+    pub(crate) fn mere_warnings(&self) -> Vec<Fault> {
+        let unread = self.unread.iter();
+        let unread = unread.filter(|(path, _)| !may_switch_off(path));
+        let unread = unread.map(|(_, fault)| fault);
+        self.warnings.iter().chain(unread).cloned().collect()
     }
 
     /// Reads the joined tree.
@@ -238,9 +277,10 @@ impl RailsConfig {
             raw_llm_call_action: fields.or("raw_llm_call_action", Some("raw llm call".to_owned())),
             python: fields.or_default("python"),
             colang_files: Vec::new(),
+            python_files: Vec::new(),
             places: Places::of(root),
             warnings: Vec::new(),
-            unknown: Vec::new(),
+            unread: Vec::new(),
         };
         fields.close();
         Some(config)

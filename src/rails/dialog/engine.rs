@@ -57,9 +57,7 @@ impl Registered {
             return Ok(());
         };
         for (name, action) in python.actions() {
-            if !self.actions.contains(&name) {
-                self.actions.insert(name, action);
-            }
+            self.actions.insert_python(name, action);
         }
         python.add_to_prompts(
             self.templates.get_or_insert_with(Templates::new),
@@ -172,14 +170,6 @@ impl Engine {
         };
         engine.knowledge_base = engine.new_knowledge_base();
         Ok(engine)
-    }
-
-    /// Whether anybody provides `action`.
-    pub(crate) fn provides(&self, action: &str) -> bool {
-        self.actions_server.is_some()
-            || self.actions.get(action).is_some()
-            || self.flows.has_action(action)
-            || library::find_action(action).is_some()
     }
 
     /// Whether `action` is part of the machinery.
@@ -417,7 +407,7 @@ impl Engine {
 }
 
 /// What `$config` stands for in flows: the configuration, with what the built-in flows read of it filled in.
-fn shown_config(config: &RailsConfig) -> Value {
+pub(crate) fn shown_config(config: &RailsConfig) -> Value {
     let mut shown = serde_json::to_value(config).unwrap_or_default();
     let path = ["rails", "config", "content_safety", "multilingual"];
     let mut section = shown.as_object_mut();

@@ -44,13 +44,6 @@ impl Flows {
         }
     }
 
-    /// The actions that the flow `name` runs itself, each with the line that does.
-    pub(crate) fn actions(&self, name: &str) -> Vec<(&str, Option<usize>)> {
-        match self {
-            Self::V1(flows) => flows.actions(name).collect(),
-        }
-    }
-
     /// Whether the flow `flow`, or one that it calls, sets `variable`. An action may set it unseen.
     pub(crate) fn may_set(&self, flow: &str, variable: &str) -> bool {
         match self {
@@ -73,14 +66,14 @@ impl Flows {
     }
 
     /// The sources of the application's flows: examples for a model.
-    pub(super) fn examples(&self) -> &[String] {
+    pub(crate) fn examples(&self) -> &[String] {
         match self {
             Self::V1(flows) => flows.examples(),
         }
     }
 
     /// Whether `action` is part of the language.
-    pub(super) fn has_action(&self, action: &str) -> bool {
+    pub(crate) fn has_action(&self, action: &str) -> bool {
         match self {
             Self::V1(_) => v1::has_action(action),
         }
