@@ -217,7 +217,11 @@ pub(crate) fn colang(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let lines = text.matches('\n').count() + 1;
     let (parsed, faults) = v1::parse("fuzz.co", &text);
-    assert!(faults.iter().all(|fault| fault.line.is_none_or(|line| line <= lines)));
+    assert!(
+        faults
+            .iter()
+            .all(|fault| fault.line.is_none_or(|line| line <= lines))
+    );
     let flows = Arc::new(v1::Program::new(parsed.flows));
     let mut state = v1::State::new(flows, tower_guardrails::value::Value::None);
     for event in [
@@ -230,7 +234,11 @@ pub(crate) fn colang(input: &[u8]) {
     }
 
     let (module, faults) = v2::parse("fuzz.co", &text);
-    assert!(faults.iter().all(|fault| fault.line.is_none_or(|line| line <= lines)));
+    assert!(
+        faults
+            .iter()
+            .all(|fault| fault.line.is_none_or(|line| line <= lines))
+    );
     if !faults.is_empty() {
         return;
     }
