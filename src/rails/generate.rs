@@ -7,6 +7,7 @@ use super::{
     log::ExplainInfo,
     options::{GenerationOptions, LogOptions, RailsOptions},
     response::{GenerationRequest, GenerationResponse, RailStatus, RailType, RailsResult},
+    state::State,
     streaming::{ChunkStream, StreamRequest, stream},
     turn::{self, Attachments},
 };
@@ -175,6 +176,52 @@ impl LlmRails {
     /// Where the history is empty or holds what is no event, a model fails, or a flow cannot go on.
     pub async fn generate_events(&self, history: &[Value]) -> Result<Vec<Value>> {
         turn::generate_events(self.engine(), history).await
+    }
+
+    /// Feeds `events` to a conversation in Colang 2.x, and gives the events that leave it, with the state after them.
+    ///
+    /// An empty state begins a conversation. Actions that are registered, built in or on the actions server run until they end;
+    /// every other one leaves as an event `Start…Action`, what the bot says among them (`StartUtteranceBotAction`), and its end is
+    /// to be fed as `…ActionFinished` with its `action_uid`. Dropping the future cancels what runs.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tower_guardrails::{LlmRails, RailsConfig, rails::State};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let flows = r#"
+    /// import core
+    ///
+    /// flow main
+    ///   user said "ping"
+    ///   bot say "pong"
+    /// "#;
+    /// let config = RailsConfig::from_content("colang_version: 2.x\nmodels: []\n", flows)?;
+    /// let rails = LlmRails::new(config)?;
+    /// let said = json!({"type": "UtteranceUserActionFinished", "final_transcript": "ping"});
+    /// let (events, state) = rails.process_events(&[said], State::default()).await?;
+    /// assert_eq!(events[0]["script"], "pong");
+    ///
+    /// // The state can be stored as JSON until the bot has spoken.
+    /// let state = State::from_value(&serde_json::to_value(&state)?)?;
+    /// let spoken = json!({"type": "UtteranceBotActionFinished", "action_uid": events[0]["action_uid"], "is_success": true});
+    /// let (events, _) = rails.process_events(&[spoken], state).await?;
+    /// assert!(events.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Where an event is none, the state is of other flows, a model fails, or the flows come to no end; where the flows are of
+    /// Colang 1.0.
+    pub async fn process_events(
+        &self,
+        events: &[Value],
+        state: State,
+    ) -> Result<(Vec<Value>, State)> {
+        turn::process_events(self.engine(), events, state).await
     }
 
     /// What the last call did. With several calls at once, the last one to end.

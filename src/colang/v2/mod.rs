@@ -46,6 +46,7 @@
 
 mod event;
 mod host;
+mod library;
 mod parser;
 mod program;
 mod state;
@@ -53,6 +54,7 @@ mod state;
 pub use self::{
     event::{Event, EventError},
     host::{Host, SystemHost},
+    library::{standard_module, standard_modules},
     parser::{Import, Module, parse},
     program::{Flow, Parameter, Program},
     state::{Decision, Note, State, StateError, StateSnapshot, Waiting},

@@ -1,9 +1,11 @@
 //! The flows of a configuration, in the version of Colang that it is written in.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::v1;
+use super::{v1, v2};
 use crate::{config::RailsConfig, error::ConfigError};
 
 /// The flows, ready to run. They serve any number of conversations at once.
@@ -11,6 +13,8 @@ use crate::{config::RailsConfig, error::ConfigError};
 pub(crate) enum Flows {
     /// Colang 1.0.
     V1(Box<v1::Flows>),
+    /// Colang 2.x.
+    V2(Arc<v2::Flows>),
 }
 
 impl Flows {
@@ -20,12 +24,8 @@ impl Flows {
     ///
     /// All that is wrong in Colang files, and rails whose flows are not there.
     pub(crate) fn new(config: &RailsConfig, shown: &Value) -> Result<Self, ConfigError> {
-        let has_2 = !config.colang_files.is_empty() && config.colang_version.starts_with('2');
-        if has_2 {
-            let message =
-                "`colang_version` is 2.x: the flows of Colang 1.0 are run, not those of 2.x";
-            let faults = vec![config.fault("colang_version", message)];
-            return Err(ConfigError { faults });
+        if config.colang_version.starts_with('2') {
+            return v2::Flows::new(config, shown).map(|flows| Self::V2(Arc::new(flows)));
         }
         v1::Flows::new(config, shown).map(|flows| Self::V1(Box::new(flows)))
     }
@@ -34,6 +34,7 @@ impl Flows {
     pub(crate) fn has(&self, name: &str) -> bool {
         match self {
             Self::V1(flows) => flows.has(name),
+            Self::V2(flows) => flows.has(name),
         }
     }
 
@@ -41,6 +42,7 @@ impl Flows {
     pub(crate) fn is_own(&self, name: &str) -> bool {
         match self {
             Self::V1(flows) => flows.is_own(name),
+            Self::V2(flows) => flows.is_own(name),
         }
     }
 
@@ -48,6 +50,7 @@ impl Flows {
     pub(crate) fn actions(&self, name: &str) -> Vec<(&str, Option<usize>)> {
         match self {
             Self::V1(flows) => flows.actions(name).collect(),
+            Self::V2(flows) => flows.actions(name),
         }
     }
 
@@ -55,6 +58,7 @@ impl Flows {
     pub(crate) fn may_set(&self, flow: &str, variable: &str) -> bool {
         match self {
             Self::V1(flows) => flows.may_set(flow, variable),
+            Self::V2(flows) => flows.may_set(flow, variable),
         }
     }
 
@@ -62,6 +66,7 @@ impl Flows {
     pub(crate) fn user_messages(&self) -> &IndexMap<String, Vec<String>> {
         match self {
             Self::V1(flows) => flows.user_messages(),
+            Self::V2(flows) => flows.user_messages(),
         }
     }
 
@@ -69,6 +74,7 @@ impl Flows {
     pub(crate) fn bot_messages(&self) -> &IndexMap<String, Vec<String>> {
         match self {
             Self::V1(flows) => flows.bot_messages(),
+            Self::V2(flows) => flows.bot_messages(),
         }
     }
 
@@ -76,6 +82,7 @@ impl Flows {
     pub(super) fn examples(&self) -> &[String] {
         match self {
             Self::V1(flows) => flows.examples(),
+            Self::V2(flows) => flows.examples(),
         }
     }
 
@@ -83,6 +90,7 @@ impl Flows {
     pub(super) fn has_action(&self, action: &str) -> bool {
         match self {
             Self::V1(_) => v1::has_action(action),
+            Self::V2(_) => v2::has_action(action),
         }
     }
 
@@ -90,6 +98,7 @@ impl Flows {
     pub(super) fn is_system_action(&self, action: &str) -> bool {
         match self {
             Self::V1(_) => v1::is_system_action(action),
+            Self::V2(_) => v2::is_system_action(action),
         }
     }
 }

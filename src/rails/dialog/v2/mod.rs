@@ -1,0 +1,15 @@
+//! Colang 2.x: events in, events out; several actions run at once, and what they give comes in as they end.
+
+mod actions;
+mod driver;
+mod flows;
+mod generation;
+mod judge;
+mod modules;
+mod moment;
+mod turn;
+
+pub(super) use actions::{has_action, is_system_action};
+pub(crate) use flows::Flows;
+pub(crate) use judge::judge;
+pub(crate) use turn::{answer, process_events};
