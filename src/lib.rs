@@ -4,6 +4,7 @@
 pub mod actions;
 pub mod blocking;
 pub mod colang;
+mod compute;
 pub mod config;
 pub mod embeddings;
 pub mod error;
@@ -14,6 +15,7 @@ pub mod layer;
 pub mod library;
 pub mod llm;
 pub mod message;
+mod observe;
 pub mod pattern;
 pub mod rails;
 pub mod value;

@@ -13,8 +13,8 @@ use futures_core::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, Need, REFUSE_TO_RESPOND, Rail,
-    RailAction, Unusable,
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, Need, Part, REFUSE_TO_RESPOND,
+    Rail, RailAction, Unusable,
     service::{RequiredKey, Service},
 };
 use crate::{config::FlowReference, error::Error, verdict::Place};
@@ -121,7 +121,12 @@ pub(super) static RAIL: Rail = Rail {
         .says_by(refusal)
         .colang1(DETAILED),
     ],
-    actions: &[RailAction::system(CALL)],
+    actions: &[RailAction::system(CALL)
+        .earlier("call activefence api")
+        .answers(Answers::Mapping(&[
+            ("max_risk_score", Part::Metadata),
+            ("violations", Part::Metadata),
+        ]))],
     section: None,
     needs: &[
         Need::Service("ActiveFence", "POST to its ActiveScore endpoint"),
@@ -204,7 +209,14 @@ fn build(context: &BuildContext<'_>) -> Built {
 impl ActiveFence {
     async fn moderate(&self, call: &Call<'_>) -> Result<Finding, Error> {
         let key = self.key.get(call)?;
-        let body = json!({"text": call.required("text")?, "content_id": content_id()});
+        // Flows of version 0.10 gave no text: they meant what the user says.
+        let text = match call.argument("text") {
+            Some(_) => call.required("text")?,
+            None => call
+                .variable_text("user_message")
+                .ok_or_else(|| call.failed("there is no text to moderate"))?,
+        };
+        let body = json!({"text": text, "content_id": content_id()});
         let headers = [
             ("af-api-key", key.expose()),
             ("af-source", "nemo-guardrails"),

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction, Section,
-    Unusable,
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction,
+    Section, Unusable,
     service::{RequiredKey, Service, time_limit},
 };
 use crate::{config::FlowReference, error::Error, verdict::Place};
@@ -43,7 +43,7 @@ pub(super) static RAIL: Rail = Rail {
                 "Response not allowed. The response was blocked by the 'ai defense inspect response' flow.",
             ),
     ],
-    actions: &[RailAction::system(INSPECT)],
+    actions: &[RailAction::system(INSPECT).answers(Answers::Metadata)],
     section: Some(Section {
         key: "ai_defense",
         keys: &[

@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need, Rail,
-    RailAction, Section, Unusable,
+    Answers, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need,
+    Rail, RailAction, Section, Unusable,
     chat::{Chat, given, is_empty},
     self_check_facts,
     service::Service,
@@ -42,7 +42,7 @@ pub(super) static RAIL: Rail = Rail {
             "AlignScoreCheckFactRailException",
             "Fact check failed. The accuracy of the previous answer was below the required threshold.",
         )],
-    actions: &[RailAction::new(CHECK), RailAction::new(REQUEST)],
+    actions: &[RailAction::new(CHECK).answers(Answers::Entry("accuracy")), RailAction::new(REQUEST)],
     section: Some(Section {
         key: "fact_checking",
         keys: &[

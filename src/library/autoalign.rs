@@ -15,8 +15,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need, Rail,
-    RailAction, Section, Unusable,
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key,
+    Need, Rail, RailAction, Section, Unusable,
     service::{RequiredKey, Service},
 };
 use crate::{config::FlowReference, error::Error, verdict::Place};
@@ -72,10 +72,10 @@ pub(super) static RAIL: Rail = Rail {
             .colang1(FACTCHECK_FLOW),
     ],
     actions: &[
-        RailAction::new(INPUT),
-        RailAction::new(OUTPUT),
-        RailAction::new(GROUNDEDNESS),
-        RailAction::new(FACTCHECK),
+        RailAction::new(INPUT).answers(Answers::Metadata),
+        RailAction::new(OUTPUT).answers(Answers::Metadata),
+        RailAction::new(GROUNDEDNESS).answers(Answers::Entry("score")),
+        RailAction::new(FACTCHECK).answers(Answers::Entry("score")),
     ],
     section: Some(Section {
         key: "autoalign",

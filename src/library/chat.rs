@@ -257,21 +257,27 @@ pub(super) fn named_model(call: &Call<'_>) -> Result<String, Error> {
     let given = call.text("model_name").filter(|name| !name.is_empty());
     let model = given.or_else(|| call.variable_text("model"));
     let model = model.ok_or_else(|| call.failed("the rail needs a model: `$model=...`"))?;
-    if call.has_model(&model) {
-        Ok(model.into_owned())
+    present_model(call, &model)
+}
+
+fn present_model(call: &Call<'_>, model: &str) -> Result<String, Error> {
+    if call.has_model(model) {
+        Ok(model.to_owned())
     } else {
         Err(call.failed(format!("there is no model of the type `{model}`")))
     }
 }
 
-/// The type of the model that the argument `model_name` names, which a flow always gives.
+/// The type of the model that the argument `model_name` names, else `default`: flows of versions before 0.24 gave none.
 ///
 /// # Errors
 ///
-/// Where it is not given, or there is no such model.
-pub(super) fn required_model(call: &Call<'_>) -> Result<String, Error> {
-    call.required("model_name")?;
-    named_model(call)
+/// Where there is no such model.
+pub(super) fn model_or(call: &Call<'_>, default: &str) -> Result<String, Error> {
+    if call.argument("model_name").is_some() {
+        return named_model(call);
+    }
+    present_model(call, default)
 }
 
 /// What a message with the text `value` says: a text, or parts.

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction, Section,
-    Unusable,
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction,
+    Section, Unusable,
     service::{Patience, RequiredKey, Service, bearer},
 };
 use crate::{config::FlowReference, error::Error, verdict::Place};
@@ -78,7 +78,7 @@ pub(super) static RAIL: Rail = Rail {
             .exception(EXCEPTION, MESSAGE)
             .colang1(OUTPUT_FLOW),
     ],
-    actions: &[RailAction::new(CHECK)],
+    actions: &[RailAction::new(CHECK).answers(Answers::Found)],
     section: Some(Section {
         key: "clavata",
         keys: &[

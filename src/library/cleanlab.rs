@@ -11,7 +11,8 @@ use futures_core::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, Need, Rail, RailAction, Unusable,
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, Need, Rail, RailAction,
+    Unusable,
     service::{RequiredKey, Service},
 };
 use crate::{config::FlowReference, error::Error, verdict::Place};
@@ -43,7 +44,9 @@ pub(super) static RAIL: Rail = Rail {
             "CleanlabTrustworthinessRailException",
             "Trustworthiness score is below threshold",
         )],
-    actions: &[RailAction::system(CALL)],
+    actions: &[RailAction::system(CALL)
+        .earlier("call cleanlab api")
+        .answers(Answers::Metadata)],
     section: None,
     needs: &[
         Need::Service(

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need, Rail,
-    RailAction, Section, Unusable,
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key,
+    Need, Rail, RailAction, Section, Unusable,
     call::target_of,
     service::{RequiredKey, Service, bearer, time_limit},
 };
@@ -47,7 +47,7 @@ pub(super) static RAIL: Rail = Rail {
                 "Response not allowed. The response was blocked by the 'crowdstrike aidr guard output' flow.",
             ),
     ],
-    actions: &[RailAction::system(GUARD)],
+    actions: &[RailAction::system(GUARD).answers(Answers::Metadata)],
     section: Some(Section {
         key: "crowdstrike_aidr",
         keys: &[Key::new(

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Flow, Need, RAILS, Rail, Refusal, SHARED_MESSAGES};
+use super::{Flow, Need, RAILS, Rail, RailAction, Refusal, SHARED_MESSAGES};
 use crate::verdict::Place;
 
 /// The library in Markdown: `docs/rails.md`.
@@ -17,6 +17,8 @@ pub fn markdown() -> String {
          Written from the declarations in `src/library`: `UPDATE_DOCS=1 cargo test rails_docs` writes it anew.\n\n\
          Each flow stands under its place in `rails.<place>.flows`; it runs compiled under the layer, and as a flow of \
          Colang 1.0 in a dialogue. A rail that comes to no verdict blocks.\n\n\
+         An action gives a verdict (`$x.is_blocked`, `.reason`, `.metadata`), which in all else answers as the bare value that \
+         it was before 0.24 of the reference; what that is stands beside the action.\n\n\
          | rail | what it does | flows |\n| --- | --- | --- |\n",
     );
     for rail in RAILS {
@@ -39,6 +41,17 @@ pub fn markdown() -> String {
     text
 }
 
+/// An action, with what flows of earlier versions call it and read in its verdict.
+fn action(action: &RailAction) -> String {
+    let mut text = format!("`{}`", action.name);
+    let earlier = action.earlier_name.map(|name| format!("earlier `{name}`"));
+    let notes: Vec<String> = earlier.into_iter().chain(action.answers.about()).collect();
+    if !notes.is_empty() {
+        let _ = write!(text, " ({})", notes.join("; "));
+    }
+    text
+}
+
 fn describe(text: &mut String, rail: &Rail) {
     let _ = writeln!(text, "\n## {}\n\n{}.\n", rail.name, rail.about);
     text.push_str("| flow | place | on a block | exception |\n| --- | --- | --- | --- |\n");
@@ -54,11 +67,7 @@ fn describe(text: &mut String, rail: &Rail) {
             cell(&on_block(rail, flow))
         );
     }
-    let actions: Vec<String> = rail
-        .actions
-        .iter()
-        .map(|action| format!("`{}`", action.name))
-        .collect();
+    let actions: Vec<String> = rail.actions.iter().map(action).collect();
     if !actions.is_empty() {
         let _ = writeln!(text, "\nActions: {}.", actions.join(", "));
     }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction, Section,
+    Answers, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction, Section,
     Unusable,
     service::{RequiredKey, Service, bearer},
 };
@@ -62,9 +62,15 @@ pub(super) static RAIL: Rail = Rail {
             .exception(EXCEPTION, HALLUCINATION),
     ],
     actions: &[
-        RailAction::system(USER),
-        RailAction::system(BOT),
-        RailAction::system(FAITHFULNESS),
+        RailAction::system(USER)
+            .earlier("call fiddler safety on user message")
+            .answers(Answers::Found),
+        RailAction::system(BOT)
+            .earlier("call fiddler safety on bot message")
+            .answers(Answers::Found),
+        RailAction::system(FAITHFULNESS)
+            .earlier("call fiddler faithfulness")
+            .answers(Answers::Found),
     ],
     section: Some(Section {
         key: "fiddler",

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    BuildContext, Built, Call, Check, Finding, Flow, Key, Need, REFUSE_TO_RESPOND, Rail,
+    Answers, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, REFUSE_TO_RESPOND, Rail,
     RailAction, Reach, Section,
     pii::{Span, Wanted, flows, mask},
     service::{Service, key},
@@ -48,7 +48,10 @@ pub(super) static RAIL: Rail = Rail {
             ],
         ),
     ),
-    actions: &[RailAction::new(DETECT), RailAction::new(MASK)],
+    actions: &[
+        RailAction::new(DETECT).answers(Answers::Found),
+        RailAction::new(MASK).answers(Answers::Text),
+    ],
     section: Some(Section {
         key: "gliner",
         keys: &[

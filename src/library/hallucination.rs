@@ -14,8 +14,8 @@ use futures_util::future::join;
 use serde_json::{Value, json};
 
 use super::{
-    BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Need, Question, Rail,
-    RailAction, Unusable,
+    Answers, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Need,
+    Question, Rail, RailAction, Unusable,
     chat::{Chat, Inquiry, content, given, is_empty},
 };
 use crate::{
@@ -78,7 +78,7 @@ pub(super) static RAIL: Rail = Rail {
 "#,
             ),
     ],
-    actions: &[RailAction::new(TASK)],
+    actions: &[RailAction::new(TASK).earlier("check_hallucination").answers(Answers::Found)],
     section: None,
     needs: &[
         Need::Prompt(TASK),

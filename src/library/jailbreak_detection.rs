@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction, Section,
+    Answers, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction, Section,
     Unusable,
     service::{Service, key},
 };
@@ -46,7 +46,10 @@ pub(super) static RAIL: Rail = Rail {
             .exception(EXCEPTION.0, EXCEPTION.1)
             .colang1(include_str!("jailbreak_detection/model.co")),
     ],
-    actions: &[RailAction::new(HEURISTICS), RailAction::new(MODEL)],
+    actions: &[
+        RailAction::new(HEURISTICS).answers(Answers::Found),
+        RailAction::new(MODEL).answers(Answers::Found),
+    ],
     section: Some(Section {
         key: "jailbreak_detection",
         keys: &[

@@ -10,12 +10,17 @@ use futures_core::future::BoxFuture;
 use serde_json::Value;
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, Need, Rail, RailAction, Unusable,
-    chat::{Chat, Inquiry, given, required_model},
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, Need, Part, Rail, RailAction,
+    Unusable,
+    chat::{Chat, Inquiry, given, model_or},
 };
 use crate::{config::FlowReference, error::Error, llm::Verdict, verdict::Place};
 
 const MODEL: &str = "llama_guard";
+const ANSWER: &[(&str, Part)] = &[
+    ("allowed", Part::Allowed),
+    ("policy_violations", Part::Metadata),
+];
 const INPUT: &str = "llama_guard_check_input";
 const OUTPUT: &str = "llama_guard_check_output";
 
@@ -65,7 +70,7 @@ pub(super) static RAIL: Rail = Rail {
 "#,
             ),
     ],
-    actions: &[RailAction::new(INPUT), RailAction::new(OUTPUT)],
+    actions: &[RailAction::new(INPUT).answers(Answers::Mapping(ANSWER)), RailAction::new(OUTPUT).answers(Answers::Mapping(ANSWER))],
     section: None,
     needs: &[
         Need::Model(MODEL),
@@ -90,7 +95,7 @@ fn build(context: &BuildContext<'_>) -> Built {
 
 impl LlamaGuard {
     async fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
-        let model = required_model(call)?;
+        let model = model_or(call, MODEL)?;
         let task = call.action();
         let mut variables = vec![("user_input", given(call, "user_message"))];
         if task == OUTPUT {

@@ -7,6 +7,7 @@
 mod activefence;
 mod ai_defense;
 mod alignscore;
+mod answers;
 mod autoalign;
 mod call;
 mod chat;
@@ -49,6 +50,7 @@ mod topic_safety;
 mod trend_micro;
 mod witness;
 
+pub use answers::{Answers, Part};
 pub use call::{Call, Decision, Finding};
 pub(crate) use call::{Question, Scene, shown_verdict, text_variable};
 pub(crate) use compiled::{CompiledFlow, Shared};
@@ -59,7 +61,7 @@ pub use rail::{
     Rewritten, Section, Subject, ToolContext, Unusable,
 };
 pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
-pub(crate) use tool_validation::{Toolset, check_calls, check_results, result_faults};
+pub(crate) use tool_validation::{Toolset, check_results, result_faults, validate_calls};
 pub(crate) use witness::{Asked, Seen, Witness};
 
 /// Every built-in rail, alphabetic.
@@ -113,11 +115,14 @@ pub fn find(name: &str) -> Option<(&'static Rail, &'static Flow)> {
     })
 }
 
-/// The declaration of the rail with the action that flows call `name`, and the action; `DetectPiiAction` also finds `detect_pii`.
+/// The declaration of the rail with the action that flows call `name`, and the action; `DetectPiiAction` also finds `detect_pii`,
+/// and so does the name that an action had in earlier versions.
 pub fn find_action(name: &str) -> Option<(&'static Rail, &'static RailAction)> {
     let named = |name: &str| {
         RAILS.iter().find_map(|rail| {
-            let action = rail.actions.iter().find(|action| action.name == name)?;
+            let named =
+                |action: &&RailAction| action.name == name || action.earlier_name == Some(name);
+            let action = rail.actions.iter().find(named)?;
             Some((*rail, action))
         })
     };

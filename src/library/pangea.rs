@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need, Rail,
-    RailAction, Section, Unusable,
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key,
+    Need, Rail, RailAction, Section, Unusable,
     service::{Service, key},
 };
 use crate::{config::FlowReference, error::Error, http::Secret, verdict::Place};
@@ -44,7 +44,7 @@ pub(super) static RAIL: Rail = Rail {
                 "Response not allowed. The response was blocked by the 'pangea ai guard output' flow.",
             ),
     ],
-    actions: &[RailAction::system(ACTION)],
+    actions: &[RailAction::system(ACTION).answers(Answers::Metadata)],
     section: Some(Section {
         key: "pangea",
         keys: &[

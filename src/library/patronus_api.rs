@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need, Rail,
-    RailAction, Section, Unusable,
+    Answers, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need,
+    Rail, RailAction, Section, Unusable,
     chat::given,
     service::{Service, key},
 };
@@ -42,7 +42,7 @@ pub(super) static RAIL: Rail = Rail {
 "#,
             ),
     ],
-    actions: &[RailAction::new(ACTION)],
+    actions: &[RailAction::new(ACTION).answers(Answers::Metadata)],
     section: Some(Section {
         key: "patronus",
         keys: &[

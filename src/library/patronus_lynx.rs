@@ -12,9 +12,9 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Need, Rail,
-    RailAction, Unusable,
-    chat::{Chat, Inquiry, given, required_model},
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Need,
+    Rail, RailAction, Unusable,
+    chat::{Chat, Inquiry, given, model_or},
 };
 use crate::{config::FlowReference, error::Error, verdict::Place};
 
@@ -52,7 +52,7 @@ pub(super) static RAIL: Rail = Rail {
     stop
 "#,
     )],
-    actions: &[RailAction::new(ACTION)],
+    actions: &[RailAction::new(ACTION).answers(Answers::Metadata)],
     section: None,
     needs: &[Need::Model(MODEL), Need::Prompt(ACTION)],
     messages: &[],
@@ -74,14 +74,13 @@ fn build(context: &BuildContext<'_>) -> Built {
 
 impl Lynx {
     async fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
-        call.required("model_name")?;
         let chunks = given(call, "relevant_chunks");
         let is_text = matches!(&chunks, Value::String(text) if !text.trim().is_empty());
         if !is_text {
             tracing::warn!("there are no retrieved chunks to check an answer against");
             return Ok(finding(false, None));
         }
-        let model = required_model(call)?;
+        let model = model_or(call, MODEL)?;
         let variables = [
             ("user_input", given(call, "user_message")),
             ("bot_response", given(call, "bot_message")),

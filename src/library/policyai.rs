@@ -10,7 +10,8 @@ use futures_core::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, Need, Rail, RailAction, Unusable,
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, Need, Part, Rail, RailAction,
+    Unusable,
     service::{Service, key},
 };
 use crate::{config::FlowReference, error::Error, http::Secret, verdict::Place};
@@ -40,7 +41,13 @@ pub(super) static RAIL: Rail = Rail {
                 "$result.metadata[\"exception_message\"]",
             ),
     ],
-    actions: &[RailAction::system(ACTION)],
+    actions: &[RailAction::system(ACTION).answers(Answers::Mapping(&[
+        ("assessment", Part::Metadata),
+        ("category", Part::Metadata),
+        ("severity", Part::Metadata),
+        ("reason", Part::Reason),
+        ("exception_message", Part::Metadata),
+    ]))],
     section: None,
     needs: &[
         Need::Service("PolicyAI", "POST `/policyai/v1/decisions/evaluate/TAG`"),

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need, Rail,
-    RailAction, Reach, Section,
+    Answers, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need,
+    Rail, RailAction, Reach, Section,
     pii::{Span, Wanted, flows, mask},
     service::{Service, key},
     source::of_source,
@@ -49,7 +49,10 @@ pub(super) static RAIL: Rail = Rail {
             ],
         ),
     ),
-    actions: &[RailAction::new(DETECT), RailAction::new(MASK)],
+    actions: &[
+        RailAction::new(DETECT).answers(Answers::Found),
+        RailAction::new(MASK).answers(Answers::Text),
+    ],
     section: Some(Section {
         key: "polygraf",
         keys: &[

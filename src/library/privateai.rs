@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need, Rail,
-    RailAction, Reach, Section,
+    Answers, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need,
+    Rail, RailAction, Reach, Section,
     pii::flows,
     service::{Service, key},
     source::of_source,
@@ -45,7 +45,10 @@ pub(super) static RAIL: Rail = Rail {
             ],
         ),
     ),
-    actions: &[RailAction::new(DETECT), RailAction::new(MASK)],
+    actions: &[
+        RailAction::new(DETECT).answers(Answers::Found),
+        RailAction::new(MASK).answers(Answers::Text),
+    ],
     section: Some(Section {
         key: "privateai",
         keys: &[

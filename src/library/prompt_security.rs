@@ -10,8 +10,8 @@ use futures_core::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Need, Rail,
-    RailAction, Unusable,
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Need,
+    Rail, RailAction, Unusable,
     service::{Service, key},
 };
 use crate::{config::FlowReference, error::Error, http::Secret, verdict::Place};
@@ -42,7 +42,7 @@ pub(super) static RAIL: Rail = Rail {
                 "Response not allowed. The response was blocked by the 'protect response' flow.",
             ),
     ],
-    actions: &[RailAction::system(ACTION)],
+    actions: &[RailAction::system(ACTION).answers(Answers::Metadata)],
     section: None,
     needs: &[
         Need::Service("Prompt Security", "POST to `PS_PROTECT_URL`"),

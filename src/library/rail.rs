@@ -3,9 +3,9 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Call, Finding, witness::Witness};
+use super::{Answers, Call, Finding, witness::Witness};
 use crate::{
     config::{FlowReference, RailsConfig},
     error::{Error, Fault},
@@ -13,6 +13,7 @@ use crate::{
     llm::{Model, Models, prompt::Prompts},
     message::{Message, ToolCall},
     pattern::{HoldProgram, Patterns},
+    value::ANSWER,
     verdict::{Outcome, Place},
 };
 
@@ -48,6 +49,10 @@ pub struct RailAction {
     pub name: &'static str,
     /// Whether it is part of the machinery: it runs here even where an actions server is configured.
     pub is_system: bool,
+    /// What flows of earlier versions read in its verdict.
+    pub answers: Answers,
+    /// The name that flows of earlier versions call it by, where it had another one.
+    pub earlier_name: Option<&'static str>,
 }
 
 impl RailAction {
@@ -56,6 +61,8 @@ impl RailAction {
         Self {
             name,
             is_system: false,
+            answers: Answers::Verdict,
+            earlier_name: None,
         }
     }
 
@@ -64,7 +71,35 @@ impl RailAction {
         Self {
             name,
             is_system: true,
+            answers: Answers::Verdict,
+            earlier_name: None,
         }
+    }
+
+    /// Sets what flows of earlier versions read in its verdict.
+    #[must_use]
+    pub const fn answers(mut self, answers: Answers) -> Self {
+        self.answers = answers;
+        self
+    }
+
+    /// Sets the name that it had in earlier versions.
+    #[must_use]
+    pub const fn earlier(mut self, name: &'static str) -> Self {
+        self.earlier_name = Some(name);
+        self
+    }
+
+    /// What a flow gets that called the action with `arguments`: the verdict, which also answers as it did in earlier versions.
+    pub(crate) fn outcome(&self, finding: &Finding, arguments: &Map<String, Value>) -> Value {
+        let mut value = finding.to_value();
+        if finding.value.is_none()
+            && let Some(answer) = self.answers.of(finding, arguments)
+            && let Value::Object(verdict) = &mut value
+        {
+            verdict.insert(ANSWER.to_owned(), answer);
+        }
+        value
     }
 }
 

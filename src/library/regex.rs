@@ -9,7 +9,8 @@ use futures_core::future::BoxFuture;
 use serde::Deserialize;
 
 use super::{
-    BuildContext, Built, Call, Check, Finding, Flow, Key, PatternRail, Rail, RailAction, Section,
+    Answers, BuildContext, Built, Call, Check, Finding, Flow, Key, Part, PatternRail, Rail,
+    RailAction, Section,
     source::{INPUT, OUTPUT, RETRIEVAL, of_source},
 };
 use crate::{
@@ -32,7 +33,11 @@ pub(super) static RAIL: Rail = Rail {
             .arguments(RETRIEVAL)
             .only_rewrites(),
     ],
-    actions: &[RailAction::system(DETECT)],
+    actions: &[RailAction::system(DETECT).answers(Answers::Mapping(&[
+        ("is_match", Part::Metadata),
+        ("text", Part::Metadata),
+        ("detections", Part::Metadata),
+    ]))],
     section: Some(Section {
         key: "regex_detection",
         keys: &[

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_core::future::BoxFuture;
 
 use super::{
-    BuildContext, Built, Call, Check, Finding, Flow, Need, Rail, RailAction, Unusable,
+    Answers, BuildContext, Built, Call, Check, Finding, Flow, Need, Rail, RailAction, Unusable,
     chat::{Chat, given, is_empty},
 };
 use crate::{config::FlowReference, error::Error, verdict::Place};
@@ -46,8 +46,8 @@ pub(super) static RAIL: Rail = Rail {
         ),
     ],
     actions: &[
-        RailAction::system(INPUT),
-        RailAction::system(OUTPUT),
+        RailAction::system(INPUT).answers(Answers::Allowed),
+        RailAction::system(OUTPUT).answers(Answers::Allowed),
     ],
     section: None,
     needs: &[

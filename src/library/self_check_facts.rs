@@ -9,7 +9,7 @@ use futures_core::future::BoxFuture;
 use serde_json::Value;
 
 use super::{
-    BuildContext, Built, Call, Check, Finding, Flow, Need, Rail, RailAction, Unusable,
+    Answers, BuildContext, Built, Call, Check, Finding, Flow, Need, Rail, RailAction, Unusable,
     chat::{Chat, given, is_empty},
 };
 use crate::{config::FlowReference, error::Error, llm::Verdict, verdict::Place};
@@ -27,7 +27,7 @@ pub(super) static RAIL: Rail = Rail {
             "FactCheckRailException",
             "Fact check failed. The accuracy of the previous answer was below the required threshold.",
         )],
-    actions: &[RailAction::new(TASK)],
+    actions: &[RailAction::new(TASK).answers(Answers::Entry("accuracy"))],
     section: None,
     needs: &[
         Need::Prompt(TASK),

@@ -10,7 +10,8 @@ use futures_core::future::BoxFuture;
 use serde_json::Value;
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, Need, Rail, RailAction, Unusable,
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, Need, Part, Rail, RailAction,
+    Unusable,
     chat::{Chat, Inquiry, accepted_model, content, given, kinds, named_model},
 };
 use crate::{
@@ -53,7 +54,7 @@ pub(super) static RAIL: Rail = Rail {
     stop
 "#,
         )],
-    actions: &[RailAction::new(ACTION)],
+    actions: &[RailAction::new(ACTION).answers(Answers::Mapping(&[("on_topic", Part::Allowed)]))],
     section: None,
     needs: &[
         Need::Model("the type that `$model=` names"),

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction, Section,
-    Unusable,
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Part, Rail,
+    RailAction, Section, Unusable,
     service::{Service, bearer, key},
 };
 use crate::{
@@ -74,7 +74,11 @@ pub(super) static RAIL: Rail = Rail {
 "#,
             ),
     ],
-    actions: &[RailAction::system(ACTION)],
+    actions: &[RailAction::system(ACTION).answers(Answers::Mapping(&[
+        ("action", Part::Metadata),
+        ("reason", Part::Reason),
+        ("blocked", Part::Blocked),
+    ]))],
     section: Some(Section {
         key: "trend_micro",
         keys: &[

@@ -22,6 +22,7 @@ mod state;
 pub(crate) mod stream;
 mod streaming;
 mod tools;
+mod tracer;
 mod turn;
 mod windows;
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! The library's rails on tools, compiled: what the flows of a turn read from the conversation is in their subject.
 
-use std::future::ready;
-
 use futures_core::future::BoxFuture;
 use serde_json::Value;
 
@@ -32,19 +30,20 @@ impl Ask for Validation {
         _: &'a AskContext,
     ) -> BoxFuture<'a, Result<Outcome, Error>> {
         let tool = subject.tool.unwrap_or_default();
-        let valid = if self.0 == Place::ToolInput {
-            tool.fault.map_or(Ok(()), |fault| Err(fault.to_owned()))
-        } else {
-            validate_calls(subject.text, tool)
-        };
-        let outcome = valid.map_or_else(Outcome::block, |()| Outcome::Allow);
-        Box::pin(ready(Ok(outcome)))
+        Box::pin(async move {
+            let valid = if self.0 == Place::ToolInput {
+                tool.fault.map_or(Ok(()), |fault| Err(fault.to_owned()))
+            } else {
+                validate_calls(subject.text, tool).await
+            };
+            Ok(valid.map_or_else(Outcome::block, |()| Outcome::Allow))
+        })
     }
 }
 
-fn validate_calls(text: &str, tool: ToolContext<'_>) -> Result<(), String> {
+async fn validate_calls(text: &str, tool: ToolContext<'_>) -> Result<(), String> {
     let calls = calls_of_text(text).ok_or("a rail before this one left no list of calls")?;
-    library::check_calls(&calls, &library::Toolset::read(tool.offered)?)
+    library::validate_calls(calls, &library::Toolset::read(tool.offered)?).await
 }
 
 /// Calls as the text that rails judge: the list that flows see as `$tool_calls`.

@@ -22,8 +22,8 @@ impl Key {
     ///
     /// The value is, or holds, a list, a dictionary or a set.
     pub fn new(value: Value) -> Result<Self, ValueError> {
-        if is_hashable(&value) {
-            Ok(Self(value))
+        if is_hashable(value.plain()) {
+            Ok(Self(value.plain().clone()))
         } else {
             Err(ValueError::type_error(format!(
                 "a value of type {} cannot be a key",

@@ -22,7 +22,7 @@ impl Value {
             return Ok(self.to_string());
         }
         let spec = Spec::parse(spec)?;
-        match self {
+        match self.plain() {
             Self::Str(text) => spec.text(text),
             Self::Float(number) => spec.float(*number),
             _ => match self.as_int() {
@@ -304,7 +304,7 @@ fn without_zeros(digits: &str) -> &str {
 
 /// `template % values`.
 pub(super) fn percent(template: &str, values: &Value) -> Result<String, ValueError> {
-    let mut arguments = match values {
+    let mut arguments = match values.plain() {
         Value::Tuple(items) => items.as_slice(),
         single => std::slice::from_ref(single),
     }
@@ -402,7 +402,7 @@ fn percent_one(mut spec: Spec, kind: char, value: &Value) -> Result<String, Valu
         }
         'c' => {
             zero_fill_for_text(&mut spec);
-            match value {
+            match value.plain() {
                 Value::Str(text) if text.chars().count() == 1 => spec.text(text),
                 _ => {
                     spec.kind = Some('c');
@@ -411,7 +411,7 @@ fn percent_one(mut spec: Spec, kind: char, value: &Value) -> Result<String, Valu
             }
         }
         'd' | 'i' | 'u' => {
-            let number = match value {
+            let number = match value.plain() {
                 Value::Float(_) => super::number::to_int(value)?.as_int(),
                 _ => value.as_int(),
             };

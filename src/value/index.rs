@@ -52,7 +52,7 @@ impl Value {
 
     /// `self[lower:upper:step]`.
     pub(crate) fn slice(&self, slice: &Slice) -> Result<Value, ValueError> {
-        match self {
+        match self.plain() {
             Self::List(items) => Ok(Self::List(Arc::new(pick(items, slice)?))),
             Self::Tuple(items) => Ok(Self::Tuple(Arc::new(pick(items, slice)?))),
             Self::Str(text) => {

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Number, Value as Json};
 
-use super::{Dict, Key, Value};
+use super::{
+    Dict, Key, Value,
+    outcome::{ANSWER, RailOutcome},
+};
 
 impl Value {
     /// The value of a JSON value. Whole numbers beyond 64 bits become floating-point numbers.
@@ -17,13 +20,23 @@ impl Value {
             },
             Json::String(text) => Self::str(text),
             Json::Array(items) => Self::list(items.iter().map(Self::from_json)),
-            Json::Object(entries) => Self::Dict(
-                entries
-                    .iter()
-                    .map(|(key, value)| (Key::from(key.as_str()), Self::from_json(value)))
-                    .collect::<Dict>(),
-            ),
+            Json::Object(entries) if entries.contains_key(ANSWER) => {
+                match RailOutcome::from_json(entries) {
+                    Some(outcome) => Self::object(outcome),
+                    None => Self::dict_of(entries),
+                }
+            }
+            Json::Object(entries) => Self::dict_of(entries),
         }
+    }
+
+    fn dict_of(entries: &Map<String, Json>) -> Self {
+        Self::Dict(
+            entries
+                .iter()
+                .map(|(key, value)| (Key::from(key.as_str()), Self::from_json(value)))
+                .collect::<Dict>(),
+        )
     }
 
     /// The value as JSON.

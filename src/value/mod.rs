@@ -26,6 +26,7 @@ mod methods;
 mod number;
 mod object;
 mod ops;
+mod outcome;
 mod text;
 
 #[cfg(test)]
@@ -44,5 +45,6 @@ pub(crate) use self::{
     methods::{entries, to_set},
     number::{parse_float, parse_int_radix, to_float, to_int},
     ops::{Binary, Order},
+    outcome::{ANSWER, parts as outcome_parts},
     types::{MAX_LENGTH, MAX_NESTING},
 };

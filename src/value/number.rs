@@ -349,7 +349,7 @@ fn shift_count(count: i64) -> Result<i64, ValueError> {
 
 /// `int(x)`.
 pub(crate) fn to_int(value: &Value) -> Result<Value, ValueError> {
-    match value {
+    match value.plain() {
         Value::Str(text) => parse_int(text).map(Value::Int),
         Value::Float(number) => truncate(*number).map(Value::Int),
         _ => value.as_int().map(Value::Int).ok_or_else(|| {
@@ -363,7 +363,7 @@ pub(crate) fn to_int(value: &Value) -> Result<Value, ValueError> {
 
 /// `float(x)`.
 pub(crate) fn to_float(value: &Value) -> Result<Value, ValueError> {
-    match value {
+    match value.plain() {
         Value::Str(text) => parse_float(text)
             .map(Value::Float)
             .ok_or_else(|| ValueError::invalid(format!("{} is not a number", value.repr()))),

@@ -12,6 +12,12 @@ pub trait Object: Any + fmt::Debug + Send + Sync {
     /// The name that `type($x)` answers.
     fn type_name(&self) -> &str;
 
+    /// The value that the object is in everything but its attributes: its truth, its text, its elements and methods, how it
+    /// compares and counts. `None` where it is only itself.
+    fn stands_for(&self) -> Option<&Value> {
+        None
+    }
+
     /// The attribute `name`, `None` where there is no such attribute.
     fn attribute(&self, name: &str) -> Option<Value> {
         let _ = name;

@@ -10,7 +10,7 @@ use super::{
 
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
+        match (self.plain(), other.plain()) {
             (Self::None, Self::None) => true,
             (Self::Str(left), Self::Str(right)) => left == right,
             (Self::List(left), Self::List(right)) | (Self::Tuple(left), Self::Tuple(right)) => {
@@ -26,7 +26,7 @@ impl PartialEq for Value {
             (Self::Object(left), Self::Object(right)) => {
                 Arc::ptr_eq(left, right) || left.equals(right.as_ref())
             }
-            _ => number::compare(self, other) == Some(Ordering::Equal),
+            (left, right) => number::compare(left, right) == Some(Ordering::Equal),
         }
     }
 }
@@ -95,7 +95,7 @@ impl Binary {
 impl Value {
     /// `self < other` and its like.
     pub(crate) fn ordered(&self, order: Order, other: &Self) -> Result<bool, ValueError> {
-        match (self, other) {
+        match (self.plain(), other.plain()) {
             (Self::Str(left), Self::Str(right)) => Ok(order.holds(left.cmp(right))),
             (Self::List(left), Self::List(right)) | (Self::Tuple(left), Self::Tuple(right)) => {
                 match left
@@ -113,8 +113,8 @@ impl Value {
                 Order::Greater => right.is_subset(left) && right.len() < left.len(),
                 Order::GreaterOrEqual => right.is_subset(left),
             }),
-            _ if Pair::new(self, other).is_some() => {
-                Ok(number::compare(self, other).is_some_and(|ordering| order.holds(ordering)))
+            (left, right) if Pair::new(left, right).is_some() => {
+                Ok(number::compare(left, right).is_some_and(|ordering| order.holds(ordering)))
             }
             _ => Err(ValueError::type_error(format!(
                 "values of types {} and {} have no order",
@@ -130,8 +130,8 @@ impl Value {
     ///
     /// The value holds nothing that could be looked for, or `item` cannot be in it.
     pub fn contains(&self, item: &Self) -> Result<bool, ValueError> {
-        match self {
-            Self::Str(text) => match item {
+        match self.plain() {
+            Self::Str(text) => match item.plain() {
                 Self::Str(part) => Ok(text.contains(&**part)),
                 _ => Err(ValueError::type_error(format!(
                     "a text holds texts only, not a value of type {}",
@@ -155,21 +155,22 @@ impl Value {
 
     /// The result of an operator between two values.
     pub(crate) fn binary(&self, operator: Binary, other: &Self) -> Result<Self, ValueError> {
-        if let (Binary::Modulo, Self::Str(template)) = (operator, self) {
-            return format::percent(template, other).map(Self::from);
+        let (left, right) = (self.plain(), other.plain());
+        if let (Binary::Modulo, Self::Str(template)) = (operator, left) {
+            return format::percent(template, right).map(Self::from);
         }
         let result = match operator {
-            Binary::And | Binary::Or | Binary::Xor => bits(operator, self, other),
-            Binary::ShiftLeft | Binary::ShiftRight => match (self.as_int(), other.as_int()) {
+            Binary::And | Binary::Or | Binary::Xor => bits(operator, left, right),
+            Binary::ShiftLeft | Binary::ShiftRight => match (left.as_int(), right.as_int()) {
                 (Some(left), Some(right)) if operator == Binary::ShiftLeft => {
                     Some(number::shift_left(left, right))
                 }
                 (Some(left), Some(right)) => Some(number::shift_right(left, right)),
                 _ => None,
             },
-            _ => match Pair::new(self, other) {
+            _ => match Pair::new(left, right) {
                 Some(pair) => Some(arithmetic(operator, pair)),
-                None => sequences(operator, self, other),
+                None => sequences(operator, left, right),
             },
         };
         result.unwrap_or_else(|| {
@@ -184,7 +185,7 @@ impl Value {
 
     /// `-self`.
     pub(crate) fn negate(&self) -> Result<Self, ValueError> {
-        match self {
+        match self.plain() {
             Self::Float(number) => Ok(Self::Float(-number)),
             _ => match self.as_int() {
                 Some(number) => Pair::Ints(0, number).subtract(),
@@ -195,7 +196,7 @@ impl Value {
 
     /// `+self`.
     pub(crate) fn positive(&self) -> Result<Self, ValueError> {
-        match self {
+        match self.plain() {
             Self::Float(number) => Ok(Self::Float(*number)),
             _ => self
                 .as_int()

@@ -89,12 +89,20 @@ impl Value {
 
     /// Whether this is `None`.
     pub fn is_none(&self) -> bool {
-        matches!(self, Self::None)
+        matches!(self.plain(), Self::None)
+    }
+
+    /// The value itself, or the one that an object [stands for](Object::stands_for).
+    pub(crate) fn plain(&self) -> &Self {
+        match self {
+            Self::Object(object) => object.stands_for().map_or(self, Self::plain),
+            _ => self,
+        }
     }
 
     /// The text, if this is one.
     pub fn as_str(&self) -> Option<&str> {
-        match self {
+        match self.plain() {
             Self::Str(text) => Some(text),
             _ => None,
         }
@@ -102,7 +110,7 @@ impl Value {
 
     /// The whole number, if this is one (a boolean is 0 or 1, as in Python).
     pub fn as_int(&self) -> Option<i64> {
-        match self {
+        match self.plain() {
             Self::Int(number) => Some(*number),
             Self::Bool(flag) => Some(i64::from(*flag)),
             _ => None,
@@ -111,7 +119,7 @@ impl Value {
 
     /// The number, if this is one.
     pub fn as_float(&self) -> Option<f64> {
-        match self {
+        match self.plain() {
             Self::Float(number) => Some(*number),
             #[expect(clippy::cast_precision_loss, reason = "what float() does")]
             _ => self.as_int().map(|number| number as f64),
@@ -120,7 +128,7 @@ impl Value {
 
     /// The boolean, if this is one.
     pub fn as_bool(&self) -> Option<bool> {
-        match self {
+        match self.plain() {
             Self::Bool(flag) => Some(*flag),
             _ => None,
         }
@@ -128,7 +136,7 @@ impl Value {
 
     /// The elements, if this is a list or a tuple.
     pub fn as_slice(&self) -> Option<&[Value]> {
-        match self {
+        match self.plain() {
             Self::List(items) | Self::Tuple(items) => Some(items),
             _ => None,
         }
@@ -136,7 +144,7 @@ impl Value {
 
     /// The dictionary, if this is one.
     pub fn as_dict(&self) -> Option<&Dict> {
-        match self {
+        match self.plain() {
             Self::Dict(dict) => Some(dict),
             _ => None,
         }
@@ -176,7 +184,7 @@ impl Value {
 
     /// Whether both are the same object (`is`). Small values that Python shares (numbers, texts) are the same when equal.
     pub fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
+        match (self.plain(), other.plain()) {
             (Self::None, Self::None) => true,
             (Self::Bool(left), Self::Bool(right)) => left == right,
             (Self::Int(left), Self::Int(right)) => left == right,
@@ -209,7 +217,7 @@ impl Value {
 
     /// The number of characters or elements, of what has such a number.
     pub(crate) fn length(&self) -> Option<usize> {
-        match self {
+        match self.plain() {
             Self::Str(text) => Some(text.chars().count()),
             Self::List(items) | Self::Tuple(items) => Some(items.len()),
             Self::Dict(dict) => Some(dict.len()),
@@ -224,7 +232,7 @@ impl Value {
     ///
     /// The value cannot be iterated over.
     pub fn iterate(&self) -> Result<Vec<Value>, ValueError> {
-        Ok(match self {
+        Ok(match self.plain() {
             Self::Str(text) => text.chars().map(Value::from).collect(),
             Self::List(items) | Self::Tuple(items) => items.to_vec(),
             Self::Dict(dict) => dict.iter().map(|(key, _)| key.value().clone()).collect(),

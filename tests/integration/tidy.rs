@@ -7,7 +7,7 @@ use std::{
 
 /// The rooms from top to bottom; `ARCHITECTURE.md` says what each is.
 const LINES: [&[&str]; 9] = [
-    &["error", "message", "verdict", "value", "observe"],
+    &["error", "message", "verdict", "value", "observe", "compute"],
     &["http", "framing", "pattern", "colang"],
     &["config"],
     &["llm", "embeddings"],

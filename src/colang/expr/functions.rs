@@ -81,7 +81,7 @@ pub(super) fn call(
 fn is(arguments: &Arguments, property: impl Fn(&Value) -> bool) -> Result<Value, ValueError> {
     arguments
         .all(["val"])
-        .map(|[value]| Value::Bool(property(value)))
+        .map(|[value]| Value::Bool(property(value.plain())))
 }
 
 fn comparison(name: &str, arguments: &Arguments) -> Result<Value, ValueError> {
@@ -213,6 +213,7 @@ pub(crate) fn uid() -> String {
 
 /// Containers as indented JSON, anything else as its text.
 fn pretty(value: &Value) -> Result<String, ValueError> {
+    let value = value.plain();
     match value {
         Value::Dict(_) | Value::List(_) => {
             let mut out = Vec::new();

@@ -154,6 +154,7 @@ impl Comparison {
     ///
     /// The value is no number of the reference's type.
     pub fn compare(&self, value: &Value) -> Result<bool, ValueError> {
+        let value = value.plain();
         let same_type = match self.reference {
             Value::Float(_) => matches!(value, Value::Float(_)),
             Value::Bool(_) => matches!(value, Value::Bool(_)),

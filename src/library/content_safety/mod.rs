@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction, Section,
-    Unusable,
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Part, Rail,
+    RailAction, Section, Unusable,
     chat::{Chat, accepted_model, given, kinds, named_model},
 };
 use crate::{config::FlowReference, error::Error, verdict::Place};
@@ -22,6 +22,10 @@ use crate::{config::FlowReference, error::Error, verdict::Place};
 /// The temperature that the models are asked with: practically none.
 const TEMPERATURE: f64 = 1e-20;
 
+const ANSWER: &[(&str, Part)] = &[
+    ("allowed", Part::Allowed),
+    ("policy_violations", Part::Metadata),
+];
 const INPUT: &str = "content_safety_check_input";
 const OUTPUT: &str = "content_safety_check_output";
 const DETECT_LANGUAGE: &str = "detect_language";
@@ -47,8 +51,8 @@ pub(super) static RAIL: Rail = Rail {
             .colang1(include_str!("output.co")),
     ],
     actions: &[
-        RailAction::new(INPUT),
-        RailAction::new(OUTPUT),
+        RailAction::new(INPUT).answers(Answers::Mapping(ANSWER)),
+        RailAction::new(OUTPUT).answers(Answers::Mapping(ANSWER)),
         RailAction::new(DETECT_LANGUAGE),
     ],
     section: Some(Section {

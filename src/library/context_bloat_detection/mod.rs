@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use self::measures::{entropy, first_chars, longest_run, repetition, share};
 use super::{
-    BuildContext, Built, Call, Check, Finding, Flow, Key, Rail, RailAction, Section,
+    Answers, BuildContext, Built, Call, Check, Finding, Flow, Key, Part, Rail, RailAction, Section,
     call::target_of,
     source::{INPUT, RETRIEVAL},
 };
@@ -47,7 +47,14 @@ pub(super) static RAIL: Rail = Rail {
         .says("inform retrieval bloated")
         .result("bloat_result"),
     ],
-    actions: &[RailAction::new(DETECT)],
+    actions: &[RailAction::new(DETECT).answers(Answers::Mapping(&[
+        ("is_bloat", Part::Metadata),
+        ("action", Part::Metadata),
+        ("text", Part::Text),
+        ("reason", Part::Reason),
+        ("detections", Part::Metadata),
+        ("metrics", Part::Metadata),
+    ]))],
     section: Some(Section {
         key: SECTION,
         keys: &[
@@ -308,7 +315,15 @@ impl Check for ContextBloat {
 
     fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
         Box::pin(async move {
-            let source = call.required("source")?;
+            let text = call.text("text").unwrap_or_default();
+            // Flows of version 0.23 gave the text only.
+            let source = match call.argument("source") {
+                Some(_) => call.required("source")?,
+                None if call.variable_text("relevant_chunks").as_deref() == Some(&*text) => {
+                    "retrieval".into()
+                }
+                None => "input".into(),
+            };
             let target = target_of(&source)
                 .filter(|_| source != "output")
                 .ok_or_else(|| {
@@ -316,7 +331,7 @@ impl Check for ContextBloat {
                         "`source` is `{source}`, not `input` or `retrieval`"
                     ))
                 })?;
-            Ok(self.judge(target, &call.text("text").unwrap_or_default()))
+            Ok(self.judge(target, &text))
         })
     }
 }

@@ -16,8 +16,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, REFUSE_TO_RESPOND, Rail,
-    RailAction, Section, Unusable, service::Service,
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Part,
+    REFUSE_TO_RESPOND, Rail, RailAction, Section, Unusable, service::Service,
 };
 use crate::{
     config::FlowReference,
@@ -48,7 +48,12 @@ pub(super) static RAIL: Rail = Rail {
             .says_by(refusal)
             .colang1(include_str!("detailed.co")),
     ],
-    actions: &[RailAction::system(ACTION)],
+    actions: &[RailAction::system(ACTION)
+        .earlier("call gcpnlp api")
+        .answers(Answers::Mapping(&[
+            ("max_risk_score", Part::Metadata),
+            ("violations", Part::Metadata),
+        ]))],
     section: Some(Section {
         key: "gcp_moderate_text",
         keys: &[

@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 
 use self::validators::Validator;
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Rail, RailAction, Reach, Section,
-    Unusable,
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Rail, RailAction, Reach,
+    Section, Unusable,
 };
 use crate::{config::FlowReference, error::Error, verdict::Place};
 
@@ -47,8 +47,8 @@ pub(super) static RAIL: Rail = Rail {
             .colang1(include_str!("output.co")),
     ],
     actions: &[
-        RailAction::new(VALIDATE_INPUT),
-        RailAction::new(VALIDATE_OUTPUT),
+        RailAction::new(VALIDATE_INPUT).answers(Answers::Metadata),
+        RailAction::new(VALIDATE_OUTPUT).answers(Answers::Metadata),
     ],
     section: Some(Section {
         key: SECTION,

@@ -15,8 +15,8 @@ use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction, Section,
-    Unusable,
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Need, Rail, RailAction,
+    Section, Unusable,
 };
 use crate::{
     config::FlowReference,
@@ -61,9 +61,9 @@ pub(super) static RAIL: Rail = Rail {
             .only_rewrites(),
     ],
     actions: &[
-        RailAction::new(CHECK_INPUT),
-        RailAction::new(CHECK_OUTPUT),
-        RailAction::new(CHECK_RETRIEVAL),
+        RailAction::new(CHECK_INPUT).answers(Answers::Allowed),
+        RailAction::new(CHECK_OUTPUT).answers(Answers::Allowed),
+        RailAction::new(CHECK_RETRIEVAL).answers(Answers::Allowed),
     ],
     section: Some(Section {
         key: "hf_classifier",

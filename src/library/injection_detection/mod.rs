@@ -24,8 +24,8 @@ use self::{
     omit::{Budget, cut},
 };
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Rail, RailAction, Reach, Section,
-    Unusable,
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, Key, Part, Rail, RailAction,
+    Reach, Section, Unusable,
 };
 use crate::{
     config::FlowReference,
@@ -50,7 +50,11 @@ pub(super) static RAIL: Rail = Rail {
             "Output not allowed. The output was blocked by the 'injection detection' flow.",
         )
         .colang1(include_str!("flow.co"))],
-    actions: &[RailAction::new(DETECT)],
+    actions: &[RailAction::new(DETECT).answers(Answers::Mapping(&[
+        ("is_injection", Part::Metadata),
+        ("text", Part::Metadata),
+        ("detections", Part::Metadata),
+    ]))],
     section: Some(Section {
         key: SECTION,
         keys: &[

@@ -39,8 +39,8 @@ use self::{
     settings::{SECTION, Settings, Source},
 };
 use super::{
-    Bound, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key, Need, Rail,
-    RailAction, Reach, Rewriter, Rewritten, Section, Unusable,
+    Answers, Bound, BuildContext, Built, Call, Check, Finding, Flow, INFORM_ANSWER_UNKNOWN, Key,
+    Need, Rail, RailAction, Reach, Rewriter, Rewritten, Section, Unusable,
     pii::flows,
     service::Service,
     source::{by_name, of_source},
@@ -73,7 +73,10 @@ pub(super) static RAIL: Rail = Rail {
             ],
         ),
     ),
-    actions: &[RailAction::system(DETECT), RailAction::system(MASK)],
+    actions: &[
+        RailAction::system(DETECT).answers(Answers::Found),
+        RailAction::system(MASK).answers(Answers::Text),
+    ],
     section: Some(Section {
         key: SECTION,
         keys: &[

@@ -4,13 +4,27 @@ use std::error::Error as StdError;
 
 use boon::{CompileError, Compiler, Schemas, UrlLoader};
 use indexmap::IndexMap;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::python_words::{list, said};
-use crate::message::ToolCall;
+use super::{
+    python_words::{list, said},
+    schema_size::check_size,
+    work::{Work, most_work},
+};
+use crate::{
+    compute::{self, Stop},
+    message::ToolCall,
+};
 
 /// Where a schema is at home while it is compiled; nothing else is ever read.
 const SCHEMA: &str = "tool:///schema.json";
+/// A schema for what that one does not let pass: the validator only says whether it does, and remembers no faults.
+const OPPOSITE: &str = "tool:///opposite.json";
+/// Steps of a validation whose faults may all be collected, to word the one that says most.
+const WORDED_STEPS: u64 = 4_000;
+/// The stack of a validation, in bytes, of which it touches what it needs. The validator takes up to 9 KiB for each subschema on
+/// the way down (built without optimization), and reads the schema itself by one that goes down five for each level.
+const STACK: usize = 16 << 20;
 
 /// The tools that a request offers, by name.
 #[derive(Debug, Default)]
@@ -47,10 +61,16 @@ impl<'a> Toolset<'a> {
 
 /// Validates calls: each names a tool that is offered, and its arguments match that tool's schema.
 ///
+/// Schemas and arguments are a client's and a model's: they are read where that delays nobody.
+///
 /// # Errors
 ///
 /// Why the first call that does not pass does not.
-pub(crate) fn check_calls(calls: &[ToolCall], tools: &Toolset<'_>) -> Result<(), String> {
+pub(crate) async fn validate_calls(
+    calls: Vec<ToolCall>,
+    tools: &Toolset<'_>,
+) -> Result<(), String> {
+    let mut offered = Vec::with_capacity(calls.len());
     for call in calls {
         let name = if call.name.is_empty() {
             "function"
@@ -58,11 +78,41 @@ pub(crate) fn check_calls(calls: &[ToolCall], tools: &Toolset<'_>) -> Result<(),
             &call.name
         };
         let Some(schema) = tools.0.get(call.name.as_str()) else {
-            return Err(format!("tool call '{name}' is not an allowed tool"));
+            // The first fault counts, of those before as well.
+            offered.push(Err(format!("tool call '{name}' is not an allowed tool")));
+            break;
         };
-        check_arguments(name, &call.arguments, *schema)?;
+        offered.push(Ok((call, schema.cloned())));
     }
-    Ok(())
+    let check = move |stop: &Stop| {
+        on_a_deep_stack(|| {
+            for offered in offered {
+                let (call, schema) = offered?;
+                if stop.is_set() {
+                    return Err("nobody waits any more".to_owned());
+                }
+                check_arguments(&call.name, &call.arguments, schema.as_ref())?;
+            }
+            Ok(())
+        })
+    };
+    compute::apart(check)
+        .await
+        .unwrap_or_else(|lost| Err(lost.to_string()))
+}
+
+/// Runs `check` with stack enough for the deepest schema and arguments within the bounds.
+fn on_a_deep_stack(check: impl FnOnce() -> Result<(), String> + Send) -> Result<(), String> {
+    let failed = |reason: &str| Err(format!("tool calls cannot be validated: {reason}"));
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK);
+        match thread.spawn_scoped(scope, check) {
+            Ok(running) => running
+                .join()
+                .unwrap_or_else(|_| failed("the validator panicked")),
+            Err(error) => failed(&error.to_string()),
+        }
+    })
 }
 
 fn check_arguments(name: &str, arguments: &Value, schema: Option<&Value>) -> Result<(), String> {
@@ -77,32 +127,56 @@ fn check_arguments(name: &str, arguments: &Value, schema: Option<&Value>) -> Res
     let Some(schema) = schema else {
         return accepts_none(name, arguments);
     };
-    let invalid = |message: &str| {
-        format!("declared schema for tool '{name}' is not valid JSON Schema: {message}")
-    };
     if !schema.is_object() {
-        return Err(invalid("it is no object"));
+        return Err(invalid(name, "it is no object"));
     }
-    let mut compiler = Compiler::new();
-    compiler.use_loader(Box::new(NothingElse));
-    compiler
-        .add_resource(SCHEMA, schema.clone())
-        .map_err(|error| invalid(&error.to_string()))?;
-    let mut schemas = Schemas::new();
-    let index = compiler
-        .compile(SCHEMA, &mut schemas)
-        .map_err(|error| match &error {
-            CompileError::ValidationError { src, .. } => invalid(&said(src, schema, &Value::Null)),
-            other => invalid(&other.to_string()),
-        })?;
-    if let Err(error) = schemas.validate(arguments, index) {
-        return Err(format!(
-            "arguments for tool '{name}' do not match its schema: {}",
-            said(&error, arguments, schema)
-        ));
-    }
+    check_size(schema).map_err(|fault| invalid(name, &fault))?;
+    let work = most_work(schema, arguments).map_err(|fault| invalid(name, &fault))?;
+    check_match(name, arguments, schema, work)?;
     if opens_no_way(schema) {
         return accepts_none(name, arguments);
+    }
+    Ok(())
+}
+
+fn invalid(name: &str, fault: &str) -> String {
+    format!("declared schema for tool '{name}' is not valid JSON Schema: {fault}")
+}
+
+/// Validates `arguments` by a schema that is within all bounds.
+fn check_match(name: &str, arguments: &Value, schema: &Value, work: Work) -> Result<(), String> {
+    let mut compiler = Compiler::new();
+    compiler.use_loader(Box::new(NothingElse));
+    let opposite = json!({"not": {"$ref": SCHEMA}});
+    for (place, schema) in [(SCHEMA, schema.clone()), (OPPOSITE, opposite)] {
+        compiler
+            .add_resource(place, schema)
+            .map_err(|error| invalid(name, &error.to_string()))?;
+    }
+    let mut schemas = Schemas::new();
+    let mut compiled = |place| {
+        compiler
+            .compile(place, &mut schemas)
+            .map_err(|error| match &error {
+                CompileError::ValidationError { src, .. } => {
+                    invalid(name, &said(src, schema, &Value::Null))
+                }
+                other => invalid(name, &other.to_string()),
+            })
+    };
+    let (itself, opposite) = (compiled(SCHEMA)?, compiled(OPPOSITE)?);
+    if schemas.validate(arguments, opposite).is_ok() {
+        let fault = if work.steps > WORDED_STEPS {
+            "too large to say where".to_owned()
+        } else {
+            schemas
+                .validate(arguments, itself)
+                .err()
+                .map_or_else(String::new, |error| said(&error, arguments, schema))
+        };
+        return Err(format!(
+            "arguments for tool '{name}' do not match its schema: {fault}"
+        ));
     }
     Ok(())
 }
@@ -151,8 +225,6 @@ impl UrlLoader for NothingElse {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn checked(parameters: &Value, arguments: &Value) -> Result<(), String> {
@@ -163,7 +235,12 @@ mod tests {
             name: "book".to_owned(),
             arguments: arguments.clone(),
         };
-        check_calls(&[call], &Toolset::read(Some(&tools))?)
+        run(vec![call], &Toolset::read(Some(&tools))?)
+    }
+
+    fn run(calls: Vec<ToolCall>, tools: &Toolset<'_>) -> Result<(), String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(validate_calls(calls, tools))
     }
 
     #[test]
@@ -225,6 +302,140 @@ mod tests {
         }
     }
 
+    /// Each of `levels` definitions refers to the next one twice, in `keyword`.
+    fn doubling(keyword: &str, levels: usize, last: &Value) -> Value {
+        let mut definitions = serde_json::Map::new();
+        for level in 0..levels {
+            let next = json!({"$ref": format!("#/$defs/d{}", level + 1)});
+            definitions.insert(format!("d{level}"), json!({keyword: [next, next]}));
+        }
+        definitions.insert(format!("d{levels}"), last.clone());
+        json!({"$defs": definitions, "$ref": "#/$defs/d0"})
+    }
+
+    fn nested(depth: usize) -> Value {
+        (0..depth).fold(json!({}), |inner, _| json!({"a": inner}))
+    }
+
+    #[test]
+    fn a_schema_that_multiplies_work_is_refused_before_any_is_done() {
+        let twice = json!({"properties": {"a": {"$ref": "#"}}});
+        let items = json!({"items": {"$ref": "#"}});
+        let dynamic = json!({"items": {"$dynamicRef": "#n"}});
+        let lists = (0..40).fold(json!([]), |inner, _| json!([inner]));
+        for (schema, arguments) in [
+            (doubling("anyOf", 30, &json!({"type": "string"})), json!({})),
+            (doubling("allOf", 30, &json!({"type": "object"})), json!({})),
+            (doubling("oneOf", 30, &json!(true)), json!({})),
+            (json!({"allOf": [twice, twice]}), nested(40)),
+            (
+                json!({"anyOf": [items, items], "properties": {"a": {"$ref": "#"}}}),
+                json!({"a": lists}),
+            ),
+            (
+                json!({"$dynamicAnchor": "n", "anyOf": [dynamic, dynamic],
+                    "properties": {"a": {"$ref": "#"}}}),
+                json!({"a": lists}),
+            ),
+            (
+                json!({"properties": {"a": {"items": {"enum": (0..2_000).collect::<Vec<_>>()}}}}),
+                json!({"a": (0..2_000).collect::<Vec<_>>()}),
+            ),
+            (
+                json!({"properties": {"a": {"pattern": format!("^({}){{2000}}$", "[a-z]{1,4}")}}}),
+                json!({"a": "a".repeat(100_000)}),
+            ),
+            (
+                json!({"$schema": "http://json-schema.org/draft-07/schema#",
+                    "properties": {"a": {"format": "regex"}}}),
+                json!({"a": "\\w".repeat(100_000)}),
+            ),
+        ] {
+            let started = std::time::Instant::now();
+            let found = checked(&schema, &arguments).unwrap_err();
+            assert!(found.contains("more than"), "{found}");
+            assert!(started.elapsed().as_secs() < 5, "{found}");
+        }
+    }
+
+    #[test]
+    fn a_schema_of_any_size_is_refused_before_it_is_compiled() {
+        let many = |count: usize| {
+            let members = (0..count).map(|number| (format!("p{number}"), json!({"type": "thing"})));
+            members.collect::<Value>()
+        };
+        let deep = (0..100).fold(json!({}), |inner, _| json!({"not": inner}));
+        let patterns: Value = (0..2_000)
+            .map(|number| (format!("^.{{0,{}}}$", 500 + number), json!({})))
+            .collect();
+        for schema in [
+            json!({"properties": many(4_000)}),
+            json!({"enum": (0..20_000).collect::<Vec<_>>()}),
+            json!({"properties": {"k".repeat(100_000): many(100)}}),
+            json!({"properties": {"a": {"pattern": r"\w".repeat(5_000)}}}),
+            json!({"patternProperties": patterns}),
+            deep,
+        ] {
+            let found = checked(&schema, &json!({"a": 1})).unwrap_err();
+            assert!(found.contains("it has more than"), "{found}");
+        }
+    }
+
+    #[test]
+    fn schemas_as_tools_have_them_are_within_the_bounds() {
+        let field = |number: usize| {
+            let field = json!({
+                "type": ["string", "null"], "description": "a field ".repeat(20), "maxLength": 200,
+                "pattern": r"^[\w.-]{1,64}$", "format": "email", "enum": [null, "a", "b"],
+            });
+            (format!("field{number}"), field)
+        };
+        let wide = json!({
+            "type": "object", "additionalProperties": false,
+            "properties": (0..300).map(field).collect::<Value>(),
+        });
+        let given: Value = (0..300)
+            .map(|number| (format!("field{number}"), json!("a")))
+            .collect();
+        assert_eq!(checked(&wide, &given), Ok(()));
+        let rows = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "properties": {"rows": {"items": {"$ref": "#/$defs/row"}}},
+            "$defs": {"row": {"type": "object", "properties": {
+                "id": {"type": "integer"}, "name": {"type": "string", "minLength": 1},
+            }, "required": ["id"]}},
+        });
+        let many = |last: Value| {
+            let mut list = vec![json!({"id": 1, "name": "x"}); 5_000];
+            list.push(last);
+            json!({"rows": list})
+        };
+        assert_eq!(checked(&rows, &many(json!({"id": 2}))), Ok(()));
+        // Known to be wrong, but not all faults of so much are collected.
+        let found = checked(&rows, &many(json!({"name": "x"}))).unwrap_err();
+        assert!(found.contains("do not match"), "{found}");
+        let tree = json!({
+            "$id": "https://tools.example/tree.json", "$ref": "#/$defs/node",
+            "$defs": {"node": {"$anchor": "node", "properties": {
+                "children": {"type": "array", "items": {"$ref": "tree.json#node"}},
+            }, "type": "object"}},
+        });
+        let deep = (0..50).fold(json!({}), |inner, _| json!({"children": [inner]}));
+        assert_eq!(checked(&tree, &deep), Ok(()));
+        let wrong = (0..50).fold(json!(1), |inner, _| json!({"children": [inner]}));
+        assert!(checked(&tree, &wrong).is_err());
+    }
+
+    #[test]
+    fn a_schema_that_is_deep_within_the_bounds_needs_no_more_stack_than_there_is() {
+        let schema = json!({
+            "properties": {"a": {"allOf": [{"$ref": "#"}]}}, "additionalProperties": {"not": {}},
+        });
+        assert_eq!(checked(&schema, &nested(80)), Ok(()));
+        let not = (0..30).fold(json!({"type": "object"}), |inner, _| json!({"not": inner}));
+        assert_eq!(checked(&not, &json!({})), Ok(()));
+    }
+
     #[test]
     fn only_offered_tools_are_called() {
         let tools = json!([
@@ -236,11 +447,11 @@ mod tests {
             name: name.to_owned(),
             arguments: json!({}),
         };
-        assert_eq!(check_calls(&[call("ping")], &tools), Ok(()));
+        assert_eq!(run(vec![call("ping")], &tools), Ok(()));
         for name in ["pong", "web_search", ""] {
-            assert!(check_calls(&[call("ping"), call(name)], &tools).is_err());
+            assert!(run(vec![call("ping"), call(name)], &tools).is_err());
         }
-        assert!(check_calls(&[call("ping")], &Toolset::read(None).unwrap()).is_err());
+        assert!(run(vec![call("ping")], &Toolset::read(None).unwrap()).is_err());
         let twice = json!([{"function": {"name": "ping"}}, {"function": {"name": "ping"}}]);
         assert!(Toolset::read(Some(&twice)).is_err());
     }

@@ -9,6 +9,8 @@
 mod calls;
 mod python_words;
 mod results;
+mod schema_size;
+mod work;
 
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ use futures_core::future::BoxFuture;
 use serde_json::Value;
 
 pub(crate) use self::{
-    calls::{Toolset, check_calls},
+    calls::{Toolset, validate_calls},
     results::{check_results, result_faults},
 };
 use super::{Bound, BuildContext, Built, Call, Check, Finding, Flow, Rail, RailAction};
@@ -60,28 +62,29 @@ fn build(context: &BuildContext<'_>) -> Built {
 
 impl Check for Validation {
     fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
-        let valid = if call.action() == CALLS {
-            validate_calls(&call, self.configured.as_ref())
-        } else {
-            check_results(call.conversation())
-        };
-        let finding = match valid {
-            Ok(()) => Finding::allow(),
-            Err(reason) => Finding::block().because(reason),
-        };
-        Box::pin(std::future::ready(Ok(finding)))
+        Box::pin(async move {
+            let valid = if call.action() == CALLS {
+                check_calls_of(&call, self.configured.as_ref()).await
+            } else {
+                check_results(call.conversation())
+            };
+            Ok(match valid {
+                Ok(()) => Finding::allow(),
+                Err(reason) => Finding::block().because(reason),
+            })
+        })
     }
 }
 
 /// The calls that a flow sees, against the tools of the turn's options, else of the configuration.
-fn validate_calls(call: &Call<'_>, configured: Option<&Value>) -> Result<(), String> {
+async fn check_calls_of(call: &Call<'_>, configured: Option<&Value>) -> Result<(), String> {
     let options = call.variable("generation_options");
     let tools = options
         .as_deref()
         .and_then(|options| options.get("llm_params")?.get("tools"));
     let tools = Toolset::read(tools.or(configured))?;
     let calls = call.argument("tool_calls");
-    check_calls(&calls_of(calls.as_deref()), &tools)
+    validate_calls(calls_of(calls.as_deref()), &tools).await
 }
 
 /// Calls as flows see them; what is no call stands there without a name, which no tool has.

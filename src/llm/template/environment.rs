@@ -12,6 +12,7 @@ use regex::Regex;
 use super::{
     TemplateError, filters,
     history::{SharedEvent, TELLING_FILTERS},
+    outcome::OutcomeValue,
     python,
     shared::SharedEvents,
 };
@@ -143,7 +144,8 @@ impl Templates {
         for name in names_in(&source) {
             let registered = self.contexts.get(name).map(|value| value());
             if let Some(value) = registered.or_else(|| variables(name)) {
-                context.insert(name, to_value(value));
+                let value = OutcomeValue::value(&value).unwrap_or_else(|| to_value(value));
+                context.insert(name, value);
             } else if name == "history"
                 && let Some(events) = history
             {

@@ -5,6 +5,7 @@ mod filters;
 mod history;
 mod history_v2;
 mod literal;
+mod outcome;
 mod python;
 mod shared;
 #[cfg(test)]

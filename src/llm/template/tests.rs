@@ -80,3 +80,30 @@ fn endless_templates_end() {
             .is_err()
     );
 }
+
+#[test]
+fn an_outcome_is_its_verdict_and_the_value_of_earlier_versions() {
+    let verdict = |answer: Value| {
+        json!({"decision": "block", "is_blocked": true, "is_transform": false, "transform_text": {}, "reason": "why",
+            "failed": false, "metadata": {}, "answer": answer})
+    };
+    let cases = [
+        (
+            json!(false),
+            "{{ x }}|{{ x.is_blocked }}|{{ x.reason }}|{% if not x %}no{% endif %}",
+            "False|True|why|no",
+        ),
+        (json!(0.25), "{{ x }}|{{ x.is_blocked }}", "0.25|True"),
+        (json!("a text"), "{{ x }}|{{ x.upper() }}", "a text|A TEXT"),
+        (
+            json!({"allowed": false, "policy_violations": ["S1"]}),
+            "{{ x }}|{{ x['allowed'] }}|{{ x.get('policy_violations') }}|{% for key in x %}{{ key }} {% endfor %}",
+            "{'allowed': False, 'policy_violations': ['S1']}|False|['S1']|allowed policy_violations ",
+        ),
+    ];
+    for (answer, source, expected) in cases {
+        let value = verdict(answer);
+        let rendered = Templates::new().render(source, &|_| Some(value.clone()));
+        assert_eq!(rendered.unwrap(), expected);
+    }
+}

@@ -27,6 +27,7 @@ use crate::{
         events::Events,
         library_rails::LibraryRails,
         log::{ExplainInfo, ModelCall},
+        tracer::Tracer,
         turn::history_of,
     },
 };
@@ -67,6 +68,8 @@ pub(crate) struct Engine {
     client: Client,
     /// The model calls and the events of the last turn.
     last: Mutex<(Vec<ModelCall>, Events)>,
+    /// Who makes traces of turns, if the configuration asks for any.
+    pub(crate) tracer: Option<Tracer>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -104,6 +107,10 @@ impl Engine {
             let message = "`passthrough` and `rails.dialog.single_call` exclude each other: a single call needs a prompt of its own";
             faults.push(config.fault("passthrough", message));
         }
+        let tracer = Tracer::of(&config).unwrap_or_else(|wrong| {
+            faults.extend(wrong);
+            None
+        });
         let config_json = shown_config(&config);
         let flows = match Flows::new(&config, &config_json) {
             Ok(flows) if faults.is_empty() => flows,
@@ -131,6 +138,7 @@ impl Engine {
             search_providers,
             client,
             last: Mutex::default(),
+            tracer,
             config,
         };
         engine.knowledge_base = engine.new_knowledge_base();

@@ -36,14 +36,15 @@ pub(super) async fn run(call: RailCall<'_>) -> Option<Result<ActionResult, BoxEr
     Some(match call.turn.engine.library.get(rail) {
         Ok(check) => {
             let finding = check.run(Call::given(action.name, call.arguments, &call));
-            finding.await.map(result).map_err(BoxError::from)
+            let found = finding.await.map_err(BoxError::from);
+            found.map(|finding| result(action.outcome(&finding, call.arguments), finding))
         }
         Err(error) => Err(error.into()),
     })
 }
 
-fn result(finding: Finding) -> ActionResult {
-    let value = finding.to_value();
+/// The result of an action whose `finding` flows see as `value`.
+fn result(value: Value, finding: Finding) -> ActionResult {
     let place = match &finding.decision {
         library::Decision::Rewrite(rewrites) => match rewrites.first() {
             Some((name, _)) if *name == library::text_variable(Place::Output) => Place::Output,

@@ -130,7 +130,7 @@ impl Session<'_> {
                 reply.content = rest;
             }
         }
-        if let Judged::Stopped(stopped) = self.judge_tool_calls(&reply.tool_calls) {
+        if let Judged::Stopped(stopped) = self.judge_tool_calls(&reply.tool_calls).await {
             return Ok(refusal(&stopped));
         }
         // Calls of tools without a word have been judged.

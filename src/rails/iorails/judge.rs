@@ -8,7 +8,7 @@ use super::{Inner, conversation::Conversation, log::Record};
 use crate::{
     config::FlowReference,
     error::{Error, ModelErrorKind, Result},
-    library::{AskContext, Subject, Toolset, check_calls, check_results},
+    library::{AskContext, Subject, Toolset, check_results, validate_calls},
     message::ToolCall,
     rails::{
         check::{Blocked, Checked},
@@ -239,13 +239,12 @@ impl<'a> Session<'a> {
             return Judged::Passed;
         }
         let rails = &self.inner.plan.tool_input;
-        self.judge_tools(rails, &self.switches.tool_input, Place::ToolInput, || {
-            check_results(messages)
-        })
+        let checked = check_results(messages);
+        self.judge_tools(rails, &self.switches.tool_input, Place::ToolInput, &checked)
     }
 
     /// Validates the calls of tools that the model asks for.
-    pub(super) fn judge_tool_calls(&self, calls: &[ToolCall]) -> Judged {
+    pub(super) async fn judge_tool_calls(&self, calls: &[ToolCall]) -> Judged {
         if calls.is_empty() {
             return Judged::Passed;
         }
@@ -270,9 +269,19 @@ impl<'a> Session<'a> {
                 });
             }
         };
-        self.judge_tools(rails, &self.switches.tool_output, Place::ToolOutput, || {
-            check_calls(calls, &tools)
-        })
+        if !rails
+            .iter()
+            .any(|rail| is_on(&self.switches.tool_output, rail.flow))
+        {
+            return Judged::Passed;
+        }
+        let checked = validate_calls(calls.to_vec(), &tools).await;
+        self.judge_tools(
+            rails,
+            &self.switches.tool_output,
+            Place::ToolOutput,
+            &checked,
+        )
     }
 
     fn judge_tools(
@@ -280,17 +289,16 @@ impl<'a> Session<'a> {
         rails: &[ToolRail],
         switch: &RailSwitch,
         place: Place,
-        check: impl Fn() -> std::result::Result<(), String>,
+        checked: &std::result::Result<(), String>,
     ) -> Judged {
         for rail in rails.iter().filter(|rail| is_on(switch, rail.flow)) {
-            let checked = check();
             if self.is_logged {
                 self.record(Record::of_tool_rail(rail, place, checked.is_ok()));
             }
             if let Err(reason) = checked {
                 return Judged::Stopped(Stopped {
                     rail: rail.flow.to_owned(),
-                    reason: Some(reason),
+                    reason: Some(reason.clone()),
                     failed: false,
                 });
             }

@@ -285,7 +285,7 @@ impl Streamed<'_> {
         if calls.is_empty() || self.failed {
             return;
         }
-        let text = match self.session.judge_tool_calls(calls) {
+        let text = match self.session.judge_tool_calls(calls).await {
             Judged::Stopped(stopped) => violation("tool output rails", &stopped),
             _ => calls_json(calls),
         };

@@ -108,7 +108,7 @@ fn update(dict: &mut Dict, arguments: &Arguments) -> Result<(), ValueError> {
 
 /// Keys and values of a dictionary, or of a sequence of pairs.
 pub(crate) fn entries(value: &Value) -> Result<Vec<(Key, Value)>, ValueError> {
-    if let Value::Dict(dict) = value {
+    if let Value::Dict(dict) = value.plain() {
         return Ok(dict
             .iter()
             .map(|(key, value)| (key.clone(), value.clone()))

@@ -69,7 +69,10 @@ impl Value {
             Self::Set(_) => set::NAMES.contains(&name),
             Self::Float(_) => matches!(name, "is_integer" | "conjugate"),
             Self::Bool(_) | Self::Int(_) => matches!(name, "bit_length" | "conjugate"),
-            Self::None | Self::Object(_) => false,
+            Self::Object(object) => object
+                .stands_for()
+                .is_some_and(|value| value.has_method(name)),
+            Self::None => false,
         }
     }
 

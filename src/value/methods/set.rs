@@ -125,7 +125,7 @@ fn one_set(arguments: &Arguments) -> Result<Set, ValueError> {
 
 /// The elements of anything that can be iterated over.
 pub(crate) fn to_set(value: &Value) -> Result<Set, ValueError> {
-    match value {
+    match value.plain() {
         Value::Set(set) => Ok(set.clone()),
         _ => value
             .iterate()?

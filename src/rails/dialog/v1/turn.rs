@@ -16,7 +16,7 @@ use crate::{
     rails::{
         event::Event,
         events::Events,
-        log::ProcessingLog,
+        log::{ProcessingLog, generation_log},
         messages::{self, content_value, events_of},
         options::{GenerationOptions, OutputVars},
         response::GenerationResponse,
@@ -93,6 +93,9 @@ pub(crate) async fn answer(
     };
     let history = || history_of(&own);
     engine.note_last(turn.model_calls(), own.clone());
+    if let Some(tracer) = &engine.tracer {
+        tracer.export(&generation_log(&entries), &new);
+    }
     let options = options.unwrap_or_default();
     Ok(GenerationResponse {
         message,

@@ -1,0 +1,96 @@
+//! Long computations, away from the runtime's workers: whoever else these serve does not wait for them.
+
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::available_parallelism,
+};
+
+use tokio::sync::Semaphore;
+
+/// As many computations run at once as there are processors: more would slow down each other, and the runtime.
+static SLOTS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+    let processors = available_parallelism().map_or(2, |count| count.get().max(2));
+    Arc::new(Semaphore::new(processors))
+});
+
+/// Tells a computation that nobody waits for it any more.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Whether to end without a result. Long loops ask for each few KiB of their text.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Stops the computation when its future is dropped: at the rail's time limit, or when the client has left.
+struct StopOnDrop(Stop);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A computation that came to no result: it panicked, or the runtime ends.
+#[derive(Debug, thiserror::Error)]
+#[error("a computation ended without a result")]
+pub(crate) struct Lost(#[source] tokio::task::JoinError);
+
+/// Runs `work` on a thread where it delays nobody.
+///
+/// Dropping the future stops the work: at once where it has not begun, else when it next looks at its [`Stop`]. So a time limit
+/// around the future holds, whatever the work does.
+///
+/// # Errors
+///
+/// Where the work panics.
+pub(crate) async fn apart<T: Send + 'static>(
+    work: impl FnOnce(&Stop) -> T + Send + 'static,
+) -> Result<T, Lost> {
+    let stop = StopOnDrop(Stop::default());
+    // Nobody closes it.
+    let slot = Arc::clone(&SLOTS).acquire_owned().await.ok();
+    let handle = stop.0.clone();
+    let done = tokio::task::spawn_blocking(move || {
+        let result = work(&handle);
+        drop(slot);
+        result
+    });
+    done.await.map_err(Lost)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn dropping_stops_the_work_and_others_go_on_meanwhile() {
+        let (ended, end) = std::sync::mpsc::channel();
+        let work = apart(move |stop: &Stop| {
+            while !stop.is_set() {
+                std::thread::yield_now();
+            }
+            ended.send(()).unwrap();
+        });
+        // This runtime has one thread only, on which the time limit runs, too.
+        let started = Instant::now();
+        let limited = tokio::time::timeout(Duration::from_millis(20), work).await;
+        assert!(limited.is_err());
+        end.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_comes_to_no_result() {
+        let lost = apart(|_: &Stop| panic!("as work may")).await;
+        assert!(lost.is_err());
+        assert_eq!(apart(|_: &Stop| 7).await.unwrap(), 7);
+    }
+}
