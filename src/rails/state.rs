@@ -76,7 +76,9 @@ impl State {
         {
             let stored = state.get("state").cloned().unwrap_or_default();
             let stored = serde_json::from_value(stored).map_err(|error| {
-                Error::InvalidInput(format!("the `state` of a conversation in Colang 2.x: {error}"))
+                Error::InvalidInput(format!(
+                    "the `state` of a conversation in Colang 2.x: {error}"
+                ))
             })?;
             return Ok(Self(Kind::Stored(Box::new(stored))));
         }

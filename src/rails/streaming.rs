@@ -304,7 +304,9 @@ impl Reader {
         let result = match &self.engine.flows {
             Flows::V1(flows) => self.run_rail(&flows.output_rail(flow)?, flow, text).await,
             Flows::V2(_) => {
-                let asked = self.asked().and_then(|asked| asked.as_str().map(str::to_owned));
+                let asked = self
+                    .asked()
+                    .and_then(|asked| asked.as_str().map(str::to_owned));
                 let subject = Subject::output(text, asked.as_deref().unwrap_or_default());
                 let judged = judge(&self.engine, Place::Output, flow, subject, None).await;
                 judged.map(ActionResult::verdict).map_err(BoxError::from)

@@ -63,7 +63,11 @@ impl<'a> Driver<'a> {
     /// # Errors
     ///
     /// Where a model fails, or the flows come to no end.
-    pub(super) async fn process(&self, state: &mut State, events: Vec<Event>) -> Result<Vec<Event>> {
+    pub(super) async fn process(
+        &self,
+        state: &mut State,
+        events: Vec<Event>,
+    ) -> Result<Vec<Event>> {
         let mut input = VecDeque::from(state.start(&SystemHost));
         input.extend(events);
         self.drive(state, input).await
@@ -106,7 +110,7 @@ impl<'a> Driver<'a> {
                 return Ok(left);
             };
             for (start, result) in ended {
-                input.push_back(self.end_of(state, &start, result)?);
+                input.push_back(end_of(state, &start, result)?);
             }
         }
     }
@@ -148,7 +152,9 @@ impl<'a> Driver<'a> {
         let mut event = finished(start, action, Value::None, true);
         if action == "UtteranceBotAction" {
             let script = start.arguments.get("script").cloned();
-            event.arguments.insert("final_script", script.unwrap_or(Value::None));
+            event
+                .arguments
+                .insert("final_script", script.unwrap_or(Value::None));
         }
         Some(event)
     }
@@ -168,9 +174,7 @@ impl<'a> Driver<'a> {
         }
         let arguments = arguments(start);
         let is_replaced = self.turn.engine.actions.get(action).is_some();
-        if !is_replaced
-            && let Some(result) = actions::run(state, action, &arguments, &SystemHost)
-        {
+        if !is_replaced && let Some(result) = actions::run(state, action, &arguments, &SystemHost) {
             let result = result_of(action, Some(result));
             running.push(start, Box::pin(std::future::ready(result)));
             return Ok(true);
@@ -198,30 +202,6 @@ impl<'a> Driver<'a> {
             || library::find_action(action).is_some()
             || (engine.actions_server.is_some()
                 && !OF_THE_OUTSIDE.iter().any(|kind| action.ends_with(kind)))
-    }
-
-    /// The event that an action has ended, of which the variables that it sets are set.
-    fn end_of(
-        &self,
-        state: &mut State,
-        start: &Event,
-        result: Option<Result<ActionResult>>,
-    ) -> Result<Event> {
-        let action = start.started_action().unwrap_or_default();
-        let Some(result) = result else {
-            return Ok(finished(start, action, Value::None, false));
-        };
-        let result = result?;
-        for (name, value) in &result.context_updates {
-            state.set_variable(name, Value::from_json(value));
-        }
-        let mut event = finished(start, action, Value::from_json(&result.value), true);
-        let events = result.events.iter().map(Value::from_json);
-        event.arguments.insert("events", Value::list(events));
-        if library::find_action(action).is_some() {
-            event.arguments.insert("is_rail_action", Value::Bool(true));
-        }
-        Ok(event)
     }
 }
 
@@ -264,8 +244,7 @@ impl<'a> Actions<'a> {
     /// Cancels the action that `event` stops, where it runs here.
     fn stop(&mut self, event: &Event) {
         let is_stop = event.name.starts_with("Stop") && event.name.ends_with("Action");
-        if is_stop
-            && let Some(handle) = event.action_uid().and_then(|uid| self.handles.remove(uid))
+        if is_stop && let Some(handle) = event.action_uid().and_then(|uid| self.handles.remove(uid))
         {
             handle.abort();
         }
@@ -284,6 +263,25 @@ impl<'a> Actions<'a> {
         }
         Some(ended)
     }
+}
+
+/// The event that an action has ended, of which the variables that it sets are set.
+fn end_of(state: &mut State, start: &Event, result: Option<Result<ActionResult>>) -> Result<Event> {
+    let action = start.started_action().unwrap_or_default();
+    let Some(result) = result else {
+        return Ok(finished(start, action, Value::None, false));
+    };
+    let result = result?;
+    for (name, value) in &result.context_updates {
+        state.set_variable(name, Value::from_json(value));
+    }
+    let mut event = finished(start, action, Value::from_json(&result.value), true);
+    let events = result.events.iter().map(Value::from_json);
+    event.arguments.insert("events", Value::list(events));
+    if library::find_action(action).is_some() {
+        event.arguments.insert("is_rail_action", Value::Bool(true));
+    }
+    Ok(event)
 }
 
 /// The arguments of the action that `start` starts.

@@ -89,11 +89,12 @@ impl Flows {
     /// Where it is none of these flows.
     pub(super) fn restored(&self, state: State) -> Result<v2::State> {
         let (program, config) = (Arc::clone(&self.program), self.config.clone());
-        state.into_v2(|snapshot| {
-            v2::State::restore(program, config, snapshot)
-                .map_err(|error| Error::invalid_input(error.to_string()))
-        })
-        .map(|state| state.unwrap_or_else(|| self.start()))
+        state
+            .into_v2(|snapshot| {
+                v2::State::restore(program, config, snapshot)
+                    .map_err(|error| Error::invalid_input(error.to_string()))
+            })
+            .map(|state| state.unwrap_or_else(|| self.start()))
     }
 
     pub(super) fn flow(&self, name: &str) -> Option<&Arc<Flow>> {
@@ -119,9 +120,10 @@ impl Flows {
 
     /// Whether a flow may set `variable`. As an action, one that a model writes may set it unseen.
     pub(crate) fn may_set(&self, _flow: &str, variable: &str) -> bool {
+        let variable = format!("${variable}");
         let sets = |line: &str| {
-            let rest = line.split(&format!("${variable}")).skip(1);
-            let mut rest = rest.map(|rest| rest.trim_start());
+            let rest = line.split(&variable).skip(1);
+            let mut rest = rest.map(str::trim_start);
             rest.any(|rest| {
                 rest.starts_with("+=")
                     || rest.starts_with("-=")
@@ -160,9 +162,7 @@ impl Flows {
 pub(super) fn program_of(
     config: &RailsConfig,
 ) -> (Result<Program, ConfigError>, HashSet<String>, Vec<Fault>) {
-    let Modules {
-        all, own, faults, ..
-    } = Modules::of(config);
+    let Modules { all, own, faults } = Modules::of(config);
     (Program::new(all), own, faults)
 }
 
@@ -198,7 +198,7 @@ static ACTION: LazyLock<Regex> = LazyLock::new(|| {
 /// The actions that `flow` runs itself, each with the line that does.
 pub(super) fn called_actions(flow: &Flow) -> impl Iterator<Item = (&str, usize)> {
     let lines = flow.source_code.lines().enumerate();
-    lines.flat_map(|(index, text)| {
+    lines.flat_map(move |(index, text)| {
         let statement = text.trim_start();
         let waits = ["match ", "when ", "or when ", "send ", "#"];
         let is_call = !waits.iter().any(|word| statement.starts_with(word));

@@ -73,9 +73,7 @@ pub(crate) async fn judge(
         let after = state.context().get(variable).map(Value::to_json);
         return Ok(outcome(&text, after));
     }
-    let is_error = |entry: &Entry| {
-        matches!(entry, Entry::Event { event, .. } if event.kind() == "ColangError")
-    };
+    let is_error = |entry: &Entry| matches!(entry, Entry::Event { event, .. } if event.kind() == "ColangError");
     let failed = log.take().iter().any(is_error);
     Ok(Outcome::Block(block(&left, failed)))
 }
@@ -89,7 +87,7 @@ fn source(flows: &Flows, line: &str, variable: &str) -> String {
         .flow(&line.name)
         .and_then(|flow| flow.parameters.first().cloned());
     if let Some(takes) = takes
-        && takes.default().is_none()
+        && takes.default.is_none()
         && line.parameters.is_empty()
     {
         let _ = write!(statement, " ${variable}");

@@ -27,7 +27,6 @@ pub(super) struct Modules {
     /// The names of the flows that files define: the application's own, and what it imports from other files.
     pub(super) own: HashSet<String>,
     pub(super) faults: Vec<Fault>,
-    pub(super) warnings: Vec<Fault>,
 }
 
 impl Modules {
@@ -42,7 +41,7 @@ impl Modules {
             let (module, faults) = parse(&file.path.to_string_lossy(), &file.text);
             modules.faults.extend(faults);
             modules.own.extend(module.flow_names().map(str::to_owned));
-            modules.note_imports(&module, &mut wanted, Some(&file.path));
+            wanted.add_all(&module, Some(&file.path));
             modules.all.push(module);
         }
         let rails = rails_of_yaml(config);
@@ -64,19 +63,13 @@ impl Modules {
         modules
     }
 
-    fn note_imports(&self, module: &Module, wanted: &mut Wanted, file: Option<&Path>) {
-        for import in &module.imports {
-            wanted.add(&import.path, file.map(|file| (file, import.line)));
-        }
-    }
-
     /// Adds the modules that are part of the crate; those in files are in `config` already.
     fn import(&mut self, config: &RailsConfig, mut wanted: Wanted) {
         while let Some(Import { path, at }) = wanted.left.pop() {
             if config.imported_paths.contains_key(&path) {
                 continue;
             }
-            let text = match standard_module(&path) {
+            let text: Option<Cow<'_, str>> = match standard_module(&path) {
                 Some(text) => Some(Cow::Borrowed(text)),
                 None => library_flows::colang2(&path, &self.own).map(Cow::Owned),
             };
@@ -90,7 +83,7 @@ impl Modules {
             };
             let (module, faults) = parse(&format!("{path}.co"), &text);
             self.faults.extend(faults);
-            self.note_imports(&module, &mut wanted, None);
+            wanted.add_all(&module, None);
             self.all.push(module);
         }
     }
@@ -111,6 +104,12 @@ struct Import {
 }
 
 impl Wanted {
+    fn add_all(&mut self, module: &Module, file: Option<&Path>) {
+        for import in &module.imports {
+            self.add(&import.path, file.map(|file| (file, import.line)));
+        }
+    }
+
     fn add(&mut self, path: &str, at: Option<(&Path, usize)>) {
         let path = path.strip_suffix(".co").unwrap_or(path);
         if self.seen.insert(path.to_owned()) {

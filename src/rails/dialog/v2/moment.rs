@@ -29,7 +29,9 @@ pub(super) struct Moment {
 
 impl Moment {
     pub(super) fn new(flows: &Arc<Flows>, state: &State) -> Self {
-        let events = state.history().filter_map(|event| Event::from_fields(event.to_json()));
+        let events = state
+            .history()
+            .filter_map(|event| Event::from_fields(event.to_json()));
         let variables = state.context().iter_str();
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_json()));
         Self {

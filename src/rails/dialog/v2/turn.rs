@@ -156,8 +156,9 @@ fn event_of_message(message: &Message, state: &v2::State) -> Result<Option<Event
         }
         Role::Context => event::Event::context_update(context_of(message)?),
         Role::Event => event_of(message)?,
-        Role::System | Role::Developer => event::Event::new("SystemMessage")
-            .with("content", content_value(&message.content)),
+        Role::System | Role::Developer => {
+            event::Event::new("SystemMessage").with("content", content_value(&message.content))
+        }
         Role::Tool => return tool_event(message, state).map(Some),
         _ => return Ok(None),
     };
@@ -199,7 +200,13 @@ fn message_of(left: &[Event]) -> Message {
     for event in left {
         if let Some(action) = event.started_action() {
             let mut arguments = event.to_json();
-            for field in ["type", "uid", "event_created_at", "source_uid", "action_uid"] {
+            for field in [
+                "type",
+                "uid",
+                "event_created_at",
+                "source_uid",
+                "action_uid",
+            ] {
                 arguments.remove(field);
             }
             calls.push(ToolCall {

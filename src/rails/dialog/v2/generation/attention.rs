@@ -109,7 +109,10 @@ impl View {
         };
         let (mut level, mut from) = (first, begun);
         let (mut all, mut attentive, mut only_unknown) = (0.0, 0.0, true);
-        for (next, time) in levels.map(|(level, time)| (Some(level), *time)).chain([(None, last)]) {
+        for (next, time) in levels
+            .map(|(level, time)| (Some(level), *time))
+            .chain([(None, last)])
+        {
             all += time - from;
             only_unknown &= level == UNKNOWN;
             if wanted.contains(&level.as_str()) {
@@ -226,7 +229,11 @@ mod tests {
     fn the_share_is_of_the_time_of_speaking() {
         let attention = "AttentionUserActionUpdated";
         let view = noted(&[
-            ("AttentionUserActionStarted", "action_started_at", "00 engaged"),
+            (
+                "AttentionUserActionStarted",
+                "action_started_at",
+                "00 engaged",
+            ),
             ("UtteranceUserActionStarted", "action_started_at", "10"),
             (attention, "action_updated_at", "13 away"),
             (attention, "action_updated_at", "19 engaged"),

@@ -39,7 +39,12 @@ impl Writing<'_> {
             return Ok(no_flow());
         };
         let mut intent = first.trim_start_matches(' ');
-        for label in ["bot intent: ", "bot action: ", "user intent: ", "user action: "] {
+        for label in [
+            "bot intent: ",
+            "bot action: ",
+            "user intent: ",
+            "user action: ",
+        ] {
             intent = intent.strip_prefix(label).unwrap_or(intent);
         }
         let mut intent = Some(intent.trim_matches(' '));

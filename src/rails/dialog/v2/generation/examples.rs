@@ -36,11 +36,7 @@ impl Writing<'_> {
         Ok(intents)
     }
 
-    async fn add_user_messages(
-        &self,
-        action: &str,
-        intents: &mut Intents,
-    ) -> Result<(), BoxError> {
+    async fn add_user_messages(&self, action: &str, intents: &mut Intents) -> Result<(), BoxError> {
         let engine = &self.asked.turn.engine;
         let Some(index) = engine.indexes.user_messages(engine).await? else {
             return Ok(());
@@ -89,23 +85,19 @@ impl Writing<'_> {
                 continue;
             };
             let flow = state.flow(flow_id);
-            match flow.filter(|_| state.has_instance(flow_id)) {
-                Some(flow) => {
-                    let is_intent = flow.meta("user_intent").is_some()
-                        || state
-                            .variables_of(flow_id)
-                            .is_some_and(|variables| variables.contains_key("_user_intent"));
-                    if !is_intent {
-                        continue;
-                    }
-                    if let Some(about) = &flow.docstring {
-                        let _ = writeln!(intents.examples, "user action: <{about}>");
-                    } else if intents.names.iter().any(|name| name == flow_id) {
-                        continue;
-                    }
+            // An intent without a flow is one that only the model recognises.
+            if let Some(flow) = flow.filter(|_| state.has_instance(flow_id)) {
+                let marked = state.variables_of(flow_id);
+                let is_marked =
+                    marked.is_some_and(|variables| variables.contains_key("_user_intent"));
+                if flow.meta("user_intent").is_none() && !is_marked {
+                    continue;
                 }
-                // An intent without a flow: only the model recognises it.
-                None => {}
+                if let Some(about) = &flow.docstring {
+                    let _ = writeln!(intents.examples, "user action: <{about}>");
+                } else if intents.names.iter().any(|name| name == flow_id) {
+                    continue;
+                }
             }
             let _ = write!(intents.examples, "user intent: {flow_id}\n\n");
             if !intents.names.iter().any(|name| name == flow_id) {
@@ -125,7 +117,11 @@ impl Writing<'_> {
             .ok_or("there are no flows to show to the model as examples")?
             .search(text, SHOWN_FLOWS, None)
             .await?;
-        Ok(found.iter().rev().map(|hit| format!("{}\n", hit.text)).collect())
+        Ok(found
+            .iter()
+            .rev()
+            .map(|hit| format!("{}\n", hit.text))
+            .collect())
     }
 
     /// The at most `count` flows most like `text`, the most alike last; none where there are no flows.

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::{super::super::Conversation as _, Writing, reading};
 use crate::{
@@ -30,9 +30,8 @@ pub(super) fn made(name: &str, body: &str) -> ActionResult {
 /// The flow that says that the model wrote none.
 pub(super) fn no_flow() -> ActionResult {
     let name = "bot inform LLM issue";
-    let body = format!(
-        "flow {name}\n  bot say \"Sorry! There was an issue in the answer of the model.\""
-    );
+    let body =
+        format!("flow {name}\n  bot say \"Sorry! There was an issue in the answer of the model.\"");
     ActionResult::value(json!({"name": name, "body": body}))
 }
 
@@ -51,9 +50,9 @@ impl Writing<'_> {
         let answer = self.ask(task, self.lowest_temperature(), &context).await?;
         let answer = reading::without_leading_lines(&answer);
         Ok(match answer.starts_with("  ") {
-            true => ActionResult::value(
-                json!({"name": name, "body": format!("flow {name}\n{answer}")}),
-            ),
+            true => {
+                ActionResult::value(json!({"name": name, "body": format!("flow {name}\n{answer}")}))
+            }
             false => no_flow(),
         })
     }
@@ -61,10 +60,7 @@ impl Writing<'_> {
     pub(super) async fn flow_from_name(&self) -> Result<ActionResult, BoxError> {
         let name = self.text("name")?;
         let examples = self.flows_with_purpose(&format!("flow {name}")).await?;
-        let context = [
-            ("examples", json!(examples)),
-            ("flow_name", json!(name)),
-        ];
+        let context = [("examples", json!(examples)), ("flow_name", json!(name))];
         let task = "generate_flow_from_name";
         let answer = self.ask(task, self.lowest_temperature(), &context).await?;
         let answer = reading::without_leading_lines(&answer);
@@ -204,9 +200,18 @@ mod tests {
     #[test]
     fn steps_end_where_something_is_waited_for() {
         for (answer, expected) in [
-            ("\n  bot say \"A\"\n  bot say \"B\"", "  bot say \"A\"\n  bot say \"B\""),
-            ("bot say \"A\"\n  ...", "  bot say \"A\"\n  wait user input\n  ..."),
-            ("  bot say \"A\"\n  user said x\n  y", "  bot say \"A\"\n  wait user input\n  ..."),
+            (
+                "\n  bot say \"A\"\n  bot say \"B\"",
+                "  bot say \"A\"\n  bot say \"B\"",
+            ),
+            (
+                "bot say \"A\"\n  ...",
+                "  bot say \"A\"\n  wait user input\n  ...",
+            ),
+            (
+                "  bot say \"A\"\n  user said x\n  y",
+                "  bot say \"A\"\n  wait user input\n  ...",
+            ),
             ("  await look up -> $x\n  y", "  $x = await look up\n  ..."),
             ("  $x = await look up\n  y", "  $x = await look up\n  ..."),
         ] {

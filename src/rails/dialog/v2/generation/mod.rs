@@ -78,9 +78,7 @@ pub(super) async fn run(
         "RetrieveRelevantChunksAction" => writing.relevant_chunks().await,
         "GetLastUserMessageAction" => writing.last_user_message(),
         "GetCurrentDateTimeAction" => Ok(ActionResult::value(attention::now())),
-        "UpdateAttentionMaterializedViewAction" => {
-            Ok(attention::update(moment, called.arguments))
-        }
+        "UpdateAttentionMaterializedViewAction" => Ok(attention::update(moment, called.arguments)),
         "GetAttentionPercentageAction" => Ok(attention::share(moment, called.arguments)),
         _ => return None,
     })

@@ -13,9 +13,11 @@ impl Writing<'_> {
         let (turn, params) = (asked.turn, asked.llm_params());
         // What output rails have still to see is not streamed.
         let reply = if self.moment.flows.has("output rails") {
-            turn.call(asked.action, TASK, messages, params, asked.log).await?
+            turn.call(asked.action, TASK, messages, params, asked.log)
+                .await?
         } else {
-            turn.call_streaming(asked.action, TASK, messages, params, asked.log).await?
+            turn.call_streaming(asked.action, TASK, messages, params, asked.log)
+                .await?
         };
         Ok(ActionResult::value(asked.parse(TASK, &reply.content)?))
     }

@@ -104,10 +104,16 @@ mod tests {
     fn intents_stand_on_the_first_line() {
         for (text, intent) in [
             (" user expressed greeting", "user expressed greeting"),
-            ("\nuser intent: user expressed thanks\nx", "user expressed thanks"),
+            (
+                "\nuser intent: user expressed thanks\nx",
+                "user expressed thanks",
+            ),
             ("bot intent: bot greet", "user was unclear"),
             ("", "user was unclear"),
-            ("user asked for 2 tea-cups and milk!", "user asked for _2_ tea_cups_and_milk"),
+            (
+                "user asked for 2 tea-cups and milk!",
+                "user asked for _2_ tea_cups_and_milk",
+            ),
         ] {
             assert_eq!(user_intent(text), intent, "{text}");
         }

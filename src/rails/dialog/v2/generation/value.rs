@@ -50,7 +50,9 @@ fn literal_of<'a>(answer: &'a str, name: &str) -> &'a str {
     let line = line.strip_suffix(';').unwrap_or(line).trim();
     let rest = line.trim_start_matches('$').strip_prefix(name);
     let rest = rest.and_then(|rest| rest.trim_start().strip_prefix('='));
-    rest.filter(|rest| !rest.starts_with('=')).unwrap_or(line).trim()
+    rest.filter(|rest| !rest.starts_with('='))
+        .unwrap_or(line)
+        .trim()
 }
 
 #[cfg(test)]
