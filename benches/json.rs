@@ -2,9 +2,9 @@
 
 use divan::{Bencher, black_box, counter::BytesCount};
 use tower_guardrails::{
-    framing::SseReader,
+    framing::{Record, SseReader},
     wire::{
-        OpenAiChat, WireFormat,
+        OpenAiChat, ReplyTexts, RequestFacts, RequestHead, WireFormat,
         json::{Document, JsonLimits},
     },
 };
@@ -45,9 +45,16 @@ fn strict(bencher: Bencher<'_, '_>, length: usize) {
 fn read_request(bencher: Bencher<'_, '_>, length: usize) {
     let body = request(length);
     let limits = JsonLimits::default();
+    let uri = http::Uri::from_static("/v1/chat/completions");
+    let headers = http::HeaderMap::new();
+    let head = RequestHead {
+        method: &http::Method::POST,
+        uri: &uri,
+        headers: &headers,
+    };
     bencher.counter(BytesCount::of_str(&body)).bench(|| {
         OpenAiChat
-            .read_request(black_box(body.as_bytes()), &limits)
+            .read_request(&head, black_box(body.as_bytes()), &limits)
             .is_ok()
     });
 }
@@ -63,10 +70,14 @@ fn serde_json_value(bencher: Bencher<'_, '_>, length: usize) {
 #[divan::bench]
 fn read_event(bencher: Bencher<'_, '_>) {
     let limits = JsonLimits::default();
-    bencher.bench(|| {
-        OpenAiChat
-            .read_event(black_box(DELTA.as_bytes()), &limits)
-            .is_ok()
+    let record = Record {
+        data: Some(DELTA.into()),
+        ..Record::default()
+    };
+    let mut stream = OpenAiChat.stream(&RequestFacts::default());
+    bencher.bench_local(|| {
+        let mut texts = ReplyTexts::default();
+        stream.read(black_box(&record), &limits, &mut texts).is_ok()
     });
 }
 

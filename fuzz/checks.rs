@@ -11,7 +11,7 @@ use tower_guardrails::{
     GuardrailsLayer, GuardrailsVerdict, LlmRails, RailsConfig,
     framing::SseReader,
     wire::{
-        OpenAiChat, WireFormat,
+        OpenAiChat, RequestHead, WireFormat,
         json::{Document, Edit, JsonLimits, Value, patch},
     },
 };
@@ -35,7 +35,13 @@ pub(crate) fn strict_json(body: &[u8]) {
             assert_eq!(first.as_deref(), Some("new\n\"text\""));
         }
     }
-    if let Ok(request) = OpenAiChat.read_request(body, &limits) {
+    let uri = http::Uri::from_static("/v1/chat/completions");
+    let head = RequestHead {
+        method: &http::Method::POST,
+        uri: &uri,
+        headers: &http::HeaderMap::new(),
+    };
+    if let Ok(request) = OpenAiChat.read_request(&head, body, &limits) {
         assert!(
             serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|value| value.is_object())
         );

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     config::RailsConfig,
     error::{BoxError, ModelError},
-    llm::Model,
+    llm::{Model, Models, prompt::Prompts},
     verdict::Outcome,
 };
 
@@ -50,7 +50,25 @@ pub struct ActionContext {
     pub llm: Option<Arc<dyn Model>>,
     /// What was registered under a name by `action_param`.
     pub params: Arc<Params>,
+    /// What of the engine the Python of a directory may ask for.
+    pub(crate) services: Option<Arc<Services>>,
 }
+
+/// What of an engine actions may ask for beside their model.
+pub(crate) struct Services {
+    /// The models.
+    pub(crate) models: Models,
+    /// The main model of this call, where it is not that of the configuration.
+    pub(crate) main: Option<Arc<dyn Model>>,
+    /// The prompts of tasks.
+    pub(crate) prompts: Arc<Prompts>,
+    /// The search in the knowledge base, where there is one.
+    pub(crate) search: Option<Search>,
+}
+
+/// Finds at most so many chunks that fit a text.
+pub(crate) type Search =
+    Arc<dyn Fn(String, usize) -> BoxFuture<'static, Result<Vec<Value>, BoxError>> + Send + Sync>;
 
 impl ActionContext {
     /// The context variable `name` as a text, where it is one.
@@ -62,6 +80,28 @@ impl ActionContext {
     /// ```
     pub fn text(&self, name: &str) -> Option<&str> {
         self.variables.get(name).and_then(Value::as_str)
+    }
+
+    /// The model of the type `kind`.
+    pub(crate) fn model(&self, kind: &str) -> Option<Arc<dyn Model>> {
+        let services = self.services.as_ref()?;
+        let main = services.main.clone().filter(|_| kind == "main");
+        main.or_else(|| services.models.get(kind))
+    }
+
+    /// All models by their types.
+    pub(crate) fn models(&self) -> Vec<(String, Arc<dyn Model>)> {
+        let Some(services) = &self.services else {
+            return Vec::new();
+        };
+        let mut kinds = services.models.kinds();
+        if services.main.is_some() && !kinds.contains(&"main") {
+            kinds.push("main");
+        }
+        let models = kinds.into_iter();
+        models
+            .filter_map(|kind| Some((kind.to_owned(), self.model(kind)?)))
+            .collect()
     }
 
     /// What was registered as `name`, where it is a `T`.

@@ -20,15 +20,17 @@
 
 mod action;
 mod function;
+mod python;
 mod registry;
 mod server;
 
-pub(crate) use action::model_error;
 pub use action::{Action, ActionContext, ActionResult, EventLog, IntoActionResult, Params};
+pub(crate) use action::{Search, Services, model_error};
 pub use function::{
     Args, FunctionAction, IntoAction, IsAction, SystemAction, TakesArgs, TakesBoth, TakesContext,
     TakesNothing, system,
 };
+pub(crate) use python::Python;
 pub use registry::Registry;
 pub(crate) use registry::normalized;
 pub(crate) use server::ActionsServer;

@@ -23,6 +23,11 @@ impl Registry {
             .or_else(|| self.actions.get(&normalized(name)))
     }
 
+    /// Whether an action is registered by exactly this name.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.actions.contains_key(name)
+    }
+
     /// All names, sorted.
     pub fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.actions.keys().map(String::as_str).collect();

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{
     files::{self, Loaded},
     merge,
+    python::PythonConfig,
     rails_config::{ColangFile, RailsConfig},
     read::Report,
     validate,
@@ -122,6 +123,9 @@ impl RailsConfigLoader {
         }
         if let Some(config) = &config {
             validate::validate(config, &loaded.root, &mut report);
+            if let Some((key, message)) = config.python.as_ref().and_then(PythonConfig::wrong) {
+                report.fault(loaded.root.place_of(&format!("python.{key}")), message);
+            }
         }
         if self.strict {
             let unknown = report.unknown.drain(..).map(|(_, fault)| fault);

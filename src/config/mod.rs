@@ -14,6 +14,7 @@ mod merge;
 mod models;
 mod prompts;
 mod prompts_directory;
+mod python;
 mod rail_options;
 mod rail_sections;
 mod rail_shapes;
@@ -38,6 +39,7 @@ pub use flow_reference::FlowReference;
 pub use load::RailsConfigLoader;
 pub use models::{CacheStats, ModelCache, ModelConfig, ModelMode};
 pub use prompts::{MessageTemplate, PromptMessage, TaskPrompt};
+pub use python::PythonConfig;
 pub use rail_options::RailOptions;
 pub use rail_sections::RailSections;
 pub use rails::{

@@ -11,6 +11,7 @@ use super::{
     load::{self, RailsConfigLoader},
     models::ModelConfig,
     prompts::TaskPrompt,
+    python::PythonConfig,
     rails::Rails,
     read::{Fields, Report},
     sections::{
@@ -95,6 +96,9 @@ pub struct RailsConfig {
     pub metrics: MetricsConfig,
     /// `raw_llm_call_action`.
     pub raw_llm_call_action: Option<String>,
+    /// `python`: the worker that runs the directory's Python; without it nothing of that is run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub python: Option<PythonConfig>,
     /// The Colang files, in the order in which they were read.
     #[serde(skip)]
     pub colang_files: Vec<ColangFile>,
@@ -138,6 +142,13 @@ impl RailsConfig {
     /// Loads with settings of one's own.
     pub fn loader() -> RailsConfigLoader {
         RailsConfigLoader::default()
+    }
+
+    /// Sets `python.interpreter`: the directory's Python is run by it. What the configuration says of time and workers stays.
+    #[must_use]
+    pub fn with_python(mut self, interpreter: impl Into<String>) -> Self {
+        self.python.get_or_insert_default().interpreter = interpreter.into();
+        self
     }
 
     /// What is odd but accepted, unknown keys among it, with places.
@@ -228,6 +239,7 @@ impl RailsConfig {
             tracing: fields.or_default("tracing"),
             metrics: fields.or_default("metrics"),
             raw_llm_call_action: fields.or("raw_llm_call_action", Some("raw llm call".to_owned())),
+            python: fields.or_default("python"),
             colang_files: Vec::new(),
             places: Places::of(root),
             warnings: Vec::new(),

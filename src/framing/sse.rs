@@ -2,34 +2,9 @@
 
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
-/// Why a stream of records cannot be read on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FramingError {
-    /// A record is longer than the limit.
-    #[error("an event is longer than {limit} bytes")]
-    TooLong {
-        /// The limit, in bytes.
-        limit: usize,
-    },
-}
-
-/// One event: everything up to and including its empty line. A comment that stands before an event's first field is
-/// an event of its own, so that heartbeats need not wait for what they fill the pause before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SseEvent {
-    /// The bytes, as they came: comments, unknown fields and line ends included.
-    pub raw: Bytes,
-    /// The last `event` line's value.
-    pub event: Option<Bytes>,
-    /// The values of the `data` lines, joined by line feeds; none if there is no such line.
-    pub data: Option<Bytes>,
-    /// Every other line with something in it (`id`, `retry`, unknown fields, comments, all `event` lines but the last),
-    /// each whole and with a line feed. Empty for the usual event. A lenient client may show it.
-    pub other_text: Bytes,
-}
+use super::{FramingError, Record};
 
 /// Reads a stream of events, push-style: the same events at any cut.
 ///
@@ -203,18 +178,18 @@ impl SseReader {
         self.buffer.get(range.clone()).unwrap_or_default()
     }
 
-    fn take_event(&mut self) -> SseEvent {
+    fn take_event(&mut self) -> Record {
         let pending = std::mem::take(&mut self.event);
         let raw = self.buffer.split_to(self.line).freeze();
         self.line = 0;
         self.searched = 0;
-        SseEvent {
-            event: pending.event.map(|range| raw.slice(range)),
+        Record {
+            name: pending.event.map(|range| raw.slice(range)),
             data: pending.data.map(|data| match data {
                 Data::Line(range) => raw.slice(range),
                 Data::Joined(joined) => joined.into(),
             }),
-            other_text: pending.other_text.into(),
+            aside: pending.other_text.into(),
             raw,
         }
     }
@@ -229,7 +204,7 @@ impl SseReader {
 }
 
 impl Iterator for SseReader {
-    type Item = Result<SseEvent, FramingError>;
+    type Item = Result<Record, FramingError>;
 
     /// The next event, if all of it has come. After an error there are no more.
     fn next(&mut self) -> Option<Self::Item> {
@@ -255,13 +230,30 @@ impl Iterator for SseReader {
     }
 }
 
+/// Writes an event.
+pub(super) fn write(name: Option<&[u8]>, data: &[u8], out: &mut BytesMut) {
+    out.reserve(data.len() + name.map_or(0, <[u8]>::len) + 24);
+    if let Some(name) = name {
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(name);
+        out.extend_from_slice(b"\n");
+    }
+    for line in data.split(|byte| *byte == b'\n') {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(line);
+        out.extend_from_slice(b"\n");
+    }
+    out.extend_from_slice(b"\n");
+}
+
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn events(input: &[u8], cuts: &[usize]) -> Vec<Result<SseEvent, FramingError>> {
+    fn events(input: &[u8], cuts: &[usize]) -> Vec<Result<Record, FramingError>> {
         let mut reader = SseReader::new(1 << 16);
         let mut events = Vec::new();
         let mut rest = input;
@@ -312,11 +304,11 @@ mod tests {
             panic!("{events:?}");
         };
         assert_eq!(
-            (&comment.raw[..], &comment.other_text[..]),
+            (&comment.raw[..], &comment.aside[..]),
             (&b": hello\n"[..], &b": hello\n"[..])
         );
-        assert_eq!(event.event.as_deref(), Some(&b"y"[..]));
-        assert_eq!(&event.other_text[..], b"id: 1\nData: b\nevent:x\n: z\n");
+        assert_eq!(event.name.as_deref(), Some(&b"y"[..]));
+        assert_eq!(&event.aside[..], b"id: 1\nData: b\nevent:x\n: z\n");
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::{
     wire::{CallPiece, CallText, JsonLimits, ListElement, json::Document},
 };
 
-/// Which of a choice's calls: whether it is in the older spelling, and its index.
-pub(super) type CallKey = (bool, u32);
+/// Which of a choice's calls: the format's own number.
+pub(super) type CallKey = u64;
 
 /// The calls of a reply; without rails on them nothing is put together.
 #[derive(Debug)]
@@ -54,6 +54,8 @@ struct Assembled {
     is_malformed: bool,
     /// Whether a piece does not give its index itself.
     lacks_index: bool,
+    /// Whether a piece stands in no list that it could be taken out of.
+    is_fixed: bool,
 }
 
 /// Calls to ask about.
@@ -124,7 +126,7 @@ impl Calls {
                 return (track, choice.read);
             }
         }
-        let key = (piece.is_function, piece.index);
+        let key = piece.call;
         let call = choice.calls.entry(key).or_default();
         call.is_malformed |= piece.is_malformed;
         if let Some(id) = &piece.id
@@ -149,6 +151,7 @@ impl Calls {
         take(&piece.name, &mut call.name, CallPart::Name);
         take(&piece.arguments, &mut call.arguments, CallPart::Arguments);
         call.lacks_index |= piece.index_span.is_none();
+        call.is_fixed |= piece.element.is_none();
         if let Some(span) = piece.index_span.clone() {
             let spot = Spot::Call {
                 track,
@@ -263,7 +266,7 @@ impl Calls {
         for (key, call) in &choice.calls {
             let read = call.read(&self.limits);
             let Some(new) = rewritten.next_if(|new| new.id == read.id) else {
-                let may_drop = drops && !key.0;
+                let may_drop = drops && !call.is_fixed;
                 changes.dropped.push(may_drop.then_some(*key)?);
                 continue;
             };
@@ -280,7 +283,7 @@ impl Calls {
                 };
                 changes.texts.push((*key, CallPart::Arguments, arguments));
             }
-            if !changes.dropped.is_empty() && !key.0 {
+            if !changes.dropped.is_empty() && !call.is_fixed {
                 if call.lacks_index && self.is_streamed {
                     return None;
                 }

@@ -14,13 +14,12 @@ use super::{
     judge::{check_patterns, rewrite},
     policy::{Blocked, History},
     results::{ToolResult, is_tool_result, tool_results},
-    rewrites::BodyEdit,
 };
 use crate::{
     library::{AskContext, Subject},
     message::{Message, Role},
     rails::{Checked, RailSet},
-    wire::{ChatRequest, Edit, RequestMessage, Text, TextKind, patch},
+    wire::{BodyEdit, ChatRequest, Edit, RequestMessage, Text, TextKind, patch},
 };
 
 /// How many texts of a request are asked about at the same time.

@@ -10,7 +10,6 @@
 
 use std::{
     collections::VecDeque,
-    ops::Range,
     time::{Duration, Instant},
 };
 
@@ -19,16 +18,17 @@ use bytes::{Bytes, BytesMut};
 use super::{
     guard::{Guard, Halt, Refused},
     policy::{BlockResponse, Blocked},
-    rewrites::{BodyEdit, Place, Rewriting},
-    tracks::{AFTER_FINISH, ASIDES, JUNK, JUNK_UNESCAPED, Job, Need, Of, Ticket, Tracks},
+    rewrites::{Place, Rewriting},
+    track_id::{Source, TrackId},
+    tracks::{Job, Need, Of, Said, Ticket, Tracks},
     whole::{REMOVED, Resolved, Whole, first_significant, place_of, starts_like_json},
 };
 use crate::{
-    framing::{SseEvent, SseReader},
+    framing::{Framing as RecordFraming, NewRecord, Record, SseReader},
     rails::Checked,
     wire::{
-        Channel, ChoiceSpan, Edit, EventKind, ReplyTexts, StreamHead, json::unescape_leniently,
-        patch,
+        BodyEdit, ChoiceSpan, Edit, RecordKind, Relation, ReplyTexts, StreamFormat,
+        json::unescape_leniently, patch,
     },
 };
 
@@ -40,7 +40,7 @@ pub(super) struct Events {
     framing: Framing,
     queue: VecDeque<Queued>,
     queued_bytes: usize,
-    head: StreamHead,
+    stream: Box<dyn StreamFormat>,
     choices: Vec<Choice>,
     out: VecDeque<Bytes>,
     state: State,
@@ -77,17 +77,15 @@ struct Choice {
     index: u32,
     blocked: bool,
     finished: bool,
-    /// Whether an event of it has left.
-    begun: bool,
 }
 
 #[derive(Debug, Default)]
 struct Queued {
-    raw: Bytes,
+    record: Record,
     needs: Vec<Need>,
     choices: Vec<ChoiceSpan>,
-    /// The payload and the event's name, should a choice have to be taken out of it, or a text be rewritten.
-    payload: Option<(Option<Bytes>, Bytes)>,
+    /// What takes blocked choices out of the payload.
+    removals: Vec<BodyEdit>,
     /// Where texts lie in the payload that a rail may rewrite.
     places: Vec<Place>,
     /// What is to be changed in the payload when the event leaves.
@@ -96,16 +94,38 @@ struct Queued {
     last: bool,
 }
 
+impl Queued {
+    /// Bytes that carry no text.
+    fn raw(raw: Bytes) -> Self {
+        Self {
+            record: Record {
+                raw,
+                ..Record::default()
+            },
+            ..Self::default()
+        }
+    }
+}
+
+/// Records as they are sent.
+fn written(records: &[NewRecord]) -> Bytes {
+    let mut bytes = BytesMut::new();
+    for record in records {
+        RecordFraming::Sse.write(record, &mut bytes);
+    }
+    bytes.freeze()
+}
+
 impl Events {
     /// A stream that has read nothing.
     pub(super) fn new(guard: Guard) -> Self {
         Self {
             tracks: Tracks::streamed(&guard),
+            stream: guard.format.stream(&guard.facts),
             guard,
             framing: Framing::Start(Vec::new()),
             queue: VecDeque::new(),
             queued_bytes: 0,
-            head: StreamHead::default(),
             choices: Vec::new(),
             out: VecDeque::new(),
             state: State::Reading,
@@ -185,10 +205,7 @@ impl Events {
             Framing::Whole(_) => {}
         }
         if !blank.is_empty() {
-            self.enqueue(Queued {
-                raw: blank.into(),
-                ..Queued::default()
-            });
+            self.enqueue(Queued::raw(blank.into()));
         }
         if let Framing::Collecting(body) = &self.framing
             && body.len() > self.guard.limits.reply_body
@@ -217,10 +234,7 @@ impl Events {
         match &mut self.framing {
             Framing::Start(rest) => {
                 let rest = std::mem::take(rest);
-                self.enqueue(Queued {
-                    raw: rest.into(),
-                    ..Queued::default()
-                });
+                self.enqueue(Queued::raw(rest.into()));
             }
             Framing::Events(reader) => {
                 reader.finish();
@@ -244,7 +258,7 @@ impl Events {
             Framing::Whole(_) => {}
         }
         if self.state == State::Reading {
-            self.end_input(Bytes::new());
+            self.end_input(Record::default());
         }
         self.release();
     }
@@ -321,7 +335,7 @@ impl Events {
             };
             match reader.next() {
                 None => return,
-                Some(Ok(event)) => self.read_event(event),
+                Some(Ok(record)) => self.read_record(record),
                 Some(Err(error)) => {
                     tracing::warn!(%error, "an event of a guarded stream cannot be read");
                     self.fail(
@@ -333,58 +347,53 @@ impl Events {
         }
     }
 
-    fn read_event(&mut self, event: SseEvent) {
-        let mut queued = Queued {
-            raw: event.raw,
-            ..Queued::default()
-        };
-        let name = event.event.as_deref().unwrap_or_default();
-        for aside in [name, &event.other_text] {
+    fn read_record(&mut self, record: Record) {
+        let mut queued = Queued::default();
+        let name = record.name.as_deref().unwrap_or_default();
+        for aside in [name, &record.aside] {
             if aside.is_empty() {
                 continue;
             }
             let Some(text) = self.plain_text(aside) else {
                 return;
             };
-            if !self.take_text(ASIDES, &format!("{text}\n"), &mut queued.needs) {
+            let said = format!("{text}\n");
+            let id = TrackId::of(Source::Aside);
+            if !self.take_text(id, Said::loose(&said, false), &mut queued.needs) {
                 return;
             }
         }
-        let Some(data) = event.data else {
+        if record.data.is_none() {
+            queued.record = record;
             return self.enqueue(queued);
-        };
-        match self
-            .guard
-            .format
-            .read_event(&data, &self.guard.json_limits())
-        {
+        }
+        let limits = self.guard.json_limits();
+        let mut texts = ReplyTexts::default();
+        match self.stream.read(&record, &limits, &mut texts) {
             // What follows the end is none of the client's.
-            Ok(texts) if texts.kind == EventKind::Done => self.end_input(queued.raw),
-            Ok(texts) => {
+            Ok(()) if texts.kind == RecordKind::Done && texts.texts.is_empty() => {
+                self.end_input(record);
+            }
+            Ok(()) => {
                 let Some(edits) = self.take_texts(&texts, &mut queued.needs, &mut queued.places)
                 else {
                     return;
                 };
-                let mut payload = data.clone();
-                if self.tracks.rewrites() || !queued.places.is_empty() {
-                    queued.payload = Some((event.event, payload));
-                    queued.edits = edits;
-                    queued.choices = texts.choices;
-                    return self.enqueue(queued);
-                }
-                if !edits.is_empty() {
-                    payload = patch(&data, &edits).into();
-                    queued.raw = event_bytes(event.event.as_deref(), &payload);
-                }
-                if texts.choices.len() > 1 && edits.is_empty() {
-                    queued.payload = Some((event.event, payload));
-                }
-                queued.choices = texts.choices;
+                queued.edits = edits;
+                queued.choices = std::mem::take(&mut texts.choices);
+                let is_last = texts.kind == RecordKind::Done;
+                drop(texts);
+                queued.record = record;
                 self.enqueue(queued);
+                if is_last {
+                    self.end_input(Record::default());
+                }
             }
             Err(unreadable) => {
-                tracing::debug!(%unreadable, "an event of a guarded stream is not what the format says");
-                if self.take_junk(&data, &mut queued) {
+                tracing::debug!(%unreadable, "a record of a guarded stream is not what the format says");
+                drop(texts);
+                if self.take_junk(&record, &mut queued) {
+                    queued.record = record;
                     self.enqueue(queued);
                 }
             }
@@ -392,38 +401,39 @@ impl Events {
     }
 
     /// Takes in a payload that is not what the format says; false where the stream has ended by it.
-    fn take_junk(&mut self, data: &Bytes, queued: &mut Queued) -> bool {
-        if memchr::memchr(b'\n', data).is_some() {
-            // Some readers take every line for an event of its own.
-            return data.split(|byte| *byte == b'\n').all(|line| {
-                let line = data.slice_ref(line);
-                match self
-                    .guard
-                    .format
-                    .read_event(&line, &self.guard.json_limits())
-                {
-                    Ok(texts) if texts.kind == EventKind::Done => true,
-                    Ok(texts) => {
-                        match self.take_texts(&texts, &mut queued.needs, &mut Vec::new()) {
-                            Some(edits) if edits.is_empty() => {
-                                queued.choices.extend(texts.choices);
-                                true
-                            }
-                            Some(_) => {
-                                self.fail(
-                                    "unreadable_reply",
-                                    "an event of the reply cannot be read",
-                                );
-                                false
-                            }
-                            None => false,
-                        }
-                    }
-                    Err(_) => self.take_line(&line, &mut queued.needs),
-                }
-            });
+    fn take_junk(&mut self, record: &Record, queued: &mut Queued) -> bool {
+        let data = record.data.clone().unwrap_or_default();
+        if memchr::memchr(b'\n', &data).is_none() {
+            return self.take_line(&data, &mut queued.needs);
         }
-        self.take_line(data, &mut queued.needs)
+        // Some readers take every line for a record of its own.
+        data.split(|byte| *byte == b'\n').all(|line| {
+            let line = Record {
+                name: record.name.clone(),
+                data: Some(data.slice_ref(line)),
+                ..Record::default()
+            };
+            let limits = self.guard.json_limits();
+            let mut texts = ReplyTexts::default();
+            match self.stream.read(&line, &limits, &mut texts) {
+                Ok(()) if texts.kind == RecordKind::Done => true,
+                Ok(()) => match self.take_texts(&texts, &mut queued.needs, &mut Vec::new()) {
+                    Some(edits) if edits.is_empty() => {
+                        queued.choices.append(&mut texts.choices);
+                        true
+                    }
+                    Some(_) => {
+                        self.fail("unreadable_reply", "an event of the reply cannot be read");
+                        false
+                    }
+                    None => false,
+                },
+                Err(_) => {
+                    let line = line.data.clone().unwrap_or_default();
+                    self.take_line(&line, &mut queued.needs)
+                }
+            }
+        })
     }
 
     fn take_line(&mut self, line: &[u8], needs: &mut Vec<Need>) -> bool {
@@ -436,8 +446,10 @@ impl Events {
             return false;
         };
         // Also where nothing is escaped: a match may begin in one event and end in another.
-        self.take_text(JUNK, &text, needs)
-            && self.take_text(JUNK_UNESCAPED, &unescape_leniently(&text), needs)
+        let id = TrackId::of(Source::Unparsed);
+        let plain = unescape_leniently(&text);
+        self.take_text(id, Said::loose(&text, true), needs)
+            && self.take_text(id.unescaped(), Said::loose(&plain, false), needs)
     }
 
     /// The text of bytes that are no JSON; none, and the stream ends, where they are no text either.
@@ -468,13 +480,10 @@ impl Events {
             self.fail("unreadable_reply", message);
             return None;
         }
-        self.said_error |= texts.kind == EventKind::Error;
-        if self.head == StreamHead::default() {
-            self.head = texts.head.clone().into_owned();
-        }
+        self.said_error |= texts.kind == RecordKind::Error;
         let mut edits = Vec::new();
         for text in &texts.texts {
-            if !text.joins {
+            if text.relation == Relation::Alone {
                 match self.tracks.is_caught(text) {
                     Ok(true) => edits.push((text.span.clone(), Edit::Text(REMOVED.into()))),
                     Ok(false) => {}
@@ -486,7 +495,8 @@ impl Events {
                 continue;
             }
             let before = needs.len();
-            if !self.take_text(text.channel, &text.text, needs) {
+            let id = TrackId::field(text.channel);
+            if !self.take_text(id, Said::of(text), needs) {
                 return None;
             }
             if self.tracks.rewrites() {
@@ -498,11 +508,7 @@ impl Events {
                 .is_some_and(|choice| self.has_finished(choice))
             {
                 // Some clients have stopped listening, others go on: it is judged joined and by itself.
-                let channel = Channel {
-                    index: text.channel.index | AFTER_FINISH,
-                    ..text.channel
-                };
-                if !self.take_text(channel, &text.text, needs) {
+                if !self.take_text(id.after_finish(), Said::of(text), needs) {
                     return None;
                 }
             }
@@ -529,23 +535,18 @@ impl Events {
     }
 
     /// Appends a text to its track; false where the stream has ended by it.
-    fn take_text(
-        &mut self,
-        channel: crate::wire::Channel,
-        text: &str,
-        needs: &mut Vec<Need>,
-    ) -> bool {
-        if channel.choice.is_some_and(|choice| self.is_blocked(choice)) {
+    fn take_text(&mut self, id: TrackId, said: Said<'_>, needs: &mut Vec<Need>) -> bool {
+        if id.choice().is_some_and(|choice| self.is_blocked(choice)) {
             return true;
         }
-        if let Err(halt) = self.tracks.push(channel, text, needs) {
+        if let Err(halt) = self.tracks.push(id, said, needs) {
             self.halt(halt);
         }
         self.state == State::Reading
     }
 
-    /// The upstream has said all; `raw` is its last event.
-    fn end_input(&mut self, raw: Bytes) {
+    /// The upstream has said all; `record` is its last one.
+    fn end_input(&mut self, record: Record) {
         for halt in self.tracks.finish() {
             self.halt(halt);
             if self.state == State::Ended {
@@ -553,7 +554,7 @@ impl Events {
             }
         }
         self.enqueue(Queued {
-            raw,
+            record,
             last: true,
             ..Queued::default()
         });
@@ -585,24 +586,20 @@ impl Events {
             return;
         }
         choice.blocked = true;
-        let begun = choice.begun;
         self.tracks.abandon(index);
-        let refusal =
-            self.guard
-                .format
-                .refuse_choice_event(&self.head, index, begun, &blocked.message);
+        let mut refusal = Vec::new();
+        self.stream
+            .refuse_choice(index, &blocked.message, &mut refusal);
+        let refusal = written(&refusal);
         if self.guard.facts.choices.unwrap_or(1) <= 1 {
             self.queue.clear();
             self.out.push_back(refusal);
             return self.end_with_mark();
         }
         self.drop_blocked();
-        // Before the others' events, of which the last may have come.
+        // Before the others' records, of which the last may have come.
         self.queued_bytes += refusal.len();
-        self.queue.push_front(Queued {
-            raw: refusal,
-            ..Queued::default()
-        });
+        self.queue.push_front(Queued::raw(refusal));
     }
 
     fn block_all(&mut self, blocked: &Blocked) {
@@ -611,24 +608,19 @@ impl Events {
             if self.choices.is_empty() {
                 self.choice(0);
             }
+            let mut refusals = Vec::new();
             for choice in std::mem::take(&mut self.choices) {
                 if !choice.blocked {
-                    let message = &blocked.message;
-                    let refusal = self.guard.format.refuse_choice_event(
-                        &self.head,
-                        choice.index,
-                        choice.begun,
-                        message,
-                    );
-                    self.out.push_back(refusal);
+                    self.stream
+                        .refuse_choice(choice.index, &blocked.message, &mut refusals);
                 }
             }
+            self.out.push_back(written(&refusals));
         } else {
-            self.out.push_back(
-                self.guard
-                    .format
-                    .error_event("content_filter", &blocked.message),
-            );
+            let mut error = Vec::new();
+            self.stream
+                .fail("content_filter", &blocked.message, &mut error);
+            self.out.push_back(written(&error));
         }
         self.end_with_mark();
     }
@@ -645,13 +637,16 @@ impl Events {
         }
         self.guard.verdict.refuse(message);
         self.queue.clear();
-        self.out
-            .push_back(self.guard.format.error_event(code, message));
+        let mut error = Vec::new();
+        self.stream.fail(code, message, &mut error);
+        self.out.push_back(written(&error));
         self.end_with_mark();
     }
 
     fn end_with_mark(&mut self) {
-        self.out.push_back(self.guard.format.end_of_stream());
+        let mut mark = Vec::new();
+        self.stream.end(&mut mark);
+        self.out.push_back(written(&mark));
         self.end();
     }
 
@@ -671,10 +666,14 @@ impl Events {
             .map(|choice| choice.index)
             .collect();
         let is_blocked = |index: u32| blocked.contains(&index);
-        let tracks = &self.tracks;
+        let (tracks, stream) = (&self.tracks, &*self.stream);
         self.queue
-            .retain_mut(|queued| keep_unblocked(queued, tracks, &is_blocked));
-        self.queued_bytes = self.queue.iter().map(|queued| queued.raw.len()).sum();
+            .retain_mut(|queued| keep_unblocked(queued, stream, tracks, &is_blocked));
+        self.queued_bytes = self
+            .queue
+            .iter()
+            .map(|queued| queued.record.raw.len())
+            .sum();
     }
 
     fn enqueue(&mut self, mut queued: Queued) {
@@ -685,11 +684,11 @@ impl Events {
                     .iter()
                     .any(|choice| choice.index == index && choice.blocked)
             };
-            if !keep_unblocked(&mut queued, &self.tracks, &is_blocked) {
+            if !keep_unblocked(&mut queued, &*self.stream, &self.tracks, &is_blocked) {
                 return;
             }
         }
-        self.queued_bytes += queued.raw.len();
+        self.queued_bytes += queued.record.raw.len();
         self.queue.push_back(queued);
     }
 
@@ -734,22 +733,38 @@ impl Events {
             let Some(mut front) = self.queue.remove(at) else {
                 return;
             };
-            self.queued_bytes = self.queued_bytes.saturating_sub(front.raw.len());
-            for choice in &front.choices {
-                self.choice(choice.index).begun = true;
-            }
-            self.tracks.edit_grown(&front.places, &mut front.edits);
-            if let Some((name, payload)) = &front.payload
-                && !front.edits.is_empty()
-            {
-                front.raw = event_bytes(name.as_deref(), &patch(payload, &front.edits));
-            }
-            if !front.raw.is_empty() {
-                self.out.push_back(front.raw);
-            }
-            if front.last {
+            self.queued_bytes = self.queued_bytes.saturating_sub(front.record.raw.len());
+            let is_last = front.last;
+            self.send(&mut front);
+            if is_last {
                 return self.end();
             }
+        }
+    }
+
+    /// Hands a record on, as what was decided of it left it.
+    fn send(&mut self, front: &mut Queued) {
+        self.tracks.edit_grown(&front.places, &mut front.edits);
+        front.edits.append(&mut front.removals);
+        let record = &mut front.record;
+        if let Some(data) = &record.data
+            && !front.edits.is_empty()
+        {
+            let data: Bytes = patch(data, &front.edits).into();
+            let mut raw = BytesMut::new();
+            RecordFraming::Sse.rewrite(record.name.as_deref(), &data, &mut raw);
+            record.raw = raw.freeze();
+            record.data = Some(data);
+        }
+        let left: Vec<u32> = front
+            .choices
+            .iter()
+            .map(|choice| choice.index)
+            .filter(|index| !self.is_blocked(*index))
+            .collect();
+        self.stream.released(record, &left);
+        if !record.raw.is_empty() {
+            self.out.push_back(std::mem::take(&mut record.raw));
         }
     }
 
@@ -806,7 +821,6 @@ impl Events {
                     index,
                     blocked: false,
                     finished: false,
-                    begun: false,
                 });
                 self.choices.len() - 1
             }
@@ -830,82 +844,23 @@ fn blank_lines(start: &[u8]) -> usize {
     last.map_or(0, |last| last + 1)
 }
 
-/// Takes blocked choices out of an event; whether anything is left of it.
-fn keep_unblocked(queued: &mut Queued, tracks: &Tracks, is_blocked: &dyn Fn(u32) -> bool) -> bool {
+/// Takes blocked choices out of a record; whether anything is left of it.
+fn keep_unblocked(
+    queued: &mut Queued,
+    stream: &dyn StreamFormat,
+    tracks: &Tracks,
+    is_blocked: &dyn Fn(u32) -> bool,
+) -> bool {
     if !queued.choices.iter().any(|choice| is_blocked(choice.index)) {
         return true;
     }
-    let kept: Vec<&ChoiceSpan> = queued
-        .choices
-        .iter()
-        .filter(|choice| !is_blocked(choice.index))
-        .collect();
-    let (Some((name, data)), false) = (&queued.payload, kept.is_empty()) else {
+    let data = queued.record.data.as_deref().unwrap_or_default();
+    let Some(removals) = stream.without(data, &queued.choices, is_blocked) else {
         return false;
     };
-    let (Some(first), Some(last)) = (queued.choices.first(), queued.choices.last()) else {
-        return false;
-    };
-    let mut json = data.slice(..first.span.start).to_vec();
-    // Where the kept choices lie now: another one may be blocked later.
-    let mut choices = Vec::with_capacity(kept.len());
-    let mut moves = vec![(0..first.span.start, 0)];
-    for (index, choice) in kept.iter().enumerate() {
-        if index > 0 {
-            json.push(b',');
-        }
-        let start = json.len();
-        json.extend_from_slice(&data[choice.span.clone()]);
-        moves.push((choice.span.clone(), start));
-        choices.push(ChoiceSpan {
-            index: choice.index,
-            span: start..json.len(),
-            finish: choice.finish,
-        });
-    }
-    moves.push((last.span.end..data.len(), json.len()));
-    json.extend_from_slice(&data[last.span.end..]);
-    let moved = |span: &Range<usize>| {
-        let (from, to) = moves
-            .iter()
-            .find(|(from, _)| from.start <= span.start && span.end <= from.end)?;
-        Some(span.start - from.start + to..span.end - from.start + to)
-    };
-    let places = queued.places.drain(..);
-    queued.places = places
-        .filter_map(|place| {
-            Some(Place {
-                span: moved(&place.span)?,
-                ..place
-            })
-        })
-        .collect();
-    let edits = queued.edits.drain(..);
-    queued.edits = edits
-        .filter_map(|(span, edit)| Some((moved(&span)?, edit)))
-        .collect();
-    queued.raw = event_bytes(name.as_deref(), &json);
+    queued.removals = removals;
     queued
         .needs
         .retain(|need| !tracks.choice_of(*need).is_some_and(is_blocked));
-    queued.payload = Some((name.clone(), json.into()));
-    queued.choices = choices;
     true
-}
-
-/// A server-sent event with this payload.
-fn event_bytes(name: Option<&[u8]>, data: &[u8]) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(data.len() + 16);
-    if let Some(name) = name {
-        bytes.extend_from_slice(b"event: ");
-        bytes.extend_from_slice(name);
-        bytes.extend_from_slice(b"\n");
-    }
-    for line in data.split(|byte| *byte == b'\n') {
-        bytes.extend_from_slice(b"data: ");
-        bytes.extend_from_slice(line);
-        bytes.extend_from_slice(b"\n");
-    }
-    bytes.extend_from_slice(b"\n");
-    bytes.freeze()
 }

@@ -17,7 +17,7 @@ use crate::{
 /// One guarded request, and the reply to it.
 #[derive(Debug, Clone)]
 pub(super) struct Guard {
-    pub(super) format: &'static dyn WireFormat,
+    pub(super) format: Arc<dyn WireFormat>,
     pub(super) rails: LlmRails,
     pub(super) facts: RequestFacts,
     /// What the user said last, for rails that judge an answer by its question.

@@ -15,6 +15,7 @@ use crate::{
     config::RailsConfig,
     error::{ConfigError, Error, Result, all_faults},
     rails::LlmRails,
+    wire::{self, WireFormat},
 };
 
 /// Guards a chat service by a rails directory. See the [module docs](super).
@@ -27,6 +28,8 @@ pub struct GuardrailsLayer {
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) rails: LlmRails,
+    /// What is read, the application's own formats first.
+    pub(super) formats: Arc<[Arc<dyn WireFormat>]>,
     pub(super) block_response: BlockResponse,
     pub(super) on_rail_error: OnRailError,
     pub(super) enforcement: Enforcement,
@@ -112,6 +115,7 @@ impl GuardrailsLayer {
         Self {
             settings: Settings {
                 rails,
+                formats: wire::formats(),
                 block_response: BlockResponse::default(),
                 on_rail_error: OnRailError::default(),
                 enforcement: Enforcement::default(),
@@ -158,6 +162,23 @@ impl GuardrailsLayer {
     #[must_use]
     pub fn history(mut self, history: History) -> Self {
         self.settings.history = history;
+        self
+    }
+
+    /// Reads one format more, of the application's own; it goes before those of the crate. See [`wire`](crate::wire) for how one
+    /// is written.
+    ///
+    /// ```
+    /// # use tower_guardrails::{GuardrailsLayer, wire::OpenAiChat};
+    /// # fn f(layer: GuardrailsLayer) -> GuardrailsLayer {
+    /// layer.wire_format(OpenAiChat)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn wire_format(mut self, format: impl WireFormat) -> Self {
+        let own: Arc<dyn WireFormat> = Arc::new(format);
+        let known = self.settings.formats.iter().map(Arc::clone);
+        self.settings.formats = std::iter::once(own).chain(known).collect();
         self
     }
 

@@ -94,6 +94,7 @@ mod results;
 mod rewrites;
 mod service;
 mod streamed;
+mod track_id;
 mod tracks;
 mod unescape;
 mod watch;

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     error::BoxError,
+    framing::Framing,
     library::AskContext,
     rails::{Checked, Policy},
     verdict::GuardrailsVerdict,
@@ -239,8 +240,10 @@ pub(super) fn blocked_response<B>(guard: &Guard, blocked: &Blocked) -> Response<
     }
     match &guard.block_response {
         BlockResponse::Refusal if guard.facts.stream => {
-            let body = guard.format.refuse_stream(&guard.facts, &blocked.message);
-            respond(guard, StatusCode::OK, "text/event-stream", body)
+            let framing = guard.format.framing(&guard.facts, "");
+            let framing = framing.unwrap_or(Framing::Sse);
+            let body = refused_stream(guard, framing, &blocked.message);
+            respond(guard, StatusCode::OK, framing.content_type(), body)
         }
         BlockResponse::Refusal => {
             let body = guard.format.refuse_reply(&guard.facts, &blocked.message);
@@ -257,6 +260,25 @@ pub(super) fn blocked_response<B>(guard: &Guard, blocked: &Blocked) -> Response<
     }
 }
 
+/// The most choices that a request is believed to ask for.
+const MOST_CHOICES: u64 = 128;
+
+/// A whole stream that says `message`.
+fn refused_stream(guard: &Guard, framing: Framing, message: &str) -> Bytes {
+    let mut stream = guard.format.stream(&guard.facts);
+    let mut records = Vec::new();
+    let choices = guard.facts.choices.unwrap_or(1).clamp(1, MOST_CHOICES);
+    for choice in 0..u32::try_from(choices).unwrap_or(1) {
+        stream.refuse_choice(choice, message, &mut records);
+    }
+    stream.end(&mut records);
+    let mut bytes = BytesMut::new();
+    for record in &records {
+        framing.write(record, &mut bytes);
+    }
+    bytes.freeze()
+}
+
 /// An error in the wire format's own shape.
 pub(super) fn error_response<B>(
     guard: &Guard,
@@ -264,7 +286,7 @@ pub(super) fn error_response<B>(
     code: &str,
     message: &str,
 ) -> Response<ResponseBody<B>> {
-    let body = guard.format.error_body(status.as_u16(), code, message);
+    let body = guard.format.error_body(status, code, message);
     respond(guard, status, "application/json", body)
 }
 

@@ -1,11 +1,10 @@
 //! The way in: reading a request's body, checking what it says.
 
-use std::{future::poll_fn, ops::Range, pin::Pin};
+use std::{future::poll_fn, pin::Pin};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body::Body;
-use serde_json::{Value, json};
 
 use super::{
     encoding::{Coding, CodingError, decode},
@@ -205,21 +204,6 @@ pub(super) fn charsets(content_type: &str) -> impl Iterator<Item = &str> {
             .eq_ignore_ascii_case("charset")
             .then(|| value.trim().trim_matches(['"', '\'', ' ']))
     })
-}
-
-/// The tools that a request offers, those in the older spelling, of functions, among them.
-pub(super) fn offered_tools(request: &ChatRequest<'_>, body: &[u8]) -> Value {
-    let list = |span: &Option<Range<usize>>| {
-        let json = span.clone().and_then(|span| body.get(span));
-        match json.and_then(|json| serde_json::from_slice(json).ok()) {
-            Some(Value::Array(list)) => list,
-            // Nothing that a call could mean.
-            _ => Vec::new(),
-        }
-    };
-    let functions = list(&request.functions).into_iter();
-    let functions = functions.map(|function| json!({"type": "function", "function": function}));
-    list(&request.tools).into_iter().chain(functions).collect()
 }
 
 /// What the user said last.

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, ops::Range};
 
 use super::{calls::CallKey, tracks::Tracks};
-use crate::wire::Edit;
+use crate::wire::{BodyEdit, Edit};
 
 /// A place in a body that another text may be put into.
 #[derive(Debug, Clone)]
@@ -41,15 +41,12 @@ pub(super) enum CallPart {
     Index,
 }
 
-/// An edit of a body.
-pub(super) type BodyEdit = (Range<usize>, Edit<'static>);
-
 /// The edits that put `text` in the place of the texts of `track`, in one body or in several, one after the other: the first
-/// token takes it, the others nothing. Log-probabilities, which repeat the text piece by piece, are emptied.
+/// token takes it, the others nothing. What repeats the text piece by piece, as log-probabilities do, is emptied.
 pub(super) struct Rewriting {
     track: usize,
     text: Option<String>,
-    log_probabilities: Vec<(usize, bool)>,
+    repeating: Vec<(usize, Edit<'static>)>,
 }
 
 impl Rewriting {
@@ -57,7 +54,7 @@ impl Rewriting {
         Self {
             track,
             text: Some(text),
-            log_probabilities: tracks.log_probabilities(track),
+            repeating: tracks.repeating(track),
         }
     }
 
@@ -72,16 +69,9 @@ impl Rewriting {
                 edits.push((place.span.clone(), Edit::Text(text.into())));
                 continue;
             }
-            let repeated = self
-                .log_probabilities
-                .iter()
-                .find(|(repeated, _)| *repeated == track);
-            match repeated {
-                Some((_, true)) => {
-                    edits.push((place.span.clone(), Edit::Raw(Cow::Borrowed(b"null"))));
-                }
-                Some((_, false)) => edits.push((place.span.clone(), Edit::Text(Cow::Borrowed("")))),
-                None => {}
+            let mut repeating = self.repeating.iter();
+            if let Some((_, nothing)) = repeating.find(|(repeating, _)| *repeating == track) {
+                edits.push((place.span.clone(), nothing.clone()));
             }
         }
     }

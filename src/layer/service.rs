@@ -30,7 +30,7 @@ use crate::{
     error::BoxError,
     library::AskContext,
     verdict::GuardrailsVerdict,
-    wire::{Endpoint, FORMATS, NormalPath, RequestFacts, WireFormat, classify},
+    wire::{Endpoint, NormalPath, OpenAiChat, RequestFacts, RequestHead, WireFormat, classify},
 };
 
 /// The service of a [`GuardrailsLayer`](super::GuardrailsLayer). See the [module docs](super).
@@ -85,12 +85,14 @@ where
         let settings = self.settings.current();
         let is_chat = !matches!(*request.method(), Method::OPTIONS | Method::HEAD)
             || !request.body().is_end_stream();
-        let format = match classify(&NormalPath::new(request.uri().path())) {
+        let format = match classify(&NormalPath::new(request.uri().path()), &settings.formats) {
             _ if !is_chat => None,
             Endpoint::Plain => None,
             Endpoint::Unknown if request.body().is_end_stream() => None,
             Endpoint::Unknown => Some(Sought::ByShape),
-            Endpoint::Chat(format) => Some(Sought::Known(format)),
+            Endpoint::Chat(format) | Endpoint::Stored(format) => {
+                Some(Sought::Known(Arc::clone(format)))
+            }
             Endpoint::Unread { name } => match settings.unread_endpoints {
                 UnreadEndpoints::Pass => None,
                 UnreadEndpoints::Refuse => {
@@ -116,16 +118,21 @@ where
 }
 
 /// How a request's wire format is found.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Sought {
     /// The path says it.
-    Known(&'static dyn WireFormat),
+    Known(Arc<dyn WireFormat>),
     /// The body may be chat, on a path that is not known.
     ByShape,
 }
 
+/// The format in which the layer speaks where none is known.
+fn default_format() -> Arc<dyn WireFormat> {
+    Arc::new(OpenAiChat)
+}
+
 impl Settings {
-    fn guard(&self, format: &'static dyn WireFormat) -> Guard {
+    fn guard(&self, format: Arc<dyn WireFormat>) -> Guard {
         Guard {
             format,
             rails: self.rails.clone(),
@@ -139,11 +146,6 @@ impl Settings {
             block_response: self.block_response.clone(),
         }
     }
-}
-
-/// The format in which the layer speaks where none is known.
-fn default_format() -> &'static dyn WireFormat {
-    FORMATS[0]
 }
 
 async fn guarded<S, B, R>(
@@ -182,9 +184,14 @@ where
             }
         },
     };
-    let mut guard = settings.guard(format);
+    let mut guard = settings.guard(Arc::clone(&format));
     if !has_body && !matches!(parts.method, Method::POST | Method::PUT | Method::PATCH) {
         // Nothing goes in; what comes out may be stored chat.
+        guard.facts = format.read_head(&RequestHead {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+        });
         prepare_headers(&mut parts.headers, None);
         let request = Request::from_parts(parts, RequestBody::read(Bytes::new()));
         let response = service.call(request).await?;
@@ -194,7 +201,12 @@ where
         Ok(read) => read,
         Err(refusal) => return Ok(refused_response(&guard, &refusal)),
     };
-    let chat = match format.read_request(&read.decoded, &guard.json_limits()) {
+    let head = RequestHead {
+        method: &parts.method,
+        uri: &parts.uri,
+        headers: &parts.headers,
+    };
+    let chat = match format.read_request(&head, &read.decoded, &guard.json_limits()) {
         Ok(chat) => chat,
         Err(unreadable) => {
             let status = StatusCode::from_u16(unreadable.status).unwrap_or(StatusCode::BAD_REQUEST);
@@ -205,7 +217,7 @@ where
     guard.facts = chat.facts();
     guard.user_message = request::last_user_message(&chat);
     if !guard.rails.plan().calls.is_empty() {
-        guard.tools = Some(Arc::new(request::offered_tools(&chat, &read.decoded)));
+        guard.tools = Some(Arc::new(format.offered_tools(&chat, &read.decoded)));
     }
     let model = guard.facts.model.clone().unwrap_or_default();
     let (ask, client) = if guard.rails.asks_main_model_of_call() {
@@ -305,7 +317,7 @@ async fn find_format<B>(
     settings: &Settings,
     headers: &HeaderMap,
     reader: &mut Reader<B>,
-) -> Result<Option<&'static dyn WireFormat>, Refusal>
+) -> Result<Option<Arc<dyn WireFormat>>, Refusal>
 where
     B: Body,
     B::Error: Into<BoxError>,
@@ -321,10 +333,9 @@ where
     let Ok(body) = decode_body(headers, raw, &settings.limits) else {
         return Ok(None);
     };
-    Ok(FORMATS
-        .iter()
-        .copied()
-        .find(|format| format.looks_like_request(&body.decoded)))
+    let mut formats = settings.formats.iter();
+    let found = formats.find(|format| format.looks_like_request(&body.decoded));
+    Ok(found.map(Arc::clone))
 }
 
 /// Whether a body begins as JSON does, in UTF-8 or in wider units.

@@ -6,7 +6,8 @@ use super::{
     calls::{Calls, CallsJob},
     guard::{Guard, Halt},
     policy::Blocked,
-    rewrites::{BodyEdit, CallRewriting, Place, Spot},
+    rewrites::{CallRewriting, Place, Spot},
+    track_id::{Source, TrackId},
     unescape::Unescape,
 };
 use crate::{
@@ -15,27 +16,7 @@ use crate::{
         stream::{Growing, Stop, Track, TrackPlan},
     },
     verdict::{Decision, Enforcement, GuardrailsVerdict},
-    wire::{CallPiece, Channel, ChannelKind, Edit, ReplyText},
-};
-
-/// Text that belongs to no field: events and bodies that are not what the format says.
-pub(super) const JUNK: Channel = Channel {
-    choice: None,
-    kind: ChannelKind::Other(0),
-    index: u32::MAX,
-};
-/// The same with its JSON escapes resolved, as a lenient reader would read it.
-pub(super) const JUNK_UNESCAPED: Channel = Channel {
-    choice: None,
-    kind: ChannelKind::Other(1),
-    index: u32::MAX,
-};
-
-/// Event names and comments, each a line of its own: heartbeats that could begin a match hold nothing up.
-pub(super) const ASIDES: Channel = Channel {
-    choice: None,
-    kind: ChannelKind::Other(2),
-    index: u32::MAX,
+    wire::{BodyEdit, CallPiece, Edit, HoldsJson, Patch, Relation, ReplyText, TextClass},
 };
 
 /// How many texts of a reply are followed: choices, tool calls, unknown fields.
@@ -43,6 +24,39 @@ const TRACKS: usize = 2048;
 
 /// How many structural texts are remembered as passed.
 const REMEMBERED: usize = 16;
+
+/// A piece of a text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Said<'a> {
+    pub(super) text: &'a str,
+    pub(super) class: TextClass,
+    /// Whether it repeats another text.
+    pub(super) repeats: bool,
+}
+
+impl<'a> Said<'a> {
+    /// A text of a field.
+    pub(super) fn of(text: &'a ReplyText<'_>) -> Self {
+        Self {
+            text: &text.text,
+            class: text.class,
+            repeats: matches!(text.relation, Relation::Repeats(_)),
+        }
+    }
+
+    /// Text that no field holds.
+    pub(super) fn loose(text: &'a str, is_asked: bool) -> Self {
+        Self {
+            text,
+            class: TextClass {
+                asked: is_asked,
+                patch: Patch::No,
+                ..TextClass::TEXT
+            },
+            repeats: false,
+        }
+    }
+}
 
 /// A text that the asking rails have to judge.
 #[derive(Debug)]
@@ -90,19 +104,43 @@ pub(super) struct Tracks {
     passed: Vec<Box<str>>,
     asking: bool,
     /// The track that was last written to.
-    last: Option<(Channel, usize)>,
+    last: Option<(TrackId, usize)>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    channel: Channel,
+    id: TrackId,
+    class: TextClass,
+    /// Whether it repeats another text.
+    repeats: bool,
+    constant: Option<Constant>,
     track: Track,
-    /// The last text, of fields that a provider may repeat unchanged in every event.
-    last: Option<String>,
     /// Reads the JSON that the text itself is, of arguments: an escape would hide a match.
     unescape: Option<Unescape>,
     /// A rail stopped it.
     halted: bool,
+}
+
+/// A field that has said the same in every record so far, as what describes the reply does: one text, and no text in pieces.
+#[derive(Debug)]
+struct Constant {
+    text: Box<str>,
+    times: usize,
+}
+
+impl Constant {
+    /// Shorter ones are taken for pieces of a text.
+    const SHORTEST: usize = 4;
+
+    fn may_begin(id: TrackId, said: Said<'_>) -> Option<Self> {
+        let may = matches!(id.source, Source::Field(_))
+            && said.class == TextClass::TEXT
+            && said.text.len() >= Self::SHORTEST;
+        may.then(|| Self {
+            text: said.text.into(),
+            times: 0,
+        })
+    }
 }
 
 impl Tracks {
@@ -148,24 +186,24 @@ impl Tracks {
     /// Where a rail stops the track.
     pub(super) fn push(
         &mut self,
-        channel: Channel,
-        text: &str,
+        id: TrackId,
+        said: Said<'_>,
         needs: &mut Vec<Need>,
     ) -> Result<(), Halt> {
-        if self.leaves_calls && is_of_call(channel) {
+        if self.leaves_calls && said.class.of_call {
             return Ok(());
         }
-        let Some((need, plain)) = self.push_one(channel, text)? else {
+        let Some((need, plain)) = self.push_one(id, said)? else {
             return Ok(());
         };
         needs.push(need);
         // Where rails rewrite, the reading without escapes is that of what they make of it.
         if let Some(plain) = plain.filter(|_| !self.plan.rewrites()) {
-            let plain_channel = Channel {
-                index: channel.index | UNESCAPED,
-                ..channel
+            let plain = Said {
+                text: &plain,
+                ..said
             };
-            needs.extend(self.push_one(plain_channel, &plain)?.map(|(need, _)| need));
+            needs.extend(self.push_one(id.unescaped(), plain)?.map(|(need, _)| need));
         }
         Ok(())
     }
@@ -193,10 +231,11 @@ impl Tracks {
 
     fn push_one(
         &mut self,
-        channel: Channel,
-        text: &str,
+        id: TrackId,
+        said: Said<'_>,
     ) -> Result<Option<(Need, Option<String>)>, Halt> {
-        let index = match self.find(channel) {
+        let text = said.text;
+        let index = match self.find(id) {
             Some(index) => index,
             None if self.entries.len() >= TRACKS => {
                 let blocked = Blocked {
@@ -211,15 +250,18 @@ impl Tracks {
                 });
             }
             None => {
-                self.last = Some((channel, self.entries.len()));
-                let grows = !holds_json(channel) && !is_aside(channel);
-                let track = Track::new(&self.plan, is_asked(channel), grows);
-                let unescape = holds_json(channel).then(Unescape::default);
+                self.last = Some((id, self.entries.len()));
+                let holds_json = said.class.json == HoldsJson::Yes && !id.reading.unescaped;
+                let is_asked = said.class.asked && !id.reading.unescaped;
+                let has_place = !id.is_second_reading() && matches!(id.source, Source::Field(_));
+                let track = Track::new(&self.plan, is_asked, has_place && !holds_json);
                 self.entries.push(Entry {
-                    channel,
+                    id,
+                    class: said.class,
+                    repeats: said.repeats,
+                    constant: Constant::may_begin(id, said),
                     track,
-                    last: None,
-                    unescape,
+                    unescape: holds_json.then(Unescape::default),
                     halted: false,
                 });
                 self.entries.len() - 1
@@ -228,22 +270,26 @@ impl Tracks {
         let Some(entry) = self.entries.get_mut(index) else {
             return Ok(None);
         };
-        if matches!(channel.kind, ChannelKind::Other(_))
-            && channel != JUNK
-            && channel != JUNK_UNESCAPED
-            && channel != ASIDES
-        {
-            if entry.last.as_deref() == Some(text) {
-                return Ok(Some((
-                    Need {
-                        of: Of::Text(index),
-                        end: entry.track.total(),
-                    },
-                    None,
-                )));
+        let mut again = String::new();
+        if let Some(constant) = &mut entry.constant {
+            if *constant.text == *text {
+                constant.times += 1;
+                if constant.times > 1 {
+                    let end = entry.track.total();
+                    let of = Of::Text(index);
+                    return Ok(Some((Need { of, end }, None)));
+                }
+            } else {
+                // It is a text in pieces after all, of which those before this one were the same.
+                again = constant.text.repeat(constant.times.saturating_sub(1));
+                entry.constant = None;
             }
-            entry.last = Some(text.to_owned());
         }
+        let text = match again.is_empty() {
+            true => Cow::Borrowed(text),
+            false => Cow::Owned(again + text),
+        };
+        let text = &*text;
         let plain = entry.unescape.as_mut().map(|unescape| unescape.read(text));
         match entry.track.push(text) {
             Ok(()) => Ok(Some((
@@ -255,22 +301,19 @@ impl Tracks {
             ))),
             Err(stop) => {
                 entry.halted = true;
-                Err(self.halt(channel, stop))
+                Err(self.halt(id, stop))
             }
         }
     }
 
-    fn find(&mut self, channel: Channel) -> Option<usize> {
+    fn find(&mut self, id: TrackId) -> Option<usize> {
         if let Some((last, index)) = self.last
-            && last == channel
+            && last == id
         {
             return Some(index);
         }
-        let index = self
-            .entries
-            .iter()
-            .position(|entry| entry.channel == channel)?;
-        self.last = Some((channel, index));
+        let index = self.entries.iter().position(|entry| entry.id == id)?;
+        self.last = Some((id, index));
         Some(index)
     }
 
@@ -280,9 +323,10 @@ impl Tracks {
     /// # Errors
     ///
     /// Where a rail blocks it.
-    pub(super) fn check_alone(&self, channel: Channel, text: &str) -> Result<(), Halt> {
-        let joined = self.entries.iter().find(|entry| entry.channel == channel);
-        let is_rewritten = self.plan.rewrites() && is_asked(channel);
+    pub(super) fn check_alone(&self, said: &ReplyText<'_>) -> Result<(), Halt> {
+        let (id, text) = (TrackId::field(said.channel), &*said.text);
+        let joined = self.entries.iter().find(|entry| entry.id == id);
+        let is_rewritten = self.plan.rewrites() && said.class.asked;
         if is_rewritten || joined.is_none_or(|entry| entry.track.total() == text.len() as u64) {
             return Ok(());
         }
@@ -293,7 +337,7 @@ impl Tracks {
             .check_local(text, self.policy(&self.verdict))
         {
             Checked::Block(blocked) => Err(Halt {
-                choice: channel.choice,
+                choice: said.channel.choice,
                 blocked,
             }),
             _ => Ok(()),
@@ -312,7 +356,7 @@ impl Tracks {
         }
         let rails = &self.rails.plan().output;
         match rails.check_local(&text.text, self.policy(&GuardrailsVerdict::default())) {
-            Checked::Block(blocked) if !text.is_patchable() => {
+            Checked::Block(blocked) if text.class.patch != Patch::Text => {
                 // Again, for the record: what is only removed is no block.
                 let _ = rails.check_local(&text.text, self.policy(&self.verdict));
                 Err(Halt {
@@ -337,12 +381,12 @@ impl Tracks {
         for entry in self.entries.iter_mut().filter(|entry| !entry.halted) {
             if let Err(stop) = entry.track.finish() {
                 entry.halted = true;
-                stopped.push((entry.channel, stop));
+                stopped.push((entry.id, stop));
             }
         }
         stopped
             .into_iter()
-            .map(|(channel, stop)| self.halt(channel, stop))
+            .map(|(id, stop)| self.halt(id, stop))
             .collect()
     }
 
@@ -425,20 +469,16 @@ impl Tracks {
                 edits.extend(text.map(|text| (place.span.clone(), Edit::Text(text.into()))));
                 continue;
             }
-            let edit = match entry.channel.kind {
-                ChannelKind::LogProbs(_) => Edit::Text("".into()),
-                ChannelKind::LogProbBytes(_) => Edit::Raw(Cow::Borrowed(b"null")),
-                _ => continue,
-            };
-            if self.has_rewritten(entry.channel.choice) {
-                edits.push((place.span.clone(), edit));
+            if !entry.repeats || !self.has_rewritten(entry.id.choice()) {
+                continue;
             }
+            edits.extend(nothing_at(entry.class.patch).map(|edit| (place.span.clone(), edit)));
         }
     }
 
     /// Whether a text of the choice was rewritten as it grew.
     fn has_rewritten(&self, choice: Option<u32>) -> bool {
-        let of_choice = |entry: &&Entry| entry.channel.choice == choice;
+        let of_choice = |entry: &&Entry| entry.id.choice() == choice;
         let mut grown = self.entries.iter().filter(of_choice);
         grown.any(|entry| entry.track.growing().is_some_and(Growing::has_changed))
     }
@@ -451,7 +491,7 @@ impl Tracks {
     /// The choice that a need's text belongs to.
     pub(super) fn choice_of(&self, need: Need) -> Option<u32> {
         match need.of {
-            Of::Text(track) => self.entries.get(track)?.channel.choice,
+            Of::Text(track) => self.entries.get(track)?.id.choice(),
             Of::Calls(track) => self.calls.choice_of(track),
         }
     }
@@ -459,7 +499,7 @@ impl Tracks {
     /// Stops following the texts of a choice.
     pub(super) fn abandon(&mut self, choice: u32) {
         for entry in &mut self.entries {
-            entry.halted |= entry.channel.choice == Some(choice);
+            entry.halted |= entry.id.choice() == Some(choice);
         }
         self.calls.abandon(choice);
     }
@@ -544,7 +584,7 @@ impl Tracks {
             Checked::Block(blocked) => {
                 entry.halted = true;
                 Err(Halt {
-                    choice: entry.channel.choice,
+                    choice: entry.id.choice(),
                     blocked,
                 })
             }
@@ -589,23 +629,17 @@ impl Tracks {
         self.plan.rewrites()
     }
 
-    /// The tracks of the log-probabilities of the choice that `track` belongs to: they repeat its text. With each, whether
-    /// it is of byte lists.
-    pub(super) fn log_probabilities(&self, track: usize) -> Vec<(usize, bool)> {
-        let Some(of) = self.entries.get(track).map(|entry| entry.channel) else {
+    /// The tracks that repeat the text of `track`'s choice, each with what is put in the place of its texts when that text is
+    /// rewritten.
+    pub(super) fn repeating(&self, track: usize) -> Vec<(usize, Edit<'static>)> {
+        let of = self.entries.get(track).filter(|entry| !entry.class.of_call);
+        let Some(choice) = of.map(|entry| entry.id.choice()) else {
             return Vec::new();
         };
-        if !matches!(of.kind, ChannelKind::Content | ChannelKind::Refusal) {
-            return Vec::new();
-        }
         let entries = self.entries.iter().enumerate();
         entries
-            .filter(|(_, entry)| entry.channel.choice == of.choice)
-            .filter_map(|(index, entry)| match entry.channel.kind {
-                ChannelKind::LogProbs(_) => Some((index, false)),
-                ChannelKind::LogProbBytes(_) => Some((index, true)),
-                _ => None,
-            })
+            .filter(|(_, entry)| entry.repeats && entry.id.choice() == choice)
+            .filter_map(|(index, entry)| Some((index, nothing_at(entry.class.patch)?)))
             .collect()
     }
 
@@ -613,7 +647,7 @@ impl Tracks {
     pub(super) fn cannot_rewrite(&self, ticket: Ticket) -> Option<Halt> {
         let plan = self.rails.plan();
         let (rails, choice) = match ticket.of {
-            Of::Text(track) => (&plan.output, self.entries.get(track)?.channel.choice),
+            Of::Text(track) => (&plan.output, self.entries.get(track)?.id.choice()),
             Of::Calls(track) => (&plan.calls, self.calls.choice_of(track)),
         };
         let rail = rails.asking().find(|rail| rail.rewrites());
@@ -633,7 +667,7 @@ impl Tracks {
         })
     }
 
-    fn halt(&self, channel: Channel, stop: Stop) -> Halt {
+    fn halt(&self, id: TrackId, stop: Stop) -> Halt {
         let (index, reason, failed) = match stop {
             Stop::Match { rail, pattern } => {
                 (rail, format!("pattern {} matches", pattern + 1), false)
@@ -668,7 +702,7 @@ impl Tracks {
             },
         };
         Halt {
-            choice: channel.choice,
+            choice: id.choice(),
             blocked,
         }
     }
@@ -689,46 +723,11 @@ fn calls_of(guard: &Guard, is_streamed: bool) -> Calls {
     )
 }
 
-/// Whether a channel's text is part of a call.
-fn is_of_call(channel: Channel) -> bool {
-    matches!(
-        channel.kind,
-        ChannelKind::ToolName
-            | ChannelKind::ToolArguments
-            | ChannelKind::FunctionName
-            | ChannelKind::FunctionArguments
-    )
-}
-
-/// Whether a channel's text stands in no place of its own that another text could take.
-fn is_aside(channel: Channel) -> bool {
-    [JUNK, JUNK_UNESCAPED, ASIDES].contains(&channel) || channel.index & AFTER_FINISH != 0
-}
-
-/// The mark on the index of a channel that is the text after a choice's finish.
-pub(super) const AFTER_FINISH: u32 = 1 << 30;
-
-/// The mark on the index of a channel that is the unescaped reading of another.
-const UNESCAPED: u32 = 1 << 31;
-
-/// Whether a channel's text is JSON itself.
-fn holds_json(channel: Channel) -> bool {
-    matches!(
-        channel.kind,
-        ChannelKind::ToolArguments | ChannelKind::FunctionArguments
-    ) && channel.index & UNESCAPED == 0
-}
-
-/// Whether rails that ask a model read a channel: log-probabilities repeat the text in pieces, a tool's name is no text, and
-/// the unescaped reading is of a text that they read as it stands.
-fn is_asked(channel: Channel) -> bool {
-    channel.index & UNESCAPED == 0
-        && !matches!(
-            channel.kind,
-            ChannelKind::LogProbs(_)
-                | ChannelKind::LogProbBytes(_)
-                | ChannelKind::ToolName
-                | ChannelKind::FunctionName
-                | ChannelKind::Key(_)
-        )
+/// What is put in the place of a text that is to say nothing.
+fn nothing_at(patch: Patch) -> Option<Edit<'static>> {
+    match patch {
+        Patch::Text => Some(Edit::Text(Cow::Borrowed(""))),
+        Patch::Null => Some(Edit::Raw(Cow::Borrowed(b"null"))),
+        Patch::No => None,
+    }
 }

@@ -7,12 +7,13 @@ use bytes::Bytes;
 use super::{
     guard::{Guard, Halt, Refused},
     policy::{BlockResponse, Blocked},
-    rewrites::{BodyEdit, Place, Rewriting, Spot},
-    tracks::{JUNK, Job, Need, Of, Ticket, Tracks},
+    rewrites::{Place, Rewriting, Spot},
+    track_id::{Source, TrackId},
+    tracks::{Job, Need, Of, Said, Ticket, Tracks},
 };
 use crate::{
     rails::Checked,
-    wire::{ChannelKind, ChoiceSpan, Edit, ReplyText, patch},
+    wire::{BodyEdit, ChoiceSpan, Edit, Patch, Relation, ReplyText, patch},
 };
 
 /// What a structural field is replaced by when it matches a pattern.
@@ -88,7 +89,7 @@ impl Whole {
             Ok(texts) => {
                 let mut needs = Vec::new();
                 for text in &texts.texts {
-                    if !text.joins {
+                    if text.relation == Relation::Alone {
                         match self.tracks.is_caught(text) {
                             Ok(true) => {
                                 self.edits
@@ -100,13 +101,14 @@ impl Whole {
                         continue;
                     }
                     needs.clear();
-                    match self.tracks.push(text.channel, &text.text, &mut needs) {
+                    let id = TrackId::field(text.channel);
+                    match self.tracks.push(id, Said::of(text), &mut needs) {
                         Ok(()) => self
                             .places
                             .extend(needs.first().and_then(|need| place_of(need, text))),
                         Err(halt) => self.halt(halt),
                     }
-                    if let Err(halt) = self.tracks.check_alone(text.channel, &text.text) {
+                    if let Err(halt) = self.tracks.check_alone(text) {
                         self.halt(halt);
                     }
                 }
@@ -118,7 +120,9 @@ impl Whole {
             Err(unreadable) => match std::str::from_utf8(&body) {
                 // JSON that one reader refuses may be read by another; text that is no JSON is judged as it stands.
                 Ok(text) if !starts_like_json(&body) && !text.contains('\0') => {
-                    if let Err(halt) = self.tracks.push(JUNK, text, &mut Vec::new()) {
+                    let id = TrackId::of(Source::Unparsed);
+                    let said = Said::loose(text, true);
+                    if let Err(halt) = self.tracks.push(id, said, &mut Vec::new()) {
                         self.halt(halt);
                     }
                 }
@@ -221,11 +225,8 @@ impl Whole {
                 return Resolved::Refused(Refused::Blocked(blocked.clone()));
             }
             for choice in found {
-                let json = self
-                    .guard
-                    .format
-                    .refuse_choice(&self.body, choice, &blocked.message);
-                replaced.push((choice.span.clone(), Edit::Raw(json.into())));
+                let format = &self.guard.format;
+                replaced.extend(format.refuse_choice(&self.body, choice, &blocked.message));
             }
         }
         let is_inside = |span: &Range<usize>| {
@@ -242,7 +243,7 @@ impl Whole {
 
 /// Where a text lies that a rail may rewrite, or that repeats one; none where nothing can be put there.
 pub(super) fn place_of(need: &Need, text: &ReplyText<'_>) -> Option<Place> {
-    let is_place = text.is_patchable() || matches!(text.channel.kind, ChannelKind::LogProbBytes(_));
+    let is_place = text.class.patch != Patch::No;
     let Of::Text(track) = need.of else {
         return None;
     };

@@ -58,6 +58,11 @@ impl OutputParsers {
         self.registered.insert(name.into(), parser);
     }
 
+    /// Whether a parser `name` is registered, the built-in ones aside.
+    pub(crate) fn is_registered(&self, name: &str) -> bool {
+        self.registered.contains_key(name)
+    }
+
     /// Whether there is a parser `name`.
     pub fn contains(&self, name: &str) -> bool {
         self.registered.contains_key(name)

@@ -139,6 +139,23 @@ impl LlmRailsBuilder {
         self
     }
 
+    /// Runs the directory's `actions.py`, `actions/` and `config.py` by this interpreter (3.9 or later), in a worker process that
+    /// the rails start, own and end. What is registered here under the same name goes before what they define.
+    ///
+    /// `python` in the configuration says the same, and how long an action may take. Nothing is run without being told.
+    ///
+    /// ```no_run
+    /// # use tower_guardrails::{LlmRails, RailsConfig};
+    /// # fn f() -> tower_guardrails::Result<()> {
+    /// let rails = LlmRails::builder(RailsConfig::from_path("rails")?).python("python3").build()?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn python(mut self, interpreter: impl Into<String>) -> Self {
+        self.config = self.config.with_python(interpreter);
+        self
+    }
+
     /// Registers a value that actions may ask for by name: [`ActionContext::param`](crate::actions::ActionContext::param).
     #[must_use]
     pub fn action_param<T: std::any::Any + Send + Sync>(
@@ -228,6 +245,9 @@ impl LlmRailsBuilder {
             models.insert(kind, model);
         }
         let mut faults = Vec::new();
+        if let Err(error) = registered.add_python(&config) {
+            faults.push(error);
+        }
         let environment = &crate::config::environment_variable;
         if let Err(error) = models.add_configured(&config.models, &client, environment) {
             faults.extend(error.faults);

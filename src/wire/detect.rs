@@ -1,8 +1,10 @@
 //! What a path is for: the guard must take a path as the most lenient server behind it would.
 
+use std::sync::Arc;
+
 use percent_encoding::percent_decode_str;
 
-use super::{FORMATS, WireFormat};
+use super::{Claim, WireFormat};
 
 /// A path in the form in which paths are compared: decoded, in lower case, without empty or dotted segments, without
 /// parameters, query or trailing slash.
@@ -110,9 +112,11 @@ fn without_authority(path: &str) -> &str {
 /// What a path is for.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub enum Endpoint {
+pub enum Endpoint<'f> {
     /// Chat in a format that is read.
-    Chat(&'static dyn WireFormat),
+    Chat(&'f Arc<dyn WireFormat>),
+    /// A reply that was given earlier, in a format that is read.
+    Stored(&'f Arc<dyn WireFormat>),
     /// It makes a model run on text that is not read.
     Unread {
         /// What it is, for people.
@@ -204,10 +208,14 @@ const PLAIN: &[&str] = &[
     "/api/embeddings",
 ];
 
-/// What `path` is for.
-pub fn classify(path: &NormalPath) -> Endpoint {
-    if let Some(format) = FORMATS.iter().find(|format| format.is_endpoint(path)) {
-        return Endpoint::Chat(*format);
+/// What `path` is for, where `formats` are read.
+pub fn classify<'f>(path: &NormalPath, formats: &'f [Arc<dyn WireFormat>]) -> Endpoint<'f> {
+    for format in formats {
+        match format.claims(path) {
+            Claim::Chat => return Endpoint::Chat(format),
+            Claim::Stored => return Endpoint::Stored(format),
+            Claim::No => {}
+        }
     }
     let anywhere = UNREAD.iter().find(|(end, _)| path.ends_with(end));
     let in_provider_api = || {

@@ -1,104 +1,57 @@
 //! Chat-shaped bodies: what is chat, reading, patching, refusing.
 //!
 //! A [`WireFormat`] knows one provider's bodies: where text lies in a request and in a reply, buffered or streamed, and
-//! what a refusal looks like. It knows no rail, no HTTP and no stream: bytes in, borrowed texts with their places out.
+//! what a refusal looks like. It knows no rail and awaits nothing: bytes in, borrowed texts with their places out.
+//!
+//! # Writing a format
+//!
+//! A type that implements [`WireFormat`] claims paths, and reads a request into a [`ChatRequest`]: who says what, and where in the
+//! body it stands. What it cannot read as the service will, it refuses ([`Unreadable`]).
+//!
+//! Of a reply it gives every string that some reader may show, each with
+//! - its [`Channel`]: all texts of one channel are what a client puts together. Places that some client reads alone have channels
+//!   of their own, and so has every element that clients merge by an index.
+//! - its [`Relation`]: it appends to its channel, stands alone, or repeats what another channel says (log-probabilities, `done`
+//!   snapshots), so that it is judged once and rewritten alike.
+//! - its [`TextClass`]: whether rails that ask a model read it, whether it is JSON itself, whether it belongs to a call of a tool, and
+//!   what may take its place. A text that is not certainly structural or opaque is [`TextClass::TEXT`].
+//! - its span: the token that the layer patches.
+//!
+//! A streamed reply has a [`StreamFormat`], made for it: it reads records (the layer knows how bytes are cut into them, by
+//! [`WireFormat::framing`]), hears which of them have left, and goes on from there when it has to refuse.
+//!
+//! The layer does the rest: holding, judging, rewriting, taking choices out, limits.
 
 pub mod json;
 
 mod detect;
+mod format;
 mod keys;
 mod openai_chat;
 mod packed;
 mod reply;
 mod request;
 mod unreadable;
+mod walk;
 
-use std::fmt::Debug;
-
-use bytes::Bytes;
+use std::sync::Arc;
 
 pub use self::{
     detect::{Endpoint, NormalPath, classify},
-    json::{Edit, JsonLimits, patch},
+    format::{
+        Answer, Asked, Claim, ModelProtocol, Question, RequestHead, StreamFormat, WireFormat,
+    },
+    json::{BodyEdit, Edit, JsonLimits, patch},
     openai_chat::OpenAiChat,
     reply::{
-        CallPiece, CallText, Channel, ChannelKind, ChoiceSpan, EventKind, ListElement, ReplyHead,
-        ReplyText, ReplyTexts, StreamHead,
+        CallPiece, CallText, Channel, ChoiceSpan, HoldsJson, ListElement, Patch, RecordKind,
+        Relation, ReplyText, ReplyTexts, TextClass, without_choices,
     },
     request::{ChatRequest, RequestFacts, RequestMessage, Text, TextKind},
     unreadable::Unreadable,
 };
 
-/// How one provider's chat bodies are read and refused.
-pub trait WireFormat: Debug + Send + Sync + 'static {
-    /// The format's name, for logs.
-    fn name(&self) -> &'static str;
-
-    /// Whether `path` is where requests of this format go.
-    fn is_endpoint(&self, path: &NormalPath) -> bool;
-
-    /// Reads a request.
-    ///
-    /// # Errors
-    /// If the body could be read in another way by the service that gets it: broken or ambiguous JSON, a shape that
-    /// is not the format's.
-    fn read_request<'a>(
-        &self,
-        body: &'a [u8],
-        limits: &JsonLimits,
-    ) -> Result<ChatRequest<'a>, Unreadable>;
-
-    /// Whether a body on a path that is not known looks like a request of this format to some reader, however lenient.
-    fn looks_like_request(&self, body: &[u8]) -> bool;
-
-    /// Reads a whole reply, an error included.
-    ///
-    /// # Errors
-    /// If the body is not JSON.
-    fn read_reply<'a>(
-        &self,
-        body: &'a [u8],
-        limits: &JsonLimits,
-    ) -> Result<ReplyTexts<'a>, Unreadable>;
-
-    /// Reads the payload of one event of a streamed reply.
-    ///
-    /// # Errors
-    /// If the payload is neither JSON nor the mark that ends the stream.
-    fn read_event<'a>(
-        &self,
-        data: &'a [u8],
-        limits: &JsonLimits,
-    ) -> Result<ReplyTexts<'a>, Unreadable>;
-
-    /// A whole reply that says `message` in the place of the model.
-    fn refuse_reply(&self, facts: &RequestFacts, message: &str) -> Bytes;
-
-    /// The same, as a whole stream.
-    fn refuse_stream(&self, facts: &RequestFacts, message: &str) -> Bytes;
-
-    /// What replaces the JSON of one choice of the buffered reply `body`.
-    fn refuse_choice(&self, body: &[u8], choice: &ChoiceSpan, message: &str) -> Vec<u8>;
-
-    /// The events that end one choice of a running stream with `message`. `role_sent` says whether the client has seen
-    /// an event of the choice.
-    fn refuse_choice_event(
-        &self,
-        head: &StreamHead,
-        choice: u32,
-        role_sent: bool,
-        message: &str,
-    ) -> Bytes;
-
-    /// The event that ends a stream.
-    fn end_of_stream(&self) -> Bytes;
-
-    /// The body of an error response.
-    fn error_body(&self, status: u16, code: &str, message: &str) -> Bytes;
-
-    /// An error in the middle of a stream.
-    fn error_event(&self, code: &str, message: &str) -> Bytes;
+/// The formats of the crate. The first one's errors are what a client reads where no format is known.
+pub fn formats() -> Arc<[Arc<dyn WireFormat>]> {
+    Arc::new([Arc::new(OpenAiChat) as Arc<dyn WireFormat>])
 }
-
-/// The formats that are read.
-pub const FORMATS: &[&dyn WireFormat] = &[&OpenAiChat];

@@ -1,8 +1,15 @@
-//! What a reply, or one event of a streamed reply, says, borrowed from its body.
+//! What a reply, or one record of a streamed reply, says, borrowed from its body.
 
-use std::{borrow::Cow, ops::Range};
+use std::{
+    borrow::Cow,
+    hash::{BuildHasher, Hash, RandomState},
+    ops::Range,
+    sync::LazyLock,
+};
 
-/// The texts of a whole reply or of one event.
+use super::{BodyEdit, Edit};
+
+/// The texts of a whole reply or of one record of a streamed one.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ReplyTexts<'a> {
@@ -13,24 +20,22 @@ pub struct ReplyTexts<'a> {
     /// The calls of tools, or the pieces of them: an entry for each element that stands among the calls. Their names and
     /// arguments are among `texts`, too.
     pub calls: Vec<CallPiece<'a>>,
-    /// The reply's identity.
-    pub head: ReplyHead<'a>,
-    /// What the event is.
-    pub kind: EventKind,
+    /// What the record is.
+    pub kind: RecordKind,
     /// Whether readers do not agree on what is said: a key stands twice in one object, or in another letter case than the
     /// format's. All values are among `texts`; of a key that stands twice, the last value is on the channel that it would
     /// be on alone, the others are on channels of their own.
     pub ambiguous: bool,
 }
 
-/// What an event is.
+/// What a record of a streamed reply is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
-pub enum EventKind {
+pub enum RecordKind {
     /// Part of the reply.
     #[default]
     Data,
-    /// The mark that ends the stream.
+    /// The last one: what follows it is none of the client's.
     Done,
     /// An error in the place of the reply.
     Error,
@@ -41,63 +46,129 @@ pub enum EventKind {
 pub struct ReplyText<'a> {
     /// The running text that it belongs to.
     pub channel: Channel,
-    /// Whether a client appends it to what came before on its channel. If not, it stands alone.
-    pub joins: bool,
+    /// How it stands to what was said before.
+    pub relation: Relation,
+    /// How it is judged, and what may take its place.
+    pub class: TextClass,
     /// The text, decoded.
     pub text: Cow<'a, str>,
     /// The token that carries it, quotes included; of a byte list, the list.
     pub span: Range<usize>,
 }
 
-impl ReplyText<'_> {
-    /// Whether the token at `span` is a JSON string holding this text, so that another text may be put in its place.
-    pub fn is_patchable(&self) -> bool {
-        !matches!(
-            self.channel.kind,
-            ChannelKind::LogProbBytes(_) | ChannelKind::Key(_)
-        )
-    }
-}
-
-/// A running text of a reply: all texts of one channel, one after the other, are what the client puts together.
+/// A running text of a reply: a place whose texts a client puts together, one after the other.
+///
+/// ```
+/// use tower_guardrails::wire::Channel;
+///
+/// assert_eq!(Channel::new(Some(0), &"content"), Channel::new(Some(0), &"content"));
+/// assert_ne!(Channel::new(Some(0), &("arguments", 0)), Channel::new(Some(0), &("arguments", 1)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Channel {
     /// The choice; none for texts outside the choices.
     pub choice: Option<u32>,
-    /// Which of the choice's texts.
-    pub kind: ChannelKind,
-    /// Which of several of the kind: the tool call's index.
-    pub index: u32,
+    /// The format's own number of the place.
+    pub id: u64,
 }
 
-/// Which of a choice's texts a channel is.
+impl Channel {
+    /// The channel of the place `key`, which is whatever a format tells places by. The number is a hash under a key of this
+    /// process, so that no service can make the texts of two places one.
+    pub fn new(choice: Option<u32>, key: &impl Hash) -> Self {
+        static SECRET: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let id = SECRET.hash_one(key);
+        Self { choice, id }
+    }
+}
+
+/// How a text stands to what was said before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ChannelKind {
-    /// The answer.
-    Content,
-    /// The model's own refusal.
-    Refusal,
-    /// What the model thought.
-    Reasoning,
-    /// The name of a tool that it calls.
-    ToolName,
-    /// The arguments of a tool call.
-    ToolArguments,
-    /// The name of a function, in the older spelling of tool calls.
-    FunctionName,
-    /// The arguments of a function.
-    FunctionArguments,
-    /// The tokens of the log-probabilities: rank 0 is the chosen token, 1 the first alternative, and so on.
-    LogProbs(u32),
-    /// The same as byte lists.
-    LogProbBytes(u32),
-    /// What the answer's audio says.
-    AudioTranscript,
-    /// An object's key that the format does not know; the number stands for its place.
-    Key(u64),
-    /// Any other string; the number stands for its place in the body.
-    Other(u64),
+pub enum Relation {
+    /// A client appends it to what came before on its channel.
+    Appends,
+    /// It stands alone: each text of its channel is a whole one.
+    Alone,
+    /// It says again what another channel says: the same piece in a second place, all of it so far, or piece by piece, as
+    /// log-probabilities do. Where the other text is rewritten, it is, too.
+    Repeats(Channel),
+}
+
+/// How a text is judged, and what may take its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TextClass {
+    /// Whether rails that ask a model or a service read it; all others are judged by patterns.
+    pub asked: bool,
+    /// Whether it is JSON itself.
+    pub json: HoldsJson,
+    /// Whether it is part of a call of a tool: where rails of their own judge calls, it is left to them.
+    pub of_call: bool,
+    /// What may take its place.
+    pub patch: Patch,
+}
+
+/// Whether a text is JSON itself, so that a client reads it without its escapes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HoldsJson {
+    /// Never.
+    No,
+    /// Where the request asks for it, or the text looks so: an answer.
+    Maybe,
+    /// Always: a call's arguments.
+    Yes,
+}
+
+/// What may take the place of a text's token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Patch {
+    /// Another text, as a JSON string.
+    Text,
+    /// `null`.
+    Null,
+    /// Nothing: a text that is caught there blocks.
+    No,
+}
+
+impl TextClass {
+    /// What the model says to people: the answer, a refusal, what it thought.
+    pub const ANSWER: Self = Self {
+        json: HoldsJson::Maybe,
+        ..Self::TEXT
+    };
+    /// Any other text that people may read: titles, citations, results of tools.
+    pub const TEXT: Self = Self {
+        asked: true,
+        json: HoldsJson::No,
+        of_call: false,
+        patch: Patch::Text,
+    };
+    /// What says where or what something is (ids, the model's name), and what is no text at all (base64, signatures): for
+    /// patterns only.
+    pub const STRUCTURAL: Self = Self {
+        asked: false,
+        ..Self::TEXT
+    };
+    /// An object's key.
+    pub const KEY: Self = Self {
+        patch: Patch::No,
+        ..Self::STRUCTURAL
+    };
+    /// The name of a tool that is called.
+    pub const CALL_NAME: Self = Self {
+        of_call: true,
+        ..Self::STRUCTURAL
+    };
+    /// The arguments of a call, as JSON in a string, or as a piece of that.
+    pub const ARGUMENTS: Self = Self {
+        json: HoldsJson::Yes,
+        of_call: true,
+        ..Self::TEXT
+    };
+    /// A string inside arguments that are an object.
+    pub const ARGUMENT: Self = Self {
+        of_call: true,
+        ..Self::TEXT
+    };
 }
 
 /// One choice of a reply.
@@ -111,29 +182,28 @@ pub struct ChoiceSpan {
     pub finish: bool,
 }
 
-/// What the events of one reply repeat.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ReplyHead<'a> {
-    /// The reply's id.
-    pub id: Option<Cow<'a, str>>,
-    /// The model that answers.
-    pub model: Option<Cow<'a, str>>,
-    /// When, in seconds since 1970.
-    pub created: Option<u64>,
-}
-
-/// A head that outlives its event.
-pub type StreamHead = ReplyHead<'static>;
-
-impl ReplyHead<'_> {
-    /// The head, without its event.
-    pub fn into_owned(self) -> StreamHead {
-        ReplyHead {
-            id: self.id.map(|id| Cow::Owned(id.into_owned())),
-            model: self.model.map(|model| Cow::Owned(model.into_owned())),
-            created: self.created,
+/// The edits that take the `blocked` ones of `choices`, which are neighbours in one list, out of a body, each with a comma; none
+/// where none of them is left. For [`StreamFormat::without`](super::StreamFormat::without).
+pub fn without_choices(
+    choices: &[ChoiceSpan],
+    blocked: &dyn Fn(u32) -> bool,
+) -> Option<Vec<BodyEdit>> {
+    let last_kept = choices.iter().rposition(|choice| !blocked(choice.index))?;
+    let nothing = || Edit::Raw(Cow::Borrowed(b"".as_slice()));
+    let mut edits = Vec::new();
+    let before = choices.iter().zip(choices.iter().skip(1)).take(last_kept);
+    for (one, next) in before {
+        if blocked(one.index) {
+            edits.push((one.span.start..next.span.start, nothing()));
         }
     }
+    // Behind the last that stays, the comma is the one before.
+    if let (Some(kept), Some(last)) = (choices.get(last_kept), choices.last())
+        && kept.span.end < last.span.end
+    {
+        edits.push((kept.span.end..last.span.end, nothing()));
+    }
+    Some(edits)
 }
 
 /// A call of a tool; of a streamed reply, a piece of it.
@@ -142,13 +212,11 @@ impl ReplyHead<'_> {
 pub struct CallPiece<'a> {
     /// The choice that it belongs to.
     pub choice: Option<u32>,
-    /// Which of the choice's calls.
-    pub index: u32,
-    /// Whether it is the one call of a function in the older spelling.
-    pub is_function: bool,
-    /// Where its object lies among those of a list, and where that list does.
+    /// The format's own number of the call, in the order in which a client has the calls.
+    pub call: u64,
+    /// Where its object lies among those of a list, and where that list does; none: it cannot be taken out.
     pub element: Option<ListElement>,
-    /// The value of the object's own `index`.
+    /// The value by which a client numbers the call, which changes where calls before it are taken out.
     pub index_span: Option<Range<usize>>,
     /// The call's id.
     pub id: Option<Cow<'a, str>>,

@@ -16,6 +16,10 @@ pub struct ChatRequest<'a> {
     pub include_usage: bool,
     /// How many choices are asked for.
     pub choices: Option<u64>,
+    /// Whether the answer is asked for as JSON, so that its reader resolves escapes in it.
+    pub json: bool,
+    /// The format's own word for which of its endpoints the request went to.
+    pub variant: &'static str,
     /// Where the list of the tools that the model may call lies in the body.
     pub tools: Option<Range<usize>>,
     /// The same for functions, in the older spelling of tools.
@@ -35,6 +39,8 @@ impl ChatRequest<'_> {
             stream: self.stream,
             include_usage: self.include_usage,
             choices: self.choices,
+            json: self.json,
+            variant: self.variant,
         }
     }
 }
@@ -50,6 +56,10 @@ pub struct RequestFacts {
     pub include_usage: bool,
     /// How many choices were asked for.
     pub choices: Option<u64>,
+    /// Whether the answer was asked for as JSON.
+    pub json: bool,
+    /// The format's own word for which of its endpoints the request went to.
+    pub variant: &'static str,
 }
 
 /// One message of a request.
@@ -69,6 +79,17 @@ pub struct RequestMessage<'a> {
 }
 
 impl RequestMessage<'_> {
+    /// A message that says nothing yet.
+    pub fn new(role: Role, span: Range<usize>) -> Self {
+        Self {
+            role,
+            texts: Vec::new(),
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+            span,
+        }
+    }
+
     /// The message's own words: its content's texts, joined without a separator, as the model will read them.
     pub fn content(&self) -> Cow<'_, str> {
         let mut texts = self

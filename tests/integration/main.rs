@@ -10,6 +10,7 @@ mod limits;
 mod models;
 mod monitor;
 mod outcomes;
+mod python;
 mod rails_docs;
 mod refused;
 mod rewriting;

@@ -116,6 +116,29 @@ rails:
     GuardrailsLayer::new(rails)
 }
 
+/// Numbers of the service's, some of which once stood for marks of the layer's own.
+#[test]
+fn rails_that_ask_read_calls_of_any_index() {
+    for index in [0_u32, 7, 1 << 30, 1 << 31, u32::MAX - 1, u32::MAX] {
+        let script = Script::new(&[Answer::Yes]);
+        let layer = asking_layer(&script, WINDOWS);
+        let call = json!({"index": index, "id": "c", "function": {"name": "f", "arguments": "{\"a\": \"bad\"}"}});
+        let events = [
+            json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}),
+            json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}),
+        ];
+        let stream: String = events
+            .iter()
+            .map(|event| format!("data: {event}\n\n"))
+            .collect();
+        let reply = Reply::events(vec![(stream + "data: [DONE]\n\n").into()]);
+        let exchange = run(exchange(&layer, chat(STREAM), &reply));
+        assert!(exchange.is_blocked(), "{index}: {}", exchange.text());
+        assert!(!exchange.text().contains("bad"), "{index}");
+        assert_eq!(script.texts(), ["{\"a\": \"bad\"}"], "{index}");
+    }
+}
+
 const WINDOWS: &str =
     "streaming: {enabled: true, chunk_size: 3, context_size: 2, stream_first: false}";
 

@@ -208,6 +208,18 @@ impl Prompts {
         }
     }
 
+    /// What the parser `name` makes of `answer`: the text itself where there is no such parser.
+    ///
+    /// # Errors
+    ///
+    /// The parser's error.
+    pub(crate) fn parse_by(&self, name: &str, answer: &str) -> Result<Parsed, ParseError> {
+        match self.has_parser(name) {
+            true => self.parsers.parse(name, answer),
+            false => Ok(Parsed::Text(answer.to_owned())),
+        }
+    }
+
     /// The verdict in `answer`, read by the parser that the prompt of `task` names, else by `is_content_safe`.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use super::{
     rail_call::{self, RailCall},
 };
 use crate::{
-    actions::{ActionContext, ActionResult, EventLog, model_error},
+    actions::{ActionContext, ActionResult, EventLog, Search, Services, model_error},
     error::{BoxError, Error, Result},
 };
 
@@ -80,12 +80,42 @@ impl Turn {
 
     fn action_context(&self, conversation: &dyn Conversation, name: &str) -> ActionContext {
         let events = conversation.events().clone();
+        let events = EventLog::new(move || events.iter().map(Event::to_value).collect());
+        self.context_of(name, conversation.all_variables(), events)
+    }
+
+    /// What the action `name` may look at.
+    pub(super) fn context_of(
+        &self,
+        name: &str,
+        variables: Map<String, Value>,
+        events: EventLog,
+    ) -> ActionContext {
+        let engine = &self.engine;
+        // Only the Python of a directory asks for more.
+        let services = engine.python.as_ref().map(|_| {
+            let search = engine.has_knowledge_base().then(|| {
+                let engine = Arc::clone(engine);
+                let search: Search = Arc::new(move |text, count| {
+                    let engine = Arc::clone(&engine);
+                    Box::pin(async move { engine.search_documents(&text, count).await })
+                });
+                search
+            });
+            Arc::new(Services {
+                models: engine.models.clone(),
+                main: self.main.clone(),
+                prompts: Arc::clone(&engine.prompts),
+                search,
+            })
+        });
         ActionContext {
-            variables: Arc::new(conversation.all_variables()),
-            events: EventLog::new(move || events.iter().map(Event::to_value).collect()),
-            config: Arc::clone(&self.engine.config),
+            variables: Arc::new(variables),
+            events,
+            config: Arc::clone(&engine.config),
             llm: self.model(name),
-            params: Arc::clone(&self.engine.params),
+            params: Arc::clone(&engine.params),
+            services,
         }
     }
 }

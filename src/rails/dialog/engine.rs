@@ -12,13 +12,13 @@ use super::{
     index::{Broken, Indexes, not_of_a_model},
 };
 use crate::{
-    actions::{ActionsServer, Params, Registry},
+    actions::{ActionsServer, Params, Python, Registry},
     config::{EmbeddingSearchProvider, RailsConfig, StreamingConfig},
     embeddings::{
         self, CacheSettings, EmbeddingCache, EmbeddingModel, IndexSettings, SearchIndex,
         SearchProvider, VectorIndex,
     },
-    error::{BoxError, ConfigError, Result},
+    error::{BoxError, ConfigError, Fault, Result},
     http::Client,
     kb::{KnowledgeBase, RELEVANT_CHUNKS},
     library,
@@ -37,6 +37,8 @@ use crate::{
 pub(crate) struct Registered {
     pub(crate) actions: Registry,
     pub(crate) params: Params,
+    /// What runs the directory's Python.
+    pub(crate) python: Option<Arc<Python>>,
     pub(crate) templates: Option<Templates>,
     pub(crate) parsers: OutputParsers,
     pub(crate) embedding_models: HashMap<String, Arc<dyn EmbeddingModel>>,
@@ -44,6 +46,29 @@ pub(crate) struct Registered {
 }
 
 impl Registered {
+    /// Starts the worker that `config` asks for, and adds what the directory's Python defines, but for what the application
+    /// registered under the same name.
+    ///
+    /// # Errors
+    ///
+    /// Where the worker does not start, or the directory's `config.py` cannot be run.
+    pub(crate) fn add_python(&mut self, config: &RailsConfig) -> Result<(), Fault> {
+        let Some(python) = Python::start(config)? else {
+            return Ok(());
+        };
+        for (name, action) in python.actions() {
+            if !self.actions.contains(&name) {
+                self.actions.insert(name, action);
+            }
+        }
+        python.add_to_prompts(
+            self.templates.get_or_insert_with(Templates::new),
+            &mut self.parsers,
+        );
+        self.python = Some(python);
+        Ok(())
+    }
+
     /// The templates' environment, to add to.
     pub(crate) fn templates_mut(&mut self) -> &mut Templates {
         self.templates.get_or_insert_with(Templates::new)
@@ -56,6 +81,8 @@ pub(crate) struct Engine {
     pub(crate) flows: Flows,
     pub(crate) actions: Registry,
     pub(crate) params: Arc<Params>,
+    /// The worker that runs the directory's Python.
+    pub(crate) python: Option<Arc<Python>>,
     pub(crate) actions_server: Option<ActionsServer>,
     pub(crate) models: Models,
     pub(crate) prompts: Arc<Prompts>,
@@ -98,6 +125,7 @@ impl Engine {
         let Registered {
             actions,
             params,
+            python,
             embedding_models,
             search_providers,
             ..
@@ -128,6 +156,7 @@ impl Engine {
             flows,
             actions,
             params: Arc::new(params),
+            python,
             actions_server,
             models,
             prompts,
@@ -234,13 +263,10 @@ impl Engine {
 
     /// The chunks that fit `text`; none where there is no knowledge base.
     pub(super) async fn search_chunks(&self, text: &str) -> Result<Option<Vec<String>>, BoxError> {
-        let Some(knowledge_base) = &self.knowledge_base else {
+        if !self.has_knowledge_base() {
             return Ok(None);
-        };
-        let chunks = knowledge_base
-            .search(text, RELEVANT_CHUNKS)
-            .await
-            .map_err(not_of_a_model)?;
+        }
+        let chunks = self.search_documents(text, RELEVANT_CHUNKS).await?;
         let bodies = chunks.iter().map(|chunk| {
             chunk
                 .get("body")
@@ -249,6 +275,25 @@ impl Engine {
                 .to_owned()
         });
         Ok(Some(bodies.collect()))
+    }
+
+    /// Whether there are documents to search.
+    pub(super) fn has_knowledge_base(&self) -> bool {
+        self.knowledge_base.is_some()
+    }
+
+    /// The at most `count` chunks that fit `text`, whole.
+    pub(super) async fn search_documents(
+        &self,
+        text: &str,
+        count: usize,
+    ) -> Result<Vec<Value>, BoxError> {
+        let Some(knowledge_base) = &self.knowledge_base else {
+            return Ok(Vec::new());
+        };
+        let chunks = knowledge_base.search(text, count).await;
+        let chunks = chunks.map_err(not_of_a_model)?;
+        Ok(chunks.into_iter().map(Value::from).collect())
     }
 
     /// Fills the index of the knowledge base, so that the first turn need not.

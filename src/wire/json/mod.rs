@@ -25,7 +25,7 @@ mod value;
 pub(crate) use self::string::{push_string, unescape_leniently};
 pub use self::{
     error::{JsonError, JsonErrorKind},
-    patch::{Edit, patch},
+    patch::{BodyEdit, Edit, patch},
     read::JsonLimits,
     value::{Document, Elements, Kind, Member, Members, Value},
 };

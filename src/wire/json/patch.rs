@@ -13,6 +13,9 @@ pub enum Edit<'a> {
     Raw(Cow<'a, [u8]>),
 }
 
+/// An edit of a body, with the range whose place it takes.
+pub type BodyEdit = (Range<usize>, Edit<'static>);
+
 /// Applies `edits`, in any order, to `body`; every byte outside their ranges stays as it is.
 ///
 /// Of edits that overlap, the one that begins first wins, and of those the longest, so that replacing a whole choice

@@ -5,17 +5,23 @@
 //! `prediction`, `metadata` and the other documented keys. Images, sounds and documents in binary formats pass unread;
 //! text that is packed in base64 is unpacked.
 
+mod calls;
+mod logprobs;
 mod refuse;
 mod reply;
 mod request;
 mod shape;
+mod stream;
+mod vocabulary;
 
 use bytes::Bytes;
+use http::StatusCode;
+use serde_json::Value;
 
-use self::reply::Whole;
+use self::{reply::Whole, stream::ChatStream};
 use super::{
-    ChatRequest, ChoiceSpan, EventKind, JsonLimits, NormalPath, ReplyTexts, RequestFacts,
-    StreamHead, Unreadable, WireFormat,
+    BodyEdit, ChatRequest, ChoiceSpan, Claim, Edit, JsonLimits, NormalPath, ReplyTexts,
+    RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat,
 };
 
 /// OpenAI Chat Completions.
@@ -27,20 +33,28 @@ impl WireFormat for OpenAiChat {
         "openai_chat"
     }
 
-    fn is_endpoint(&self, path: &NormalPath) -> bool {
-        path.ends_with("/chat/completions")
+    fn claims(&self, path: &NormalPath) -> Claim {
+        match path.ends_with("/chat/completions") {
+            true => Claim::Chat,
+            false => Claim::No,
+        }
+    }
+
+    fn looks_like_request(&self, body: &[u8]) -> bool {
+        shape::looks_like_request(body)
     }
 
     fn read_request<'a>(
         &self,
+        _head: &RequestHead<'_>,
         body: &'a [u8],
         limits: &JsonLimits,
     ) -> Result<ChatRequest<'a>, Unreadable> {
         request::read(body, limits)
     }
 
-    fn looks_like_request(&self, body: &[u8]) -> bool {
-        shape::looks_like_request(body)
+    fn offered_tools(&self, request: &ChatRequest<'_>, body: &[u8]) -> Value {
+        request::offered_tools(request, body)
     }
 
     fn read_reply<'a>(
@@ -48,56 +62,26 @@ impl WireFormat for OpenAiChat {
         body: &'a [u8],
         limits: &JsonLimits,
     ) -> Result<ReplyTexts<'a>, Unreadable> {
-        reply::read(body, limits, Whole::Reply)
-    }
-
-    fn read_event<'a>(
-        &self,
-        data: &'a [u8],
-        limits: &JsonLimits,
-    ) -> Result<ReplyTexts<'a>, Unreadable> {
-        match data.trim_ascii() {
-            b"[DONE]" => Ok(ReplyTexts {
-                kind: EventKind::Done,
-                ..ReplyTexts::default()
-            }),
-            b"" => Ok(ReplyTexts::default()),
-            _ => reply::read(data, limits, Whole::Event),
-        }
+        let mut texts = ReplyTexts::default();
+        reply::read(body, limits, Whole::Reply, &mut texts)?;
+        Ok(texts)
     }
 
     fn refuse_reply(&self, facts: &RequestFacts, message: &str) -> Bytes {
         refuse::reply(facts, message)
     }
 
-    fn refuse_stream(&self, facts: &RequestFacts, message: &str) -> Bytes {
-        refuse::stream(facts, message)
+    fn refuse_choice(&self, _body: &[u8], choice: &ChoiceSpan, message: &str) -> Vec<BodyEdit> {
+        let refusal = refuse::choice(choice.index, message);
+        vec![(choice.span.clone(), Edit::Raw(refusal.into()))]
     }
 
-    fn refuse_choice(&self, _body: &[u8], choice: &ChoiceSpan, message: &str) -> Vec<u8> {
-        refuse::choice(choice.index, message)
+    fn error_body(&self, status: StatusCode, code: &str, message: &str) -> Bytes {
+        refuse::error(status.as_u16(), code, message).into()
     }
 
-    fn refuse_choice_event(
-        &self,
-        head: &StreamHead,
-        choice: u32,
-        role_sent: bool,
-        message: &str,
-    ) -> Bytes {
-        refuse::choice_events(head, choice, role_sent, message)
-    }
-
-    fn end_of_stream(&self) -> Bytes {
-        Bytes::from_static(refuse::END_OF_STREAM)
-    }
-
-    fn error_body(&self, status: u16, code: &str, message: &str) -> Bytes {
-        refuse::error(status, code, message).into()
-    }
-
-    fn error_event(&self, code: &str, message: &str) -> Bytes {
-        refuse::error_event(code, message)
+    fn stream(&self, facts: &RequestFacts) -> Box<dyn StreamFormat> {
+        Box::new(ChatStream::new(facts))
     }
 }
 

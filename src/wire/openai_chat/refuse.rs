@@ -6,17 +6,57 @@ use std::{
 };
 
 use bytes::Bytes;
+use serde_json::Value;
 
-use crate::wire::{RequestFacts, StreamHead, json::push_string};
+use crate::wire::{RequestFacts, json::push_string};
 
 /// The most choices that the API gives.
 const MOST_CHOICES: u64 = 128;
 
-pub(super) const END_OF_STREAM: &[u8] = b"data: [DONE]\n\n";
+/// The payload of the record that ends a stream.
+pub(super) const DONE: &[u8] = b"[DONE]";
+
+/// What all records of a reply say of themselves.
+#[derive(Debug, Clone)]
+pub(super) struct Head {
+    id: String,
+    model: String,
+    created: u64,
+}
+
+impl Head {
+    /// That of a reply that no model gave.
+    pub(super) fn new(facts: &RequestFacts) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self {
+            id: format!("chatcmpl-{:x}{count:04x}", now.as_nanos()),
+            model: facts.model.clone().unwrap_or_default(),
+            created: now.as_secs(),
+        }
+    }
+
+    /// That of a record; none where it says nothing of itself.
+    pub(super) fn of_record(record: &Value) -> Option<Self> {
+        let text = |key: &str| record.get(key).and_then(Value::as_str);
+        let id = text("id")?;
+        Some(Self {
+            id: id.to_owned(),
+            model: text("model").unwrap_or_default().to_owned(),
+            created: record
+                .get("created")
+                .and_then(Value::as_u64)
+                .unwrap_or_default(),
+        })
+    }
+}
 
 /// A whole reply.
 pub(super) fn reply(facts: &RequestFacts, message: &str) -> Bytes {
-    let head = new_head(facts);
+    let head = Head::new(facts);
     let mut out = Json::default();
     out.head(&head, "chat.completion");
     out.raw(",\"choices\":[");
@@ -37,33 +77,44 @@ pub(super) fn choice(index: u32, message: &str) -> Vec<u8> {
     out.0
 }
 
-/// A whole stream.
-pub(super) fn stream(facts: &RequestFacts, message: &str) -> Bytes {
-    let head = new_head(facts);
-    let mut out = Json::default();
-    for index in 0..choices(facts) {
-        out.choice_events(&head, index, false, message);
-    }
-    if facts.include_usage {
-        out.raw("data: ");
-        out.head(&head, "chat.completion.chunk");
-        out.raw(",\"choices\":[],\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,");
-        out.raw("\"total_tokens\":0}}\n\n");
-    }
-    out.0.extend_from_slice(END_OF_STREAM);
-    out.0.into()
+/// The records that end one choice.
+pub(super) fn choice_records(
+    head: &Head,
+    choice: u32,
+    has_begun: bool,
+    message: &str,
+) -> impl Iterator<Item = Vec<u8>> {
+    [false, true].into_iter().map(move |is_last| {
+        let mut out = Json::default();
+        out.head(head, "chat.completion.chunk");
+        out.raw(",\"choices\":[{\"index\":");
+        out.number(choice.into());
+        out.raw(",\"delta\":{");
+        if !is_last {
+            if !has_begun {
+                out.raw("\"role\":\"assistant\",");
+            }
+            out.raw("\"content\":");
+            out.string(message);
+        }
+        out.raw("},\"logprobs\":null,\"finish_reason\":");
+        out.raw(if is_last {
+            "\"content_filter\""
+        } else {
+            "null"
+        });
+        out.raw("}]}");
+        out.0
+    })
 }
 
-/// The events that end one choice.
-pub(super) fn choice_events(
-    head: &StreamHead,
-    choice: u32,
-    role_sent: bool,
-    message: &str,
-) -> Bytes {
+/// The record that reports what a stream used, which no model gave.
+pub(super) fn usage_record(head: &Head) -> Vec<u8> {
     let mut out = Json::default();
-    out.choice_events(head, choice, role_sent, message);
-    out.0.into()
+    out.head(head, "chat.completion.chunk");
+    out.raw(",\"choices\":[],\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,");
+    out.raw("\"total_tokens\":0}}");
+    out.0
 }
 
 /// The body of an error response.
@@ -86,29 +137,9 @@ pub(super) fn error(status: u16, code: &str, message: &str) -> Vec<u8> {
     out.0
 }
 
-/// An error in the middle of a stream.
-pub(super) fn error_event(code: &str, message: &str) -> Bytes {
-    let error = error(500, code, message);
-    [b"data: ", error.as_slice(), b"\n\n"].concat().into()
-}
-
 fn choices(facts: &RequestFacts) -> u32 {
     let choices = facts.choices.unwrap_or(1).clamp(1, MOST_CHOICES);
     u32::try_from(choices).unwrap_or(1)
-}
-
-/// The head of a reply that no model gave.
-fn new_head(facts: &RequestFacts) -> StreamHead {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    StreamHead {
-        id: Some(format!("chatcmpl-{:x}{count:04x}", now.as_nanos()).into()),
-        model: Some(facts.model.clone().unwrap_or_default().into()),
-        created: Some(now.as_secs()),
-    }
 }
 
 /// JSON that is being written.
@@ -129,15 +160,15 @@ impl Json {
     }
 
     /// An object's first members; the object stays open.
-    fn head(&mut self, head: &StreamHead, object: &str) {
+    fn head(&mut self, head: &Head, object: &str) {
         self.raw("{\"id\":");
-        self.string(head.id.as_deref().unwrap_or_default());
+        self.string(&head.id);
         self.raw(",\"object\":");
         self.string(object);
         self.raw(",\"created\":");
-        self.number(head.created.unwrap_or_default());
+        self.number(head.created);
         self.raw(",\"model\":");
-        self.string(head.model.as_deref().unwrap_or_default());
+        self.string(&head.model);
     }
 
     fn choice(&mut self, index: u32, message: &str) {
@@ -146,25 +177,5 @@ impl Json {
         self.raw(",\"message\":{\"role\":\"assistant\",\"content\":");
         self.string(message);
         self.raw(",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"content_filter\"}");
-    }
-
-    fn choice_events(&mut self, head: &StreamHead, choice: u32, role_sent: bool, message: &str) {
-        for last in [false, true] {
-            self.raw("data: ");
-            self.head(head, "chat.completion.chunk");
-            self.raw(",\"choices\":[{\"index\":");
-            self.number(choice.into());
-            self.raw(",\"delta\":{");
-            if !last {
-                if !role_sent {
-                    self.raw("\"role\":\"assistant\",");
-                }
-                self.raw("\"content\":");
-                self.string(message);
-            }
-            self.raw("},\"logprobs\":null,\"finish_reason\":");
-            self.raw(if last { "\"content_filter\"" } else { "null" });
-            self.raw("}]}\n\n");
-        }
     }
 }

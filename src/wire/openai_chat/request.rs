@@ -1,8 +1,8 @@
 //! Requests.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
-use serde_json::Value as JsonValue;
+use serde_json::{Value as JsonValue, json};
 
 use crate::{
     message::{Role, ToolCall},
@@ -125,6 +125,10 @@ pub(super) fn read<'a>(body: &'a [u8], limits: &JsonLimits) -> Result<ChatReques
             }
             "n" => request.choices = value.as_u64(),
             "tools" => request.tools = Some(value.span()),
+            "response_format" => {
+                let kind = value.get("type").and_then(Value::as_str);
+                request.json = kind.is_some_and(|kind| kind.starts_with("json"));
+            }
             "functions" => request.functions = Some(value.span()),
             name if REQUEST_KEYS.contains(&name) => {}
             name => Texts(&mut request.other_texts).any(value, name, TextKind::Other),
@@ -201,6 +205,21 @@ fn message<'a>(message: Value<'_, 'a>) -> Result<RequestMessage<'a>, Unreadable>
         tool_call_id,
         span: message.span(),
     })
+}
+
+/// The tools that a request offers, those in the older spelling, of functions, among them.
+pub(super) fn offered_tools(request: &ChatRequest<'_>, body: &[u8]) -> JsonValue {
+    let list = |span: &Option<Range<usize>>| {
+        let json = span.clone().and_then(|span| body.get(span));
+        match json.and_then(|json| serde_json::from_slice(json).ok()) {
+            Some(JsonValue::Array(list)) => list,
+            // Nothing that a call could mean.
+            _ => Vec::new(),
+        }
+    };
+    let functions = list(&request.functions).into_iter();
+    let functions = functions.map(|function| json!({"type": "function", "function": function}));
+    list(&request.tools).into_iter().chain(functions).collect()
 }
 
 /// The neutral form of a tool call or a function call.

@@ -1,15 +1,38 @@
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Uri};
+
+use super::{
+    calls,
+    reply::{self, Place, Site, Whole},
+};
 use crate::{
+    framing::Record,
     message::Role,
     wire::{
-        Channel, ChannelKind, Endpoint, EventKind, JsonLimits, NormalPath, OpenAiChat, ReplyTexts,
-        RequestFacts, StreamHead, TextKind, WireFormat, classify,
+        Channel, ChatRequest, Endpoint, HoldsJson, JsonLimits, NormalPath, OpenAiChat, Patch,
+        RecordKind, Relation, ReplyTexts, RequestFacts, RequestHead, TextClass, TextKind,
+        Unreadable, WireFormat, classify, formats, patch,
     },
 };
 
+fn read_request(body: &[u8]) -> Result<ChatRequest<'_>, Unreadable> {
+    let head = RequestHead {
+        method: &Method::POST,
+        uri: &Uri::from_static("/v1/chat/completions"),
+        headers: &HeaderMap::new(),
+    };
+    OpenAiChat.read_request(&head, body, &JsonLimits::default())
+}
+
+fn record(data: &str) -> Record {
+    Record {
+        data: Some(Bytes::copy_from_slice(data.as_bytes())),
+        ..Record::default()
+    }
+}
+
 fn request_texts(body: &str) -> Vec<(TextKind, String)> {
-    let request = OpenAiChat
-        .read_request(body.as_bytes(), &JsonLimits::default())
-        .unwrap_or_else(|error| panic!("{error}: {body}"));
+    let request = read_request(body.as_bytes()).unwrap_or_else(|error| panic!("{error}: {body}"));
     let texts = request.messages.iter().flat_map(|message| &message.texts);
     let texts = texts.chain(&request.other_texts);
     texts
@@ -18,7 +41,7 @@ fn request_texts(body: &str) -> Vec<(TextKind, String)> {
 }
 
 fn refused(body: &str) -> Option<&'static str> {
-    let read = OpenAiChat.read_request(body.as_bytes(), &JsonLimits::default());
+    let read = read_request(body.as_bytes());
     read.err().map(|error| error.code)
 }
 
@@ -30,14 +53,13 @@ fn user(content: &str) -> String {
 fn the_usual_request_is_read() {
     let body = r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"n":2,
         "messages":[{"role":"system","content":"s"},{"role":"User","content":"h\u0069"}],"tools":[{"type":"x"}]}"#;
-    let request = OpenAiChat
-        .read_request(body.as_bytes(), &JsonLimits::default())
-        .unwrap();
+    let request = read_request(body.as_bytes()).unwrap();
     let facts = RequestFacts {
         model: Some("m".into()),
         stream: true,
         include_usage: true,
         choices: Some(2),
+        ..RequestFacts::default()
     };
     assert_eq!(request.facts(), facts);
     let [system, user] = request.messages.as_slice() else {
@@ -145,9 +167,7 @@ fn names_tool_results_and_calls_are_read() {
     ];
     let expected: Vec<_> = expected.map(|(kind, text)| (kind, text.to_owned())).into();
     assert_eq!(request_texts(body), expected);
-    let request = OpenAiChat
-        .read_request(body.as_bytes(), &JsonLimits::default())
-        .unwrap();
+    let request = read_request(body.as_bytes()).unwrap();
     let message = request.messages[1].to_message();
     assert_eq!(
         message.tool_calls[0].arguments,
@@ -255,18 +275,20 @@ fn a_request_is_known_by_its_shape() {
 }
 
 fn event(data: &str) -> ReplyTexts<'_> {
-    OpenAiChat
-        .read_event(data.as_bytes(), &JsonLimits::default())
-        .unwrap_or_else(|error| panic!("{error}: {data}"))
+    let mut texts = ReplyTexts::default();
+    reply::read(
+        data.as_bytes(),
+        &JsonLimits::default(),
+        Whole::Record,
+        &mut texts,
+    )
+    .unwrap_or_else(|error| panic!("{error}: {data}"));
+    texts
 }
 
-fn channel(kind: ChannelKind, index: u32) -> Channel {
-    let choice = Some(0);
-    Channel {
-        choice,
-        kind,
-        index,
-    }
+/// The channel of a place in choice 0, where no key is repeated.
+fn channel(place: Place) -> Channel {
+    Channel::new(Some(0), &(&place, Vec::<usize>::new()))
 }
 
 fn delta(delta: &str) -> String {
@@ -279,14 +301,16 @@ fn delta(delta: &str) -> String {
 fn the_usual_event_is_read() {
     let data = delta(r#"{"role":"assistant","content":"a"}"#);
     let event = event(&data);
-    assert_eq!(event.kind, EventKind::Data);
-    assert_eq!(event.head.id.as_deref(), Some("i"));
-    assert_eq!(event.head.created, Some(7));
+    assert_eq!(event.kind, RecordKind::Data);
     assert_eq!(event.choices.len(), 1);
     assert!(!event.choices[0].finish && !event.ambiguous);
-    let joined: Vec<_> = event.texts.iter().filter(|text| text.joins).collect();
+    let joined: Vec<_> = event
+        .texts
+        .iter()
+        .filter(|text| text.relation == Relation::Appends)
+        .collect();
     assert_eq!(joined.len(), 1);
-    assert_eq!(joined[0].channel, channel(ChannelKind::Content, 0));
+    assert_eq!(joined[0].channel, channel(Place::Content(Site::Delta)));
     assert_eq!(&data[joined[0].span.clone()], "\"a\"");
     // The id and the model.
     assert_eq!(event.texts.len(), 3);
@@ -294,54 +318,69 @@ fn the_usual_event_is_read() {
 
 #[test]
 fn every_text_of_a_delta_has_its_channel() {
+    let answer = TextClass::ANSWER;
+    let content = Place::Content(Site::Delta);
     let cases = [
-        (r#"{"content":"\u0053ECRET"}"#, ChannelKind::Content, 0),
-        (r#"{"c\u006fntent":"SECRET"}"#, ChannelKind::Content, 0),
-        (r#"{"content":["SECRET"]}"#, ChannelKind::Content, 0),
+        (r#"{"content":"\u0053ECRET"}"#, content, answer),
+        (r#"{"c\u006fntent":"SECRET"}"#, content, answer),
+        (r#"{"content":["SECRET"]}"#, content, answer),
         (
             r#"{"content":[{"type":"text","text":"SECRET"}]}"#,
-            ChannelKind::Content,
-            0,
+            content,
+            answer,
         ),
-        (r#"{"refusal":"SECRET"}"#, ChannelKind::Refusal, 0),
+        (
+            r#"{"content":[{"type":"text","value":"SECRET"}]}"#,
+            Place::PartValue(Site::Delta),
+            answer,
+        ),
+        (
+            r#"{"refusal":"SECRET"}"#,
+            Place::Refusal(Site::Delta),
+            answer,
+        ),
         (
             r#"{"reasoning_content":"SECRET"}"#,
-            ChannelKind::Reasoning,
-            0,
+            Place::Reasoning(Site::Delta, 17),
+            answer,
         ),
-        (r#"{"reasoning":"SECRET"}"#, ChannelKind::Reasoning, 1),
+        (
+            r#"{"reasoning":"SECRET"}"#,
+            Place::Reasoning(Site::Delta, 9),
+            answer,
+        ),
         (
             r#"{"tool_calls":[{"index":3,"function":{"name":"SECRET"}}]}"#,
-            ChannelKind::ToolName,
-            3,
+            Place::CallName(Site::Delta, 3),
+            TextClass::CALL_NAME,
         ),
         (
             r#"{"tool_calls":[{"index":3,"function":{"arguments":"SECRET"}}]}"#,
-            ChannelKind::ToolArguments,
-            3,
+            Place::CallArguments(Site::Delta, 3),
+            TextClass::ARGUMENTS,
         ),
         (
             r#"{"tool_calls":[{"index":1,"custom":{"input":"SECRET"}}]}"#,
-            ChannelKind::ToolArguments,
-            1,
+            Place::CallArguments(Site::Delta, 1),
+            TextClass::ARGUMENTS,
         ),
         (
             r#"{"function_call":{"name":"SECRET"}}"#,
-            ChannelKind::FunctionName,
-            0,
+            Place::CallName(Site::Delta, calls::FUNCTION),
+            TextClass::CALL_NAME,
         ),
         (
             r#"{"function_call":{"arguments":"SECRET"}}"#,
-            ChannelKind::FunctionArguments,
-            0,
+            Place::CallArguments(Site::Delta, calls::FUNCTION),
+            TextClass::ARGUMENTS,
         ),
         (
             r#"{"audio":{"transcript":"SECRET"}}"#,
-            ChannelKind::AudioTranscript,
-            0,
+            Place::Transcript(Site::Delta),
+            answer,
         ),
     ];
-    for (json, kind, index) in cases {
+    for (json, place, class) in cases {
         let data = delta(json);
         let event = event(&data);
         let text = event
@@ -350,11 +389,22 @@ fn every_text_of_a_delta_has_its_channel() {
             .find(|text| text.text == "SECRET")
             .unwrap();
         assert_eq!(
-            (text.channel, text.joins),
-            (channel(kind, index), true),
+            (text.channel, text.relation, text.class),
+            (channel(place), Relation::Appends, class),
             "{json}"
         );
     }
+}
+
+#[test]
+fn every_place_that_a_client_reads_alone_has_a_channel_of_its_own() {
+    let data =
+        r#"{"choices":[{"index":0,"text":"a","delta":{"content":"a"},"message":{"content":"a"}}]}"#;
+    let event = event(data);
+    let mut channels: Vec<_> = event.texts.iter().map(|text| text.channel.id).collect();
+    channels.sort_unstable();
+    channels.dedup();
+    assert_eq!(channels.len(), 3);
 }
 
 #[test]
@@ -395,7 +445,11 @@ fn strings_that_no_rule_is_about_are_read() {
     for (data, joins) in cases {
         let event = event(&data);
         let text = event.texts.iter().find(|text| text.text == "SECRET");
-        assert_eq!(text.map(|text| text.joins), Some(joins), "{data}");
+        let relation = match joins {
+            true => Relation::Appends,
+            false => Relation::Alone,
+        };
+        assert_eq!(text.map(|text| text.relation), Some(relation), "{data}");
     }
 }
 
@@ -404,7 +458,11 @@ fn of_a_repeated_key_all_values_are_read() {
     let data = delta(r#"{"content":"a","content":"b","content":"c"}"#);
     let event = event(&data);
     assert!(event.ambiguous);
-    let texts: Vec<_> = event.texts.iter().filter(|text| text.joins).collect();
+    let texts: Vec<_> = event
+        .texts
+        .iter()
+        .filter(|text| text.relation == Relation::Appends)
+        .collect();
     assert_eq!(
         texts
             .iter()
@@ -412,7 +470,7 @@ fn of_a_repeated_key_all_values_are_read() {
             .collect::<String>(),
         "abc"
     );
-    assert_eq!(texts[2].channel, channel(ChannelKind::Content, 0));
+    assert_eq!(texts[2].channel, channel(Place::Content(Site::Delta)));
     assert_ne!(texts[0].channel, texts[1].channel);
     assert_ne!(texts[1].channel, texts[2].channel);
     for json in [r#"{"Content":"a"}"#, r#"{"\u0043ontent":"a"}"#] {
@@ -420,11 +478,9 @@ fn of_a_repeated_key_all_values_are_read() {
     }
     assert!(!self::event(&delta(r#"{"content":"Content"}"#)).ambiguous);
     let data = r#"{"choices":[{"index":0,"index":1,"delta":{"content":"a"}}]}"#;
-    assert!(
-        OpenAiChat
-            .read_event(data.as_bytes(), &JsonLimits::default())
-            .is_err()
-    );
+    let mut texts = ReplyTexts::default();
+    let limits = JsonLimits::default();
+    assert!(reply::read(data.as_bytes(), &limits, Whole::Record, &mut texts).is_err());
 }
 
 #[test]
@@ -441,35 +497,53 @@ fn log_probabilities_are_joined_by_rank() {
         token("CRET")
     );
     let event = event(&data);
-    let of = |kind| {
-        let texts = event
-            .texts
-            .iter()
-            .filter(|text| text.channel == channel(kind, 0));
+    let of = |place| {
+        let texts = event.texts.iter();
+        let texts = texts.filter(|text| text.channel == channel(place));
         texts.map(|text| text.text.as_ref()).collect::<String>()
     };
-    assert_eq!(of(ChannelKind::LogProbs(0)), "SECRET");
-    assert_eq!(of(ChannelKind::LogProbs(1)), "SE");
-    assert_eq!(of(ChannelKind::LogProbs(2)), "x");
-    assert_eq!(of(ChannelKind::LogProbBytes(0)), "SECRET");
-    assert_eq!(of(ChannelKind::LogProbBytes(2)), "x");
+    assert_eq!(of(Place::Tokens(0, 0)), "SECRET");
+    assert_eq!(of(Place::Tokens(0, 1)), "SE");
+    assert_eq!(of(Place::Tokens(0, 2)), "x");
+    assert_eq!(of(Place::TokenBytes(0, 0)), "SECRET");
+    assert_eq!(of(Place::TokenBytes(0, 2)), "x");
+    let content = channel(Place::Content(Site::Delta));
+    for text in &event.texts {
+        assert_eq!(text.relation, Relation::Repeats(content));
+        assert!(!text.class.asked && text.class.json == HoldsJson::No);
+        let is_bytes = [
+            Place::TokenBytes(0, 0),
+            Place::TokenBytes(0, 1),
+            Place::TokenBytes(0, 2),
+        ]
+        .iter()
+        .any(|place| channel(*place) == text.channel);
+        let patch = if is_bytes { Patch::Null } else { Patch::Text };
+        assert_eq!(text.class.patch, patch);
+    }
 }
 
 #[test]
 fn the_end_of_a_stream_and_errors_are_told_apart() {
-    assert_eq!(event(" [DONE] ").kind, EventKind::Done);
-    assert_eq!(event(r#"{"error":{"message":"x"}}"#).kind, EventKind::Error);
-    assert_eq!(event(r#"{"error":null}"#).kind, EventKind::Data);
-    assert!(
-        OpenAiChat
-            .read_event(b"[DONE] x", &JsonLimits::default())
-            .is_err()
+    let kind = |data: &str| {
+        let mut texts = ReplyTexts::default();
+        let record = record(data);
+        let mut stream = OpenAiChat.stream(&RequestFacts::default());
+        let read = stream.read(&record, &JsonLimits::default(), &mut texts);
+        read.ok().map(|()| texts.kind)
+    };
+    assert_eq!(kind(" [DONE] "), Some(RecordKind::Done));
+    assert_eq!(
+        kind(r#"{"error":{"message":"x"}}"#),
+        Some(RecordKind::Error)
     );
-    assert!(event("\u{feff}{}").texts.is_empty());
+    assert_eq!(kind(r#"{"error":null}"#), Some(RecordKind::Data));
+    assert_eq!(kind("\u{feff}{}"), Some(RecordKind::Data));
+    assert_eq!(kind("[DONE] x"), None);
 }
 
 #[test]
-fn what_refuses_reads_as_a_refusal() {
+fn what_refuses_a_reply_reads_as_a_refusal() {
     let facts = RequestFacts {
         choices: Some(2),
         model: Some("m\"".into()),
@@ -481,36 +555,57 @@ fn what_refuses_reads_as_a_refusal() {
         .unwrap();
     assert_eq!(reply.choices.len(), 2);
     assert!(reply.choices.iter().all(|choice| choice.finish));
-    assert_eq!(reply.head.model.as_deref(), Some("m\""));
-    assert_eq!(
-        reply
-            .texts
-            .iter()
-            .filter(|text| text.text == "no\n")
-            .count(),
-        2
-    );
-    let choice = OpenAiChat.refuse_choice(&body, &reply.choices[1], "never");
-    let choice: serde_json::Value = serde_json::from_slice(&choice).unwrap();
-    assert_eq!(
-        (&choice["index"], &choice["finish_reason"]),
-        (&1.into(), &"content_filter".into())
-    );
-    let head = StreamHead::default();
-    for role_sent in [false, true] {
-        let events = OpenAiChat.refuse_choice_event(&head, 3, role_sent, "no");
-        let events = String::from_utf8(events.to_vec()).unwrap();
-        assert_eq!(events.contains("\"role\""), !role_sent);
-        let finishes: Vec<_> = events
-            .split_terminator("\n\n")
-            .map(|data| event(data.strip_prefix("data: ").unwrap()).choices[0].finish)
-            .collect();
-        assert_eq!(finishes, [false, true]);
-    }
-    let error: serde_json::Value =
-        serde_json::from_slice(&OpenAiChat.error_body(413, "c", "m")).unwrap();
+    let said = reply.texts.iter().filter(|text| text.text == "no\n");
+    assert_eq!(said.count(), 2);
+    let edits = OpenAiChat.refuse_choice(&body, &reply.choices[1], "never");
+    let refused: serde_json::Value = serde_json::from_slice(&patch(&body, &edits)).unwrap();
+    assert_eq!(refused["model"], "m\"");
+    let choices = &refused["choices"];
+    assert_eq!(choices[0]["message"]["content"], "no\n");
+    assert_eq!(choices[1]["message"]["content"], "never");
+    assert_eq!(choices[1]["finish_reason"], "content_filter");
+    let error = OpenAiChat.error_body(StatusCode::PAYLOAD_TOO_LARGE, "c", "m");
+    let error: serde_json::Value = serde_json::from_slice(&error).unwrap();
     let expected = serde_json::json!({"message": "m", "type": "invalid_request_error", "param": null, "code": "c"});
     assert_eq!(error["error"], expected);
+}
+
+#[test]
+fn a_refusal_in_a_stream_goes_on_from_what_has_left() {
+    let facts = RequestFacts {
+        include_usage: true,
+        ..RequestFacts::default()
+    };
+    let json = |data: &[u8]| serde_json::from_slice::<serde_json::Value>(data).unwrap();
+    for has_left in [false, true] {
+        let mut stream = OpenAiChat.stream(&facts);
+        let data = delta(r#"{"content":"a"}"#);
+        stream
+            .read(
+                &record(&data),
+                &JsonLimits::default(),
+                &mut ReplyTexts::default(),
+            )
+            .unwrap();
+        if has_left {
+            stream.released(&record(&data), &[0]);
+        }
+        let mut records = Vec::new();
+        stream.refuse_choice(0, "no", &mut records);
+        stream.end(&mut records);
+        let [first, last, rest @ .., done] = records.as_slice() else {
+            panic!("{records:?}");
+        };
+        let (first, last) = (json(&first.data), json(&last.data));
+        let begin = &first["choices"][0]["delta"];
+        assert_eq!(begin["content"], "no");
+        assert_eq!(begin["role"] == "assistant", !has_left);
+        assert_eq!(first["id"] == "i", has_left);
+        assert_eq!(last["choices"][0]["finish_reason"], "content_filter");
+        assert_eq!(done.data, "[DONE]");
+        // The report of the service, if it comes, comes after the refusal and is not sent on.
+        assert_eq!(rest.len(), usize::from(!has_left));
+    }
 }
 
 #[test]
@@ -534,7 +629,8 @@ fn odd_paths_lead_to_the_same_place() {
         "http://host/v1/chat/completions",
         "/x/..;/v1/chat/completions",
     ] {
-        let endpoint = classify(&NormalPath::new(path));
+        let formats = formats();
+        let endpoint = classify(&NormalPath::new(path), &formats);
         assert!(
             matches!(endpoint, Endpoint::Chat(_)),
             "{path}: {endpoint:?}"
@@ -561,7 +657,10 @@ fn paths_are_told_apart() {
     ];
     for path in unread {
         assert!(
-            matches!(classify(&NormalPath::new(path)), Endpoint::Unread { .. }),
+            matches!(
+                classify(&NormalPath::new(path), &formats()),
+                Endpoint::Unread { .. }
+            ),
             "{path}"
         );
     }
@@ -573,7 +672,10 @@ fn paths_are_told_apart() {
         "/v1/audio/speech",
     ] {
         assert!(
-            matches!(classify(&NormalPath::new(path)), Endpoint::Plain),
+            matches!(
+                classify(&NormalPath::new(path), &formats()),
+                Endpoint::Plain
+            ),
             "{path}"
         );
     }
@@ -586,7 +688,10 @@ fn paths_are_told_apart() {
         "/xchat/completions.json",
     ] {
         assert!(
-            matches!(classify(&NormalPath::new(path)), Endpoint::Unknown),
+            matches!(
+                classify(&NormalPath::new(path), &formats()),
+                Endpoint::Unknown
+            ),
             "{path}"
         );
     }

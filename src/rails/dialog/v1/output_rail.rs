@@ -1,7 +1,5 @@
 //! An output rail on a piece of a stream: only its action runs, on a text instead of a conversation.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
 
 use super::{
@@ -13,7 +11,7 @@ use super::{
     OutputRail,
 };
 use crate::{
-    actions::{ActionContext, ActionResult, EventLog},
+    actions::{ActionResult, EventLog},
     error::BoxError,
     rails::{events::Events, log::ProcessingLog},
 };
@@ -48,13 +46,7 @@ impl Turn {
         let log = ProcessingLog::default();
         let result = match self.engine.actions.get(&rail.action) {
             Some(action) => {
-                let context = ActionContext {
-                    variables: Arc::new(variables),
-                    events: EventLog::default(),
-                    config: Arc::clone(&self.engine.config),
-                    llm: self.model(&rail.action),
-                    params: Arc::clone(&self.engine.params),
-                };
+                let context = self.context_of(&rail.action, variables, EventLog::default());
                 Some(action.run(arguments, context).await)
             }
             None => {
