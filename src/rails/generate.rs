@@ -4,8 +4,11 @@ use serde_json::Value;
 
 use super::{
     LlmRails,
+    dialog::Flows,
+    flows::judge,
     log::ExplainInfo,
     options::{GenerationOptions, LogOptions, RailsOptions},
+    plan::REFUSAL,
     response::{GenerationRequest, GenerationResponse, RailStatus, RailType, RailsResult},
     state::State,
     streaming::{ChunkStream, StreamRequest, stream},
@@ -13,7 +16,9 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    library::Subject,
     message::{Content, Message, Role},
+    verdict::Outcome,
 };
 
 impl LlmRails {
@@ -97,13 +102,9 @@ impl LlmRails {
         messages: impl IntoIterator<Item = Message>,
         rails: &[RailType],
     ) -> Result<RailsResult> {
-        let configured = &self.engine().config.rails;
+        let engine = self.engine();
         for rail in rails {
-            let flows = match rail {
-                RailType::Input => &configured.input.flows,
-                RailType::Output => &configured.output.flows,
-            };
-            if flows.is_empty() {
+            if engine.flows.rails(&engine.config, rail.place()).is_empty() {
                 return Err(Error::InvalidInput(format!(
                     "the configuration has no {} rails",
                     rail.as_str()
@@ -118,6 +119,9 @@ impl LlmRails {
         mut messages: Vec<Message>,
         rails: &[RailType],
     ) -> Result<RailsResult> {
+        if let Flows::V2(_) = &self.engine().flows {
+            return self.judge_all(&messages, rails).await;
+        }
         let checked = if rails.contains(&RailType::Output) {
             Role::Assistant
         } else {
@@ -166,6 +170,59 @@ impl LlmRails {
             status,
             content,
             rail: blocking,
+        })
+    }
+
+    /// Runs the rails one after the other on the last texts: in Colang 2.x each rail judges without a turn around it.
+    async fn judge_all(&self, messages: &[Message], rails: &[RailType]) -> Result<RailsResult> {
+        let engine = self.engine();
+        let last = |role: Role| {
+            let message = messages.iter().rev().find(|message| message.role == role);
+            message.map(|message| message.content.text().into_owned())
+        };
+        let (mut asked, mut answered) = (last(Role::User), last(Role::Assistant));
+        let original = match rails.contains(&RailType::Output) {
+            true => answered.clone(),
+            false => asked.clone(),
+        };
+        for rail in rails {
+            let place = rail.place();
+            for line in engine.flows.rails(&engine.config, place) {
+                let user = asked.clone().unwrap_or_default();
+                let text = match rail {
+                    RailType::Input => &mut asked,
+                    RailType::Output => &mut answered,
+                };
+                let judged = text.clone().unwrap_or_default();
+                let subject = match rail {
+                    RailType::Input => Subject::input(&judged),
+                    RailType::Output => Subject::output(&judged, &user),
+                };
+                match judge(engine, place, &line.text, subject, None).await? {
+                    Outcome::Allow => {}
+                    Outcome::Transform(new) => *text = Some(new),
+                    Outcome::Block(block) => {
+                        let said = block.message.unwrap_or_else(|| REFUSAL.to_owned());
+                        return Ok(RailsResult {
+                            status: RailStatus::Blocked,
+                            content: said,
+                            rail: Some(line.text),
+                        });
+                    }
+                }
+            }
+        }
+        let checked = match rails.contains(&RailType::Output) {
+            true => answered,
+            false => asked,
+        };
+        Ok(RailsResult {
+            status: match checked == original {
+                true => RailStatus::Passed,
+                false => RailStatus::Modified,
+            },
+            content: checked.unwrap_or_default(),
+            rail: None,
         })
     }
 

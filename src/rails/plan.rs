@@ -123,6 +123,7 @@ impl Plan {
             mut refused,
             ..
         } = compiler;
+        refused.extend(engine.iter().flat_map(|engine| engine.flows.dialogue()));
         // What the layer would not run it refuses rather than leaves out: nothing slips past for a section that is ignored.
         for flow in &rails.retrieval.flows {
             let message = "retrieval rails are not run by the layer".to_owned();
@@ -211,15 +212,17 @@ impl<'a> Compiler<'a> {
 
     /// The rails of every place where single texts, calls and results are judged.
     fn compile(mut self) -> (Plan, Self) {
-        let rails = &self.library.config.rails;
-        let mut input = RailSet::new(
-            self.compile_all(Place::Input, &rails.input.flows),
-            rails.input.parallel,
-        );
-        let mut output = RailSet::new(
-            self.compile_all(Place::Output, &rails.output.flows),
-            rails.output.parallel,
-        );
+        let config = Arc::clone(&self.library.config);
+        let rails = &config.rails;
+        let engine = self.engine;
+        let lines = |place| match engine {
+            Some(engine) => engine.flows.rails(&config, place),
+            None => rails.flows(place).to_vec(),
+        };
+        let input = self.compile_all(Place::Input, &lines(Place::Input));
+        let output = self.compile_all(Place::Output, &lines(Place::Output));
+        let mut input = RailSet::new(input, rails.input.parallel);
+        let mut output = RailSet::new(output, rails.output.parallel);
         RailSet::agree(&mut input, &mut output);
         let plan = Plan {
             input,

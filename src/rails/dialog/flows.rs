@@ -6,7 +6,11 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::{v1, v2};
-use crate::{config::RailsConfig, error::ConfigError};
+use crate::{
+    config::{FlowReference, RailsConfig},
+    error::{ConfigError, Fault},
+    verdict::Place,
+};
 
 /// The flows, ready to run. They serve any number of conversations at once.
 #[derive(Debug)]
@@ -43,6 +47,23 @@ impl Flows {
         match self {
             Self::V1(flows) => flows.is_own(name),
             Self::V2(flows) => flows.is_own(name),
+        }
+    }
+
+    /// The rails at `place`, as lines of `rails.*.flows`.
+    pub(crate) fn rails(&self, config: &RailsConfig, place: Place) -> Vec<FlowReference> {
+        match self {
+            Self::V1(_) => config.rails.flows(place).to_vec(),
+            Self::V2(flows) => v2::lines(flows, config, place),
+        }
+    }
+
+    /// What stands in the way of running the rails without a dialogue around them: a dialogue that only a whole turn runs.
+    pub(crate) fn dialogue(&self) -> Vec<Fault> {
+        match self {
+            // A layer takes the place of the dialog.
+            Self::V1(_) => Vec::new(),
+            Self::V2(flows) => v2::dialogue(flows),
         }
     }
 

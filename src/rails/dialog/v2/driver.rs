@@ -22,7 +22,10 @@ use crate::{
     colang::v2::{Event, Host as _, Note, State, SystemHost},
     error::{BoxError, Error, Result},
     library,
-    rails::{event, log::ProcessingLog},
+    rails::{
+        event,
+        log::{ProcessingLog, TURN},
+    },
     value::{Dict, Value},
 };
 
@@ -123,13 +126,13 @@ impl<'a> Driver<'a> {
             match note {
                 Note::Event(event) => self.note(event),
                 Note::Log { flow, text } => {
-                    tracing::info!(target: "tower_guardrails::colang", flow = &**flow, "{text}");
+                    tracing::debug!(target: TURN, "flow `{flow}` logs: {text}");
                 }
                 Note::Print(text) => {
-                    tracing::info!(target: "tower_guardrails::colang", print = true, "{text}");
+                    tracing::info!(target: TURN, "{text}");
                 }
                 Note::Warning(text) => {
-                    tracing::warn!(target: "tower_guardrails::colang", "{text}");
+                    tracing::warn!(target: TURN, "{text}");
                 }
             }
         }
@@ -137,7 +140,6 @@ impl<'a> Driver<'a> {
     }
 
     fn note(&self, event: &Event) {
-        tracing::debug!(target: "tower_guardrails::colang", event = &*event.name, "{}", Shown(event));
         if let Some(event) = event::Event::from_fields(event.to_json()) {
             self.log.event(&event);
         }
@@ -305,19 +307,4 @@ fn finished(start: &Event, action: &str, value: Value, is_success: bool) -> Even
     arguments.insert("is_success", Value::Bool(is_success));
     arguments.insert("return_value", value);
     Event::new(format!("{action}Finished"), arguments)
-}
-
-/// An event for a log, without its identifiers and times.
-struct Shown<'a>(&'a Event);
-
-impl std::fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.name)?;
-        for (name, value) in self.0.arguments.iter_str() {
-            if !EVENT_FIELDS.contains(&name) && !name.ends_with("uid") {
-                write!(f, " {name}={}", value.to_json())?;
-            }
-        }
-        Ok(())
-    }
 }

@@ -101,6 +101,12 @@ impl Flows {
         self.program.flow(name)
     }
 
+    /// The flows that files define.
+    pub(super) fn own_flows(&self) -> impl Iterator<Item = &Arc<Flow>> {
+        let flows = self.program.flows();
+        flows.filter(|flow| self.own.contains(&*flow.name))
+    }
+
     /// Whether a flow of this name is there.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.program.flow(name).is_some()
