@@ -120,7 +120,9 @@ pub(crate) fn plain(response: GenerationResponse) -> Message {
     if let (Some(reasoning), Content::Text(text)) = (reasoning_content, &mut message.content) {
         *text = format!("<think>{reasoning}</think>\n{text}");
     }
-    message.tool_calls = tool_calls;
+    if !tool_calls.is_empty() {
+        message.tool_calls = tool_calls;
+    }
     message
 }
 

@@ -139,10 +139,11 @@ fn messages(own: &HashSet<String>) -> String {
     let mut seen = HashSet::from([REFUSE_TO_RESPOND]);
     for (intent, message) in library::messages() {
         // A message with filters belongs to a flow that makes it itself.
-        if message.contains('|') || own.contains(&format!("bot {intent}")) || !seen.insert(intent) {
+        let flow = format!("bot {}", named_apart(intent));
+        if message.contains('|') || own.contains(&flow) || !seen.insert(intent) {
             continue;
         }
-        let _ = write!(text, "\nflow bot {intent}\n");
+        let _ = write!(text, "\nflow {flow}\n");
         for variable in TEMPLATE.captures_iter(message) {
             let _ = writeln!(text, "  global ${}", named(&variable));
         }
@@ -158,6 +159,12 @@ fn messages(own: &HashSet<String>) -> String {
 fn named(found: &Captures<'_>) -> String {
     let name = found.get(1).or_else(|| found.get(2));
     name.map_or_else(String::new, |name| name.as_str().to_owned())
+}
+
+/// A name without words that would end it.
+fn named_apart(name: &str) -> String {
+    let name = name.replace(" and ", "_and_").replace(" or ", "_or_");
+    name.replace(" as ", "_as_")
 }
 
 /// The flow in Colang 2.x.
@@ -241,6 +248,8 @@ fn statement(line: &str, flow: &Flow, parameters: &[(&str, &str)], body: &mut Ve
         format!("send {event}")
     } else if let Some(variable) = line.strip_prefix("bot $") {
         format!("bot say ${variable}")
+    } else if line.starts_with("bot ") && !line.contains('"') {
+        named_apart(&line)
     } else if let Some(found) = JOINED.captures(&line) {
         let list = &found[1];
         body.push(format!("{indent}$joined = \", \".join(${list})"));

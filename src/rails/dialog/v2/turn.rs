@@ -171,7 +171,8 @@ fn tool_event(message: &Message, state: &v2::State) -> Result<Event> {
     let started = state
         .history()
         .filter(|event| event.action_uid() == Some(uid));
-    let action = started.filter_map(Event::started_action).last();
+    let actions = started.filter_map(Event::started_action);
+    let action = actions.fold(None, |_, last| Some(last));
     let Some(action) = action else {
         return Err(Error::InvalidInput(format!(
             "a message of a tool answers the action `{uid}`, which was not started: give the state that it was started in"
