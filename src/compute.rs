@@ -10,29 +10,33 @@ use std::{
 
 use tokio::sync::Semaphore;
 
+/// Texts of up to this many bytes are judged on the spot: that takes less than a millisecond, and moving them costs some.
+const ON_THE_SPOT: usize = 4 << 10;
+
 /// As many computations run at once as there are processors: more would slow down each other, and the runtime.
 static SLOTS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
     let processors = available_parallelism().map_or(2, |count| count.get().max(2));
     Arc::new(Semaphore::new(processors))
 });
 
-/// Tells a computation that nobody waits for it any more.
+/// Tells a computation that nobody waits for it any more. The default never does.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Stop(Arc<AtomicBool>);
+pub(crate) struct Stop(Option<Arc<AtomicBool>>);
 
 impl Stop {
     /// Whether to end without a result. Long loops ask for each few KiB of their text.
     pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        let stop = self.0.as_ref();
+        stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 }
 
 /// Stops the computation when its future is dropped: at the rail's time limit, or when the client has left.
-struct StopOnDrop(Stop);
+struct StopOnDrop(Arc<AtomicBool>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.0.store(true, Ordering::Relaxed);
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -52,16 +56,32 @@ pub(crate) struct Lost(#[source] tokio::task::JoinError);
 pub(crate) async fn apart<T: Send + 'static>(
     work: impl FnOnce(&Stop) -> T + Send + 'static,
 ) -> Result<T, Lost> {
-    let stop = StopOnDrop(Stop::default());
+    let stop = StopOnDrop(Arc::default());
     // Nobody closes it.
     let slot = Arc::clone(&SLOTS).acquire_owned().await.ok();
-    let handle = stop.0.clone();
+    let handle = Stop(Some(Arc::clone(&stop.0)));
     let done = tokio::task::spawn_blocking(move || {
         let result = work(&handle);
         drop(slot);
         result
     });
     done.await.map_err(Lost)
+}
+
+/// Runs `work` on `text`: on the spot where that is short, else [`apart`].
+///
+/// # Errors
+///
+/// As [`apart`].
+pub(crate) async fn on_text<T: Send + 'static>(
+    text: &str,
+    work: impl FnOnce(&str, &Stop) -> T + Send + 'static,
+) -> Result<T, Lost> {
+    if text.len() <= ON_THE_SPOT {
+        return Ok(work(text, &Stop::default()));
+    }
+    let text = text.to_owned();
+    apart(move |stop| work(&text, stop)).await
 }
 
 #[cfg(test)]

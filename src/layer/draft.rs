@@ -75,7 +75,7 @@ impl Drafting<'_> {
             return Ok(draft);
         }
         for text in &request.other_texts {
-            blocked_by_patterns(self.guard, rails, &text.text, false)?;
+            blocked_by_patterns(self.guard, rails, &text.text, false).await?;
         }
         let messages = selected(&request.messages, self.history);
         let mut read: Vec<Reading<'_>> = messages
@@ -94,7 +94,7 @@ impl Drafting<'_> {
             self.rewrite(&mut read, &mut draft).await?;
         }
         for reading in &read {
-            reading.search(self.guard, rails)?;
+            reading.search(self.guard, rails).await?;
         }
         if !asks {
             return Ok(draft);
@@ -372,13 +372,13 @@ impl<'r> Reading<'r> {
     }
 
     /// The joined content, and each text alone: an anchor matches at the ends of either.
-    fn search(&self, guard: &Guard, rails: &RailSet) -> Result<(), Blocked> {
+    async fn search(&self, guard: &Guard, rails: &RailSet) -> Result<(), Blocked> {
         let content = self.content();
-        blocked_by_patterns(guard, rails, &content, false)?;
+        blocked_by_patterns(guard, rails, &content, false).await?;
         for (text, current) in self.texts() {
             if !is_content(text) || current.len() != content.len() {
                 let is_json = self.is_rewritten && text.kind == TextKind::ToolArguments;
-                blocked_by_patterns(guard, rails, current, is_json)?;
+                blocked_by_patterns(guard, rails, current, is_json).await?;
             }
         }
         Ok(())
@@ -413,13 +413,13 @@ impl<'r> Reading<'r> {
     }
 }
 
-fn blocked_by_patterns(
+async fn blocked_by_patterns(
     guard: &Guard,
     rails: &RailSet,
     text: &str,
     is_json: bool,
 ) -> Result<(), Blocked> {
-    match check_patterns(guard, rails, text, is_json) {
+    match check_patterns(guard, rails, text, is_json).await {
         Some(Checked::Block(blocked)) => Err(blocked),
         _ => Ok(()),
     }

@@ -92,7 +92,7 @@ pub(super) async fn judge_whole(
         text: rewritten.as_deref().unwrap_or(subject.text),
         ..subject
     };
-    if let Some(block) = check_patterns(guard, set, subject.text, is_json) {
+    if let Some(block) = check_patterns(guard, set, subject.text, is_json).await {
         return block;
     }
     match set.judge(subject, ask, guard.policy()).await {
@@ -104,18 +104,20 @@ pub(super) async fn judge_whole(
 }
 
 /// The block of the first pattern that matches `text`, or its JSON's strings as a reader has them.
-pub(super) fn check_patterns(
+pub(super) async fn check_patterns(
     guard: &Guard,
     set: &RailSet,
     text: &str,
     is_json: bool,
 ) -> Option<Checked> {
-    let check = |text: &str| match set.check_local(text, guard.policy()) {
+    if let block @ Checked::Block(_) = set.check_patterns(text, guard.policy()).await {
+        return Some(block);
+    }
+    let plain = is_json
+        .then(|| unescape_leniently(text))
+        .filter(|plain| plain != text)?;
+    match set.check_patterns(&plain, guard.policy()).await {
         block @ Checked::Block(_) => Some(block),
         _ => None,
-    };
-    check(text).or_else(|| {
-        let plain = is_json.then(|| unescape_leniently(text))?;
-        (plain != text).then(|| check(&plain)).flatten()
-    })
+    }
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Bound, Flow, Subject};
 use crate::{
+    compute::{self, Stop},
     config::FlowReference,
     error::{BoxError, Error},
     llm::ModelReply,
@@ -225,6 +226,20 @@ impl<'a> Call<'a> {
     /// Asks a model.
     pub(crate) async fn ask(&self, question: Question<'_>) -> Result<ModelReply, Error> {
         self.scene.ask(question).await
+    }
+
+    /// Runs `work` on `text`: of a long one where that delays nobody, until the call is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Where it panics.
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        text: &str,
+        work: impl FnOnce(&str, &Stop) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let done = compute::on_text(text, work).await;
+        done.map_err(|lost| self.failed(lost))
     }
 
     /// The error of this call for `source`.

@@ -184,12 +184,15 @@ fn compile(
 }
 
 impl Regex {
-    fn search(&self, call: &Call<'_>) -> Result<Finding, Error> {
+    async fn search(&self, call: &Call<'_>) -> Result<Finding, Error> {
         let source = call.required("source")?;
         let (rail, _) = of_source(call, [&self.input, &self.output, &self.retrieval])?;
         let text = call.text("text").unwrap_or_default();
-        let found = rail.patterns.matching(&text);
-        let found = found.map_err(|error| call.failed(error))?;
+        let searched = Arc::clone(rail);
+        let found = call.compute(&text, move |text, stop| {
+            searched.patterns.matching_until(text, stop)
+        });
+        let found = found.await?.map_err(|error| call.failed(error))?;
         let detections: Vec<&str> = found
             .iter()
             .filter_map(|index| rail.patterns.source(*index))
@@ -209,7 +212,7 @@ impl Regex {
 
 impl Check for Regex {
     fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
-        Box::pin(async move { self.search(&call) })
+        Box::pin(async move { self.search(&call).await })
     }
 
     fn patterns(&self, flow: &Flow) -> Option<Arc<PatternRail>> {

@@ -41,20 +41,23 @@ impl std::error::Error for PatternError {}
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SearchError {
-    /// A pattern with look-around or back-references took more backtracking steps than allowed.
-    #[error("pattern {index} took more than {limit} backtracking steps")]
+    /// A pattern with look-around or back-references took more steps than allowed for a text of this length.
+    #[error("pattern {index} took more than {limit} steps")]
     BacktrackLimit {
         /// The pattern's place in the list, from 0.
         index: usize,
         /// The number of steps allowed.
-        limit: usize,
+        limit: u64,
     },
-    /// The backtracking engine failed in another way.
+    /// Nobody waited for the answer any more.
+    #[error("the search was given up")]
+    Stopped,
+    /// The search failed in another way.
     #[error("pattern {index} could not be searched: {message}")]
     Engine {
         /// The pattern's place in the list, from 0.
         index: usize,
-        /// What the engine said.
+        /// How.
         message: String,
     },
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     error::Error,
     library::{AskContext, Judge, Subject},
+    pattern::Match,
     verdict::{Decision, Enforcement, GuardrailsVerdict, Outcome, RailReport},
 };
 
@@ -51,19 +52,29 @@ pub struct Blocked {
 }
 
 impl RailSet {
-    /// Checks `text` by the rails that judge on the spot; those that ask are skipped.
+    /// Checks a short `text` by the pattern rails, on the spot; those that ask are skipped.
     pub(crate) fn check_local(&self, text: &str, policy: Policy<'_>) -> Checked {
         for (rail, patterns) in self.patterns() {
             let started = Instant::now();
-            let outcome = match patterns.patterns.find(text) {
-                Ok(None) => Ok(Outcome::Allow),
-                Ok(Some(found)) => Ok(Outcome::block(pattern_matches(found.pattern))),
-                Err(error) => Err(Error::Rail {
-                    rail: rail.name.to_string(),
-                    source: error.into(),
-                }),
-            };
-            match settle(rail, outcome, started.elapsed(), policy) {
+            let found = patterns.patterns.find(text).map_err(|error| Error::Rail {
+                rail: rail.name.to_string(),
+                source: error.into(),
+            });
+            match settle_search(rail, found, started.elapsed(), policy) {
+                Checked::Allow => {}
+                other => return other,
+            }
+        }
+        Checked::Allow
+    }
+
+    /// As [`check_local`](Self::check_local), for texts of any length: long ones are searched where that delays nobody, within the
+    /// rail's time.
+    pub(crate) async fn check_patterns(&self, text: &str, policy: Policy<'_>) -> Checked {
+        for (rail, patterns) in self.patterns() {
+            let started = Instant::now();
+            let found = rail.search(patterns, text).await;
+            match settle_search(rail, found, started.elapsed(), policy) {
                 Checked::Allow => {}
                 other => return other,
             }
@@ -183,6 +194,21 @@ impl CompiledRail {
 /// Why a pattern rail blocks, for the operator: it has no words of its own.
 fn pattern_matches(pattern: usize) -> String {
     format!("pattern {} matches", pattern + 1)
+}
+
+/// As [`settle`], of a pattern rail.
+fn settle_search(
+    rail: &CompiledRail,
+    found: Result<Option<Match>, Error>,
+    duration: Duration,
+    policy: Policy<'_>,
+) -> Checked {
+    let outcome = found.map(|found| {
+        found.map_or(Outcome::Allow, |found| {
+            Outcome::block(pattern_matches(found.pattern))
+        })
+    });
+    settle(rail, outcome, duration, policy)
 }
 
 /// Records what `rail` came to, and turns it into what happens to the text.

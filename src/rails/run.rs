@@ -9,8 +9,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::{check::Checked, plan::CompiledRail};
 use crate::{
-    error::Error,
-    library::{AskContext, Judge, Seen, Subject, Witness},
+    compute,
+    error::{BoxError, Error},
+    library::{AskContext, Judge, PatternRail, Seen, Subject, Witness},
+    pattern::Match,
     verdict::{Block, Outcome, Place},
 };
 
@@ -140,29 +142,55 @@ impl CompiledRail {
         subject
     }
 
+    /// The first match of the rail's patterns, within the rail's time.
+    pub(super) async fn search(
+        &self,
+        rail: &Arc<PatternRail>,
+        text: &str,
+    ) -> Result<Option<Match>, Error> {
+        let rail = Arc::clone(rail);
+        let search = compute::on_text(text, move |text, stop| rail.patterns.find_until(text, stop));
+        let search = async {
+            let failed = |source: BoxError| Error::Rail {
+                rail: self.name.to_string(),
+                source,
+            };
+            let found = search.await.map_err(|lost| failed(lost.into()))?;
+            found.map_err(|error| failed(error.into()))
+        };
+        self.in_time(search).await
+    }
+
+    /// What `judging` comes to, within the rail's time.
+    async fn in_time<T>(
+        &self,
+        judging: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let judged = tokio::time::timeout(self.timeout, judging).await;
+        judged.unwrap_or_else(|_| {
+            Err(Error::RailTimeout {
+                rail: self.name.to_string(),
+                limit: self.timeout,
+            })
+        })
+    }
+
     /// Judges `subject`, within the rail's time.
     async fn judge(&self, subject: Subject<'_>, context: &AskContext, watched: bool) -> Ran {
         let (started, clock) = (SystemTime::now(), Instant::now());
         let witness = watched.then(|| Arc::new(Witness::default()));
         let outcome = match &self.judge {
-            Judge::Patterns(patterns) => match patterns.patterns.find(subject.text) {
-                Ok(None) => Ok(Outcome::Allow),
-                Ok(Some(_)) => Ok(Outcome::Block(Block::default())),
-                Err(error) => Err(Error::Rail {
-                    rail: self.name.to_string(),
-                    source: error.into(),
-                }),
-            },
+            Judge::Patterns(patterns) => {
+                let found = self.search(patterns, subject.text).await;
+                found.map(|found| match found {
+                    None => Outcome::Allow,
+                    Some(_) => Outcome::Block(Block::default()),
+                })
+            }
             Judge::Ask(ask) => {
                 let watched_context = witness.as_ref().map(|witness| context.watched(witness));
                 let context = watched_context.as_ref().unwrap_or(context);
-                let asked = tokio::time::timeout(self.timeout, ask.ask(subject, context));
-                asked.await.unwrap_or_else(|_| {
-                    Err(Error::RailTimeout {
-                        rail: self.name.to_string(),
-                        limit: self.timeout,
-                    })
-                })
+                self.in_time(ask.ask(subject, context)).await
             }
         };
         Ran {
@@ -179,7 +207,10 @@ mod tests {
     use futures_core::future::BoxFuture;
 
     use super::*;
-    use crate::library::Ask;
+    use crate::{
+        library::Ask,
+        pattern::{HoldLimits, Patterns},
+    };
 
     /// A rail that does not say that it rewrites.
     #[derive(Debug)]
@@ -238,5 +269,35 @@ mod tests {
         // What stays as it was is none.
         assert_eq!(checked(true, "HI").await, Checked::Allow);
         assert_eq!(checked(false, "HI").await, Checked::Allow);
+    }
+
+    #[tokio::test]
+    async fn a_long_search_ends_at_the_time_limit_and_delays_nobody() {
+        let patterns = Patterns::compile(&[r"(?:(a|aa)+)+\1$"], false).unwrap();
+        let hold = Arc::new(patterns.hold_program(HoldLimits::default()));
+        let judge = Judge::Patterns(Arc::new(PatternRail { patterns, hold }));
+        let line = crate::config::FlowReference::from("regex check input");
+        let options = crate::config::RailOptions::default();
+        let mut rail = CompiledRail::new(&line, Place::Input, judge, "".into(), options);
+        rail.timeout = Duration::from_millis(100);
+        let text = format!("{}c", "a".repeat(1 << 20));
+        let context = AskContext::default();
+        // One thread serves both.
+        let mut beats = 0;
+        let heart = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                beats += 1;
+            }
+        };
+        let ran = tokio::select! {
+            ran = rail.judge(Subject::input(&text), &context, false) => ran,
+            () = heart => unreachable!(),
+        };
+        assert!(
+            matches!(ran.outcome, Err(Error::RailTimeout { .. })),
+            "{ran:?}"
+        );
+        assert!(beats >= 3, "{beats}");
     }
 }

@@ -162,7 +162,7 @@ impl Action {
 }
 
 /// The limits, checked.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct ContextBloat {
     max_chars: usize,
     min_chars: usize,

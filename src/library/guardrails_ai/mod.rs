@@ -97,7 +97,7 @@ struct Configured {
 /// The validators by their names, each ready to run or with what is wrong with it.
 #[derive(Debug)]
 struct GuardrailsAi {
-    validators: Vec<(String, Result<Validator, String>)>,
+    validators: Vec<(String, Result<Arc<Validator>, String>)>,
 }
 
 fn build(context: &BuildContext<'_>) -> Built {
@@ -110,7 +110,7 @@ fn build(context: &BuildContext<'_>) -> Built {
             metadata,
         } = configured;
         parameters.extend(metadata);
-        let validator = Validator::read(&name, parameters);
+        let validator = Validator::read(&name, parameters).map(Arc::new);
         (name, validator)
     });
     Ok(Arc::new(GuardrailsAi {
@@ -120,12 +120,12 @@ fn build(context: &BuildContext<'_>) -> Built {
 
 impl GuardrailsAi {
     /// The first validator of this name.
-    fn get(&self, name: &str) -> Option<&Result<Validator, String>> {
+    fn get(&self, name: &str) -> Option<&Result<Arc<Validator>, String>> {
         let found = self.validators.iter().find(|(known, _)| known == name);
         found.map(|(_, validator)| validator)
     }
 
-    fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
+    async fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
         let name = call.required("validator")?;
         let validator = self
             .get(&name)
@@ -142,9 +142,9 @@ impl GuardrailsAi {
         let text = text
             .filter(|text| !text.is_empty())
             .ok_or_else(|| call.failed("there is no text to validate"))?;
-        let valid = validator
-            .passes(&text)
-            .map_err(|error| call.failed(error))?;
+        let validator = Arc::clone(validator);
+        let valid = call.compute(&text, move |text, stop| validator.passes(text, stop));
+        let valid = valid.await?.map_err(|error| call.failed(error))?;
         Ok(Finding::block_if(!valid)
             .with("validation_result", json!({"validation_passed": valid}))
             .with("valid", valid))
@@ -157,7 +157,7 @@ fn not_configured(name: &str) -> String {
 
 impl Check for GuardrailsAi {
     fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
-        Box::pin(async move { self.check(&call) })
+        Box::pin(async move { self.check(&call).await })
     }
 
     fn reach(&self, _: &Flow) -> Reach {
@@ -207,7 +207,12 @@ mod tests {
 
     #[test]
     fn lines_that_cannot_run() {
-        let read = |name: &str| (name.to_owned(), Validator::read(name, Map::new()));
+        let read = |name: &str| {
+            (
+                name.to_owned(),
+                Validator::read(name, Map::new()).map(Arc::new),
+            )
+        };
         let rail = GuardrailsAi {
             validators: vec![read("one_line"), read("toxic_language")],
         };

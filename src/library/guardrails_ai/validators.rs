@@ -3,7 +3,10 @@
 use serde::{Deserialize, de::DeserializeOwned, de::IgnoredAny};
 use serde_json::{Map, Value};
 
-use crate::pattern::{Patterns, SearchError};
+use crate::{
+    compute::Stop,
+    pattern::{Patterns, SearchError},
+};
 
 /// The names of the validators that run here.
 pub(super) const KNOWN: [&str; 5] = [
@@ -105,11 +108,11 @@ impl Validator {
     /// # Errors
     ///
     /// A pattern that comes to no answer.
-    pub(super) fn passes(&self, text: &str) -> Result<bool, SearchError> {
+    pub(super) fn passes(&self, text: &str, stop: &Stop) -> Result<bool, SearchError> {
         Ok(match self {
-            Self::Competitors(names) => names.find(text)?.is_none(),
+            Self::Competitors(names) => names.find_until(text, stop)?.is_none(),
             Self::OneLine => is_one_line(text),
-            Self::Regex(pattern) => pattern.find(text)?.is_some(),
+            Self::Regex(pattern) => pattern.find_until(text, stop)?.is_some(),
             Self::Json => serde_json::from_str::<IgnoredAny>(text).is_ok(),
             Self::Length { min, max } => {
                 // No text has more code points than bytes: most need no count.
@@ -226,7 +229,7 @@ mod tests {
         let validator = validator(name, parameters).unwrap();
         let texts = texts.iter().copied();
         texts
-            .filter(|text| validator.passes(text).unwrap())
+            .filter(|text| validator.passes(text, &Stop::default()).unwrap())
             .collect()
     }
 

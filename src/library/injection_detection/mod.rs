@@ -143,7 +143,10 @@ impl Settings {
 
 /// The rules with what is done about their matches.
 #[derive(Debug)]
-struct InjectionDetection {
+struct InjectionDetection(Arc<Detection>);
+
+#[derive(Debug)]
+struct Detection {
     settings: Settings,
     /// The rules, or why there are none to run.
     rules: Result<Rules, String>,
@@ -173,7 +176,8 @@ fn build(context: &BuildContext<'_>) -> Built {
     } else {
         built_in_rules(&settings)
     };
-    Ok(Arc::new(InjectionDetection { settings, rules }))
+    let detection = Arc::new(Detection { settings, rules });
+    Ok(Arc::new(InjectionDetection(detection)))
 }
 
 fn built_in_rules(settings: &Settings) -> Result<Rules, String> {
@@ -298,7 +302,7 @@ impl Rules {
     }
 }
 
-impl InjectionDetection {
+impl Detection {
     fn check(&self, text: &str) -> Result<Finding, BoxError> {
         let rules = self.rules.as_ref().map_err(Clone::clone)?;
         let detections = rules.detections(text)?;
@@ -326,7 +330,9 @@ impl Check for InjectionDetection {
     fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
         Box::pin(async move {
             let text = call.required("text")?;
-            self.check(&text).map_err(|error| call.failed(error))
+            let detection = Arc::clone(&self.0);
+            let checked = call.compute(&text, move |text, _| detection.check(text));
+            checked.await?.map_err(|error| call.failed(error))
         })
     }
 
@@ -335,17 +341,17 @@ impl Check for InjectionDetection {
     }
 
     fn rewrites(&self, _: &Flow) -> bool {
-        matches!(self.settings.action, Action::Omit)
+        matches!(self.0.settings.action, Action::Omit)
     }
 
     fn accept(&self, _: &Flow, _: &FlowReference) -> Result<(), Unusable> {
-        match &self.rules {
+        match &self.0.rules {
             Ok(_) => Ok(()),
             Err(reason) => Err(Unusable::Unready(vec![reason.clone()])),
         }
     }
 
     fn fingerprint(&self) -> String {
-        format!("{:?}", self.settings)
+        format!("{:?}", self.0.settings)
     }
 }

@@ -50,18 +50,18 @@ async fn no_rules_find_nothing() {
     assert_eq!(judge("{}", "{{}} drop;x").await.unwrap(), Outcome::Allow);
 }
 
-fn built(settings: &str) -> Result<InjectionDetection, String> {
+fn built(settings: &str) -> Result<Detection, String> {
     let settings: Settings = serde_yaml::from_str(settings).map_err(|error| error.to_string())?;
     let rules = built_in_rules(&settings);
-    Ok(InjectionDetection { settings, rules })
+    Ok(Detection { settings, rules })
 }
 
 #[test]
 fn an_unknown_group_cannot_run() {
-    let rail = built("{injections: [sqli, pirate]}").unwrap();
+    let rail = InjectionDetection(Arc::new(built("{injections: [sqli, pirate]}").unwrap()));
     let refused = rail.accept(&RAIL.flows[0], &FlowReference::parse(LINE));
     assert!(matches!(refused, Err(Unusable::Unready(_))), "{refused:?}");
-    assert!(rail.check("drop;x").is_err());
+    assert!(rail.0.check("drop;x").is_err());
     assert!(built("{injections: [sqli], action: sanitize}").is_err());
 }
 

@@ -10,7 +10,10 @@ use super::{
     context,
     entity::{Check, Entity, Pattern},
 };
-use crate::pattern::{Patterns, SearchError};
+use crate::{
+    compute::Stop,
+    pattern::{Patterns, SearchError},
+};
 
 /// An entity in a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,10 +130,18 @@ impl Detector {
     /// # Errors
     ///
     /// A pattern of the configuration came to no answer.
-    pub(super) fn find(&self, text: &str, threshold: f64) -> Result<Vec<Found>, SearchError> {
+    pub(super) fn find(
+        &self,
+        text: &str,
+        threshold: f64,
+        stop: &Stop,
+    ) -> Result<Vec<Found>, SearchError> {
         let holds = Holds::of(text);
         let mut all = Vec::new();
         for (entity, finder) in &self.finders {
+            if stop.is_set() {
+                return Err(SearchError::Stopped);
+            }
             let mut found = Vec::new();
             let mut push = |range: Range<usize>, score: f64| {
                 if score > 0.0 {
@@ -150,7 +161,7 @@ impl Detector {
                 }
                 Finder::Code(..) => {}
                 Finder::Custom(custom) => {
-                    for found in custom.patterns.find_all(text)? {
+                    for found in custom.patterns.find_all_until(text, stop)? {
                         let score = custom.scores.get(found.pattern).copied();
                         push(found.range, score.unwrap_or(1.0));
                     }

@@ -45,7 +45,7 @@ use super::{
     service::Service,
     source::{by_name, of_source},
 };
-use crate::{config::FlowReference, error::Error};
+use crate::{compute::Stop, config::FlowReference, error::Error};
 
 const DETECT: &str = "detect_sensitive_data";
 const MASK: &str = "mask_sensitive_data";
@@ -256,14 +256,16 @@ impl SensitiveData {
     async fn find(
         &self,
         call: &Call<'_>,
-        source: &Source,
+        source: &Arc<Source>,
         text: &str,
         threshold: f64,
     ) -> Result<Vec<Found>, Error> {
         let detector = &source.detector;
-        let mut found = detector
-            .find(text, threshold)
-            .map_err(|error| call.failed(error))?;
+        let searched = Arc::clone(source);
+        let found = call.compute(text, move |text, stop| {
+            searched.detector.find(text, threshold, stop)
+        });
+        let mut found = found.await?.map_err(|error| call.failed(error))?;
         if let Some(analyzer) = self.analyzer.as_ref().filter(|_| !source.asked.is_empty()) {
             let more = analyzer.find(text, &source.asked, &detector.entities, threshold);
             found.extend(more.await.map_err(|error| call.failed(error))?);
@@ -325,7 +327,9 @@ impl Rewriter for Source {
         // Nothing before decides what is found from `from` on.
         let begin = settle::begin(text, from);
         let seen = text.get(begin..).unwrap_or_default();
-        let found = self.detector.find(seen, self.threshold(true));
+        let found = self
+            .detector
+            .find(seen, self.threshold(true), &Stop::default());
         let found = found.map_err(|error| Error::Rail {
             rail: MASK.to_owned(),
             source: error.into(),

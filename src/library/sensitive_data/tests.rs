@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{super::testing::Trial, RAIL, entities, settings::Source};
 use crate::{
+    compute::Stop,
     http::testing::{Answer, json as answer},
     library::Rewriter,
     verdict::Outcome,
@@ -66,7 +67,10 @@ fn every_entity_is_found() {
         let [entity, text, score] = line.split(" | ").collect::<Vec<_>>()[..] else {
             panic!("no example: {line}");
         };
-        let found = Source::plain(&[entity]).detector.find(text, 0.0).unwrap();
+        let found = Source::plain(&[entity])
+            .detector
+            .find(text, 0.0, &Stop::default())
+            .unwrap();
         let score: f64 = score.parse().unwrap();
         match found.as_slice() {
             [] => assert!(score == 0.0, "{line}: nothing found"),
@@ -318,7 +322,7 @@ proptest! {
 
     #[test]
     fn any_text_is_judged(text in "\\PC{0,60}", threshold in 0.0_f64..1.0) {
-        let found = everything().detector.find(&text, threshold).unwrap();
+        let found = everything().detector.find(&text, threshold, &Stop::default()).unwrap();
         for found in found {
             prop_assert!(text.get(found.range).is_some_and(|found| !found.is_empty()));
         }

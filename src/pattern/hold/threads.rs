@@ -173,7 +173,7 @@ impl Stepper<'_> {
                         next.push((state | LAST, start));
                     }
                 }
-                None => {}
+                _ => {}
             }
         }
         matched

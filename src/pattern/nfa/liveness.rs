@@ -228,7 +228,7 @@ impl Search<'_> {
                         }
                     }
                 }
-                Some(Step::Match(_)) | None => {}
+                _ => {}
             }
         }
     }
@@ -246,7 +246,7 @@ fn predecessors(nfa: &Nfa) -> Vec<Vec<u32>> {
         match step {
             Step::Set { next, .. } | Step::Look { next, .. } => add(state, *next),
             Step::Split(branches) => branches.iter().for_each(|next| add(state, *next)),
-            Step::Match(_) => {}
+            _ => {}
         }
     }
     before

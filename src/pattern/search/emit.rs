@@ -1,11 +1,11 @@
-//! Writes a parsed pattern in the syntax of the `regex` and `fancy-regex` crates.
+//! Writes a parsed pattern in the syntax of the `regex` crate.
 
 use std::{fmt::Write as _, sync::Arc};
 
 use regex_syntax::hir::ClassUnicode;
 
 use super::super::syntax::{
-    ast::{Look, Node, RepeatMode, WordKind},
+    ast::{Look, Node, RepeatMode},
     sets,
 };
 
@@ -14,10 +14,8 @@ use super::super::syntax::{
 pub(super) enum Target {
     /// The `regex` crate, for texts where [`Needs`] says that it is exact.
     Plain,
-    /// The `regex` crate, without the looks it cannot have: matches wherever the pattern does, and more.
+    /// The `regex` crate, without what it cannot have: matches wherever the pattern does, and more.
     Superset,
-    /// `fancy-regex`.
-    Backtracking,
 }
 
 /// The looks of a pattern that the `regex` crate has only for some texts.
@@ -69,13 +67,6 @@ fn write_node(node: &Node, target: Target, out: &mut String) {
         Node::Empty => out.push_str("(?:)"),
         Node::Set(set) => write_set(set, out),
         Node::Look(look) => write_look(*look, target, out),
-        Node::Capture(node) if target == Target::Backtracking => {
-            // The look keeps the engine from handing the group to one that does not backtrack into
-            // it: what the group holds decides later references.
-            out.push_str("((?=)");
-            write_group("(?:", node, target, out);
-            out.push(')');
-        }
         Node::Capture(node) => write_group("(?:", node, target, out),
         Node::Concat(nodes) => {
             for node in nodes {
@@ -99,48 +90,21 @@ fn write_node(node: &Node, target: Target, out: &mut String) {
             max,
             mode,
         } => {
-            // Not every dialect has `x{1,2}+`; an atomic group says the same.
-            let possessive = *mode == RepeatMode::Possessive;
-            if possessive {
-                out.push_str("(?>");
-            }
             write_group("(?:", node, target, out);
             write_bounds(*min, *max, out);
             if *mode == RepeatMode::Lazy {
                 out.push('?');
             }
-            if possessive {
-                out.push(')');
-            }
         }
-        Node::Atomic(node) => write_group("(?>", node, target, out),
-        Node::Around {
-            ahead,
-            negate,
-            node,
-        } => {
-            let open = match (ahead, negate) {
-                (true, false) => "(?=",
-                (true, true) => "(?!",
-                (false, false) => "(?<=",
-                (false, true) => "(?<!",
-            };
-            write_group(open, node, target, out);
-        }
-        Node::Backreference { group, ignore_case } => {
-            let _ = if *ignore_case {
-                write!(out, "(?i:\\{group})")
-            } else {
-                write!(out, "(?:\\{group})")
-            };
-        }
-        Node::Conditional { group, yes, no } => {
-            let _ = write!(out, "(?({group})");
-            write_group("(?:", yes, target, out);
+        // These are only written as what matches more: whatever lies around, and whatever the group has matched.
+        Node::Atomic(node) => write_group("(?:", node, target, out),
+        Node::Around { .. } => out.push_str("(?:)"),
+        Node::Backreference { .. } => out.push_str("(?s:.*)"),
+        Node::Conditional { yes, no, .. } => {
+            write_group("(?:(?:", yes, target, out);
             out.push('|');
-            match no {
-                Some(no) => write_group("(?:", no, target, out),
-                None => out.push_str("(?:)"),
+            if let Some(no) = no {
+                write_group("(?:", no, target, out);
             }
             out.push(')');
         }
@@ -171,32 +135,11 @@ fn write_look(look: Look, target: Target, out: &mut String) {
         (Look::EndLine, _) => "(?m:$)",
         (Look::EndText, Target::Plain) => r"\z",
         (Look::EndText, Target::Superset) => "(?m:$)",
-        (Look::EndText, Target::Backtracking) => r"(?=\n?\z)",
         (Look::Word(_), Target::Plain) => r"(?-u:\b)",
         (Look::NotWord(_), Target::Plain) => r"(?-u:\B)",
         (Look::Word(_) | Look::NotWord(_), Target::Superset) => "(?:)",
-        (Look::Word(kind), Target::Backtracking) => {
-            let word = word_syntax(kind);
-            let _ = write!(out, "(?:(?<={word})(?!{word})|(?<!{word})(?={word}))");
-            return;
-        }
-        (Look::NotWord(kind), Target::Backtracking) => {
-            let word = word_syntax(kind);
-            let _ = write!(
-                out,
-                r"(?:(?<={word})(?={word})|(?<!{word})(?!{word})(?!\A\z))"
-            );
-            return;
-        }
     };
     out.push_str(text);
-}
-
-fn word_syntax(kind: WordKind) -> &'static str {
-    match kind {
-        WordKind::Unicode => sets::WORD_SYNTAX,
-        WordKind::Ascii => "[0-9A-Za-z_]",
-    }
 }
 
 fn write_set(set: &Arc<ClassUnicode>, out: &mut String) {

@@ -11,16 +11,16 @@ use super::{
             parser::{self, Fault},
         },
     },
+    backtrack::{self, Exhausted, Program},
     emit::{Needs, Target, emit},
     pike,
 };
+use crate::compute::Stop;
 
 /// Memory of one compiled pattern, and of a set of them, in bytes.
 pub(super) const SIZE_LIMIT: usize = 64 << 20;
 /// States of the automaton that searches where the `regex` crate cannot.
 const MOST_STATES: usize = 100_000;
-/// Steps of one backtracking search.
-const BACKTRACK_LIMIT: usize = 1_000_000;
 /// Groups in groups of what is written for the engines.
 const NEST_LIMIT: u32 = 2_000;
 
@@ -42,8 +42,8 @@ pub(super) enum Engine {
         /// For all other texts; `None` if there are none.
         nfa: Option<Box<Nfa>>,
     },
-    /// Look-around, back-references, or too large for an automaton.
-    Backtracking(Box<fancy_regex::Regex>),
+    /// Look-around, atomic groups, back-references.
+    Backtracking(Box<Program>),
 }
 
 /// What decides whether the `regex` crate is exact for a text.
@@ -72,10 +72,13 @@ impl Pattern {
     pub(super) fn new(source: &str, ignore_case: bool) -> Result<Self, Fault> {
         let node = parser::parse(source, ignore_case)?;
         let engine = if node.needs_backtracking() {
-            backtracking(&node)?
+            Program::new(&node).map(|program| Engine::Backtracking(Box::new(program)))
         } else {
-            automaton(&node).map_or_else(|| backtracking(&node), Ok)?
+            automaton(&node)
         };
+        let engine = engine.ok_or_else(|| {
+            Fault::without_place("the pattern cannot be compiled: it is too large".to_owned())
+        })?;
         Ok(Self {
             source: source.to_owned(),
             node: Arc::new(node),
@@ -83,43 +86,61 @@ impl Pattern {
         })
     }
 
-    /// Whether the pattern is searched by backtracking.
-    pub(in crate::pattern) fn is_backtracking(&self) -> bool {
-        matches!(self.engine, Engine::Backtracking(_))
-    }
-
-    /// The first match that starts at `from` or later.
-    pub(super) fn find_at(
-        &self,
+    /// Begins searching `text`. `index` names the pattern in errors.
+    pub(super) fn search<'a>(
+        &'a self,
         index: usize,
-        text: &str,
+        text: &'a str,
         traits: Traits,
-        from: usize,
-    ) -> Result<Option<Range<usize>>, SearchError> {
-        match &self.engine {
-            Engine::Automaton { plain, needs, nfa } => match (plain, nfa) {
-                (Some(plain), _) if traits.suit(*needs) => {
-                    Ok(plain.find_at(text, from).map(|found| found.range()))
-                }
-                (_, Some(nfa)) => Ok(pike::find_at(nfa, text, from)),
-                (_, None) => Err(SearchError::Engine {
+        stop: &'a Stop,
+    ) -> Search<'a> {
+        let by = match &self.engine {
+            Engine::Automaton {
+                plain: Some(plain),
+                needs,
+                ..
+            } if traits.suit(*needs) => By::Regex(plain),
+            Engine::Automaton { nfa: Some(nfa), .. } => By::Threads(nfa),
+            Engine::Automaton { nfa: None, .. } => By::Nothing,
+            Engine::Backtracking(program) => By::Backtracking(program.search(text, stop)),
+        };
+        Search { index, text, by }
+    }
+}
+
+/// A search for one pattern in one text.
+pub(super) struct Search<'a> {
+    index: usize,
+    text: &'a str,
+    by: By<'a>,
+}
+
+enum By<'a> {
+    Regex(&'a regex::Regex),
+    Threads(&'a Nfa),
+    Backtracking(backtrack::Search<'a>),
+    Nothing,
+}
+
+impl Search<'_> {
+    /// The first match that starts at `from` or later.
+    pub(super) fn find_at(&mut self, from: usize) -> Result<Option<Range<usize>>, SearchError> {
+        let index = self.index;
+        match &mut self.by {
+            By::Regex(regex) => Ok(regex.find_at(self.text, from).map(|found| found.range())),
+            By::Threads(nfa) => Ok(pike::find_at(nfa, self.text, from)),
+            By::Backtracking(search) => search.find_at(from).map_err(|exhausted| match exhausted {
+                Exhausted::Steps(limit) => SearchError::BacktrackLimit { index, limit },
+                Exhausted::Memory => SearchError::Engine {
                     index,
-                    message: "no engine for this text".to_owned(),
-                }),
-            },
-            Engine::Backtracking(regex) => match regex.find_from_pos(text, from) {
-                Ok(found) => Ok(found.map(|found| found.range())),
-                Err(fancy_regex::Error::RuntimeError(
-                    fancy_regex::RuntimeError::BacktrackLimitExceeded,
-                )) => Err(SearchError::BacktrackLimit {
-                    index,
-                    limit: BACKTRACK_LIMIT,
-                }),
-                Err(error) => Err(SearchError::Engine {
-                    index,
-                    message: error.to_string(),
-                }),
-            },
+                    message: "it takes too much memory on a text of this length".to_owned(),
+                },
+                Exhausted::Stopped => SearchError::Stopped,
+            }),
+            By::Nothing => Err(SearchError::Engine {
+                index,
+                message: "no engine for this text".to_owned(),
+            }),
         }
     }
 }
@@ -149,13 +170,4 @@ pub(super) fn set(patterns: &[String]) -> Option<regex::RegexSet> {
         .nest_limit(NEST_LIMIT)
         .build()
         .ok()
-}
-
-fn backtracking(node: &Node) -> Result<Engine, Fault> {
-    fancy_regex::RegexBuilder::new(&emit(node, Target::Backtracking))
-        .backtrack_limit(BACKTRACK_LIMIT)
-        .delegate_size_limit(SIZE_LIMIT)
-        .build()
-        .map(|regex| Engine::Backtracking(Box::new(regex)))
-        .map_err(|error| Fault::without_place(format!("the pattern cannot be compiled: {error}")))
 }

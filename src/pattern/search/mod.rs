@@ -1,7 +1,9 @@
 //! Searching text by a list of patterns, as `re.search` would by one after the other.
 
+mod backtrack;
 mod emit;
 mod engine;
+mod memo;
 mod pike;
 #[cfg(test)]
 mod tests;
@@ -10,9 +12,10 @@ use std::ops::Range;
 
 use self::{
     emit::{Needs, Target, emit},
-    engine::{Engine, Traits},
+    engine::{Engine, Search, Traits},
 };
 use super::error::{PatternError, SearchError};
+use crate::compute::Stop;
 
 pub(in crate::pattern) use self::engine::Pattern;
 
@@ -27,8 +30,8 @@ pub struct Match {
 
 /// A list of patterns in Python's syntax, compiled.
 ///
-/// Searching takes time linear in the text, except by patterns with look-around or
-/// back-references, whose steps are limited.
+/// Searching takes time linear in the text, with back-references as well: their steps are limited, and a search that needs more
+/// is an error.
 ///
 /// ```
 /// use tower_guardrails::pattern::Patterns;
@@ -44,14 +47,14 @@ pub struct Patterns {
     together: Option<Together>,
 }
 
-/// The patterns that an automaton searches, as sets: which of them can match at all?
+/// The patterns as sets: which of them can match at all?
 #[derive(Debug)]
 struct Together {
     /// The places of the sets' members in the list of all patterns.
     members: Vec<usize>,
     /// Exact where `needs` allows it.
     plain: regex::RegexSet,
-    /// Matches where any member may match; `None` where `plain` always is exact.
+    /// Matches where any member may match; `None` where `plain` does too, whatever the text.
     superset: Option<regex::RegexSet>,
     needs: Needs,
 }
@@ -121,8 +124,17 @@ impl Patterns {
     ///
     /// A pattern before it came to no answer.
     pub fn find(&self, text: &str) -> Result<Option<Match>, SearchError> {
-        let mut search = self.search(text);
-        search.next().transpose()
+        self.find_until(text, &Stop::default())
+    }
+
+    /// The same, as long as `stop` is not set.
+    ///
+    /// # Errors
+    ///
+    /// As [`find`](Self::find), and where it was stopped.
+    pub(crate) fn find_until(&self, text: &str, stop: &Stop) -> Result<Option<Match>, SearchError> {
+        let mut found = self.search(text, stop).map(|found| Ok(found?.1));
+        found.next().transpose()
     }
 
     /// The places of all patterns that match anywhere, in the order of the list.
@@ -131,8 +143,21 @@ impl Patterns {
     ///
     /// A pattern came to no answer.
     pub fn matching(&self, text: &str) -> Result<Vec<usize>, SearchError> {
-        self.search(text)
-            .map(|found| found.map(|found| found.pattern))
+        self.matching_until(text, &Stop::default())
+    }
+
+    /// The same, as long as `stop` is not set.
+    ///
+    /// # Errors
+    ///
+    /// As [`matching`](Self::matching), and where it was stopped.
+    pub(crate) fn matching_until(
+        &self,
+        text: &str,
+        stop: &Stop,
+    ) -> Result<Vec<usize>, SearchError> {
+        self.search(text, stop)
+            .map(|found| found.map(|(_, found)| found.pattern))
             .collect()
     }
 
@@ -143,16 +168,27 @@ impl Patterns {
     ///
     /// A pattern came to no answer.
     pub fn find_all(&self, text: &str) -> Result<Vec<Match>, SearchError> {
-        let traits = Traits::of(text);
+        self.find_all_until(text, &Stop::default())
+    }
+
+    /// The same, as long as `stop` is not set.
+    ///
+    /// # Errors
+    ///
+    /// As [`find_all`](Self::find_all), and where it was stopped.
+    pub(crate) fn find_all_until(
+        &self,
+        text: &str,
+        stop: &Stop,
+    ) -> Result<Vec<Match>, SearchError> {
         let mut all = Vec::new();
-        for found in self.search(text) {
-            let mut found = found?;
-            let index = found.pattern;
-            let Some(pattern) = self.patterns.get(index) else {
-                continue;
-            };
+        for found in self.search(text, stop) {
+            let (mut search, mut found) = found?;
             loop {
-                let end = found.range.end;
+                if stop.is_set() {
+                    return Err(SearchError::Stopped);
+                }
+                let (pattern, end) = (found.pattern, found.range.end);
                 let from = if found.range.is_empty() {
                     end + text
                         .get(end..)
@@ -165,13 +201,8 @@ impl Patterns {
                 if from > text.len() {
                     break;
                 }
-                match pattern.find_at(index, text, traits, from)? {
-                    Some(range) => {
-                        found = Match {
-                            pattern: index,
-                            range,
-                        };
-                    }
+                match search.find_at(from)? {
+                    Some(range) => found = Match { pattern, range },
                     None => break,
                 }
             }
@@ -179,11 +210,12 @@ impl Patterns {
         Ok(all)
     }
 
-    /// The first match of each pattern that matches, in the order of the list.
+    /// The first match of each pattern that matches, in the order of the list, with the search that found it.
     fn search<'a>(
         &'a self,
         text: &'a str,
-    ) -> impl Iterator<Item = Result<Match, SearchError>> + 'a {
+        stop: &'a Stop,
+    ) -> impl Iterator<Item = Result<(Search<'a>, Match), SearchError>> + 'a {
         let traits = Traits::of(text);
         let possible = self
             .together
@@ -194,14 +226,13 @@ impl Patterns {
         self.patterns
             .iter()
             .enumerate()
-            .filter(move |(index, pattern)| {
-                !together || pattern.is_backtracking() || candidates.next_if_eq(index).is_some()
-            })
+            .filter(move |(index, _)| !together || candidates.next_if_eq(index).is_some())
             .filter_map(move |(index, pattern)| {
-                let found = pattern.find_at(index, text, traits, 0).transpose()?;
-                Some(found.map(|range| Match {
-                    pattern: index,
-                    range,
+                let mut search = pattern.search(index, text, traits, stop);
+                let found = search.find_at(0).transpose()?;
+                Some(found.map(|range| {
+                    let pattern = index;
+                    (search, Match { pattern, range })
                 }))
             })
     }
@@ -214,15 +245,23 @@ impl Together {
         let mut plain = Vec::new();
         let mut superset = Vec::new();
         let mut needs = Needs::NONE;
+        let mut backtracks = false;
         for (index, pattern) in patterns.iter().enumerate() {
-            if let Engine::Automaton { needs: own, .. } = &pattern.engine {
-                members.push(index);
-                needs = needs.or(*own);
-                plain.push(emit(&pattern.node, Target::Plain));
-                superset.push(emit(&pattern.node, Target::Superset));
+            members.push(index);
+            let wide = emit(&pattern.node, Target::Superset);
+            match &pattern.engine {
+                Engine::Automaton { needs: own, .. } => {
+                    needs = needs.or(*own);
+                    plain.push(emit(&pattern.node, Target::Plain));
+                }
+                Engine::Backtracking(_) => {
+                    backtracks = true;
+                    plain.push(wide.clone());
+                }
             }
+            superset.push(wide);
         }
-        if members.is_empty() || members.len() == 1 && !needs.any() {
+        if members.is_empty() || members.len() == 1 && !needs.any() && !backtracks {
             return None;
         }
         Some(Self {

@@ -166,6 +166,11 @@ impl Node {
         }
     }
 
+    /// Whether what a group matched decides what comes after it.
+    pub(in crate::pattern) fn refers_back(&self) -> bool {
+        self.any(&mut |node| matches!(node, Self::Backreference { .. } | Self::Conditional { .. }))
+    }
+
     /// Whether an automaton cannot run the pattern: look-around, back-references, atomic groups.
     pub(in crate::pattern) fn needs_backtracking(&self) -> bool {
         self.any(&mut |node| {
