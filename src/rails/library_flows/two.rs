@@ -262,7 +262,13 @@ fn statement(line: &str, flow: &Flow, parameters: &[(&str, &str)], body: &mut Ve
             .into_iter()
             .collect();
         if name == flow.action {
-            let given = parameters.iter();
+            let is_given = |name: &str| {
+                let given = arguments.first();
+                given.is_some_and(|given| given.contains(&format!("{name}=")))
+            };
+            let missing = parameters.iter().filter(|(name, _)| !is_given(name));
+            let missing: Vec<_> = missing.collect();
+            let given = missing.into_iter();
             arguments.extend(given.map(|(name, parameter)| format!("{name}=${parameter}")));
         }
         let call = format!("await {}({})", action(name), arguments.join(", "));

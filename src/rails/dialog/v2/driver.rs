@@ -306,5 +306,6 @@ fn finished(start: &Event, action: &str, value: Value, is_success: bool) -> Even
     arguments.insert("status", Value::from(status));
     arguments.insert("is_success", Value::Bool(is_success));
     arguments.insert("return_value", value);
+    arguments.insert("events", Value::list(Vec::<Value>::new()));
     Event::new(format!("{action}Finished"), arguments)
 }

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use regex::Regex;
 use serde_json::Value as Json;
 
-use super::modules::Modules;
+use super::{messages::add_examples, modules::Modules};
 use crate::{
     colang::v2::{self, Flow, Program},
     config::RailsConfig,
@@ -66,13 +66,15 @@ impl Flows {
         let examples = shown_flows.iter().map(source).collect();
         let instructing = shown_flows.iter().filter(|flow| says_its_purpose(flow));
         let instructions = instructing.map(source).collect();
+        let mut user_messages = config.user_messages.clone();
+        add_examples(program.flows().map(|flow| &**flow), &mut user_messages);
         Ok(Self {
             examples,
             instructions,
             program: Arc::new(program),
             config: Value::from_json(shown),
             own,
-            user_messages: config.user_messages.clone(),
+            user_messages,
             bot_messages: bot_messages(config),
         })
     }

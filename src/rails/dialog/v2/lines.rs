@@ -89,7 +89,7 @@ fn calls_of_library(flows: &Flows, flow: &Flow, place: Place) -> Option<Vec<Flow
 }
 
 /// The statements of a flow, in lines, without what describes it.
-fn statements(flow: &Flow) -> impl Iterator<Item = &str> {
+pub(super) fn statements(flow: &Flow) -> impl Iterator<Item = &str> {
     let mut in_text = false;
     let lines = flow.source_code.lines();
     let body = lines.skip_while(|line| !line.starts_with("flow ")).skip(1);

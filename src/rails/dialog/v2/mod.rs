@@ -6,6 +6,7 @@ mod flows;
 mod generation;
 mod judge;
 mod lines;
+mod messages;
 mod modules;
 mod moment;
 mod turn;
