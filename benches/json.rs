@@ -83,10 +83,10 @@ fn read_event(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn frame_event(bencher: Bencher<'_, '_>) {
-    let frame = format!("data: {DELTA}\n\n");
+    let frame = bytes::Bytes::from(format!("data: {DELTA}\n\n"));
     let mut reader = SseReader::new(1 << 20);
     bencher.bench_local(|| {
-        reader.push(black_box(frame.as_bytes()));
+        reader.push(black_box(frame.clone()));
         reader.next().is_some()
     });
 }

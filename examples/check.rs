@@ -1,4 +1,5 @@
-//! Prints what a rails directory holds, with every warning and error: `check DIR [--json]`. Exits 1 on errors.
+//! Prints what a rails directory holds, with every warning and error: `check DIR [--json]`. Exits 1 where a layer
+//! would not start with it.
 
 #![allow(
     clippy::print_stdout,
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
     } else {
         println!("{facts:#}");
     }
-    if inspection.loads {
+    if inspection.guards {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
 fn print_for_people(facts: &Value, inspection: &Inspection) {
     for (key, value) in facts.as_object().into_iter().flatten() {
         match value {
-            Value::Array(_) if matches!(key.as_str(), "errors" | "warnings") => {}
+            Value::Array(_) if matches!(key.as_str(), "errors" | "refused" | "warnings") => {}
             Value::Array(items) => {
                 println!("{key}: {}", items.len());
                 for item in items {
@@ -55,6 +56,7 @@ fn print_for_people(facts: &Value, inspection: &Inspection) {
     // Last, where they are seen; with the lines drawn.
     for (kind, faults) in [
         ("warning", &inspection.warnings),
+        ("refused by the layer", &inspection.refused),
         ("error", &inspection.errors),
     ] {
         for fault in faults {

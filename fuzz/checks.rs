@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_guardrails::{
     GuardrailsLayer, GuardrailsVerdict, LlmRails, RailsConfig,
-    framing::SseReader,
+    framing::{Framer, Framing},
     wire::{
         OpenAiChat, RequestHead, WireFormat,
         json::{Document, Edit, JsonLimits, Value, patch},
@@ -65,28 +65,44 @@ pub(crate) fn strict_json(body: &[u8]) {
 
 /// Server-sent events: the same at any cut, and nothing of the input is lost. The first byte says how to cut.
 pub(crate) fn sse(input: &[u8]) {
+    if let Some((step, input)) = input.split_first() {
+        records(Framing::Sse, usize::from(*step).max(1), input);
+    }
+}
+
+/// The same for every framing, which the first byte says.
+pub(crate) fn framing(input: &[u8]) {
+    const ALL: [Framing; 4] = [
+        Framing::Sse,
+        Framing::Ndjson,
+        Framing::JsonArray,
+        Framing::AwsEventStream,
+    ];
+    if let [kind, step, input @ ..] = input {
+        let framing = ALL[usize::from(*kind) % ALL.len()];
+        records(framing, usize::from(*step).max(1), input);
+    }
+}
+
+fn records(framing: Framing, step: usize, input: &[u8]) {
     const LIMIT: usize = 256;
-    let Some((step, input)) = input.split_first() else {
-        return;
-    };
-    let step = usize::from(*step).max(1);
     let read = |step: usize| {
-        let mut reader = SseReader::new(LIMIT);
-        let mut events = Vec::new();
+        let mut framer = Framer::new(framing, LIMIT);
+        let mut records = Vec::new();
         for piece in input.chunks(step) {
-            reader.push(piece);
-            events.extend(reader.by_ref());
+            framer.push(Bytes::copy_from_slice(piece));
+            records.extend(framer.by_ref());
         }
-        reader.finish();
-        events.extend(reader);
-        events
+        framer.finish();
+        records.extend(framer);
+        records
     };
     let whole = read(input.len().max(1));
     assert_eq!(read(step), whole);
     let raw: Vec<u8> = whole
         .iter()
         .flatten()
-        .flat_map(|event| event.raw.to_vec())
+        .flat_map(|record| record.raw.to_vec())
         .collect();
     match whole.iter().any(Result::is_err) {
         false => assert_eq!(raw, input),
@@ -172,8 +188,8 @@ fn contains(body: &[u8], needle: &[u8]) -> bool {
 
 /// The content of each choice of a stream, as a client joins it.
 fn joined_contents(body: &[u8]) -> Vec<String> {
-    let mut reader = SseReader::new(1 << 20);
-    reader.push(body);
+    let mut reader = Framer::new(Framing::Sse, 1 << 20);
+    reader.push(Bytes::copy_from_slice(body));
     reader.finish();
     let mut contents: BTreeMap<u64, String> = BTreeMap::new();
     for event in reader.flatten() {

@@ -22,6 +22,48 @@ pub enum Place {
     ToolOutput,
 }
 
+impl Place {
+    /// All places.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Input,
+        Self::Output,
+        Self::Retrieval,
+        Self::ToolInput,
+        Self::ToolOutput,
+    ];
+
+    /// Its key under `rails`.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Output => "output",
+            Self::Retrieval => "retrieval",
+            Self::ToolInput => "tool_input",
+            Self::ToolOutput => "tool_output",
+        }
+    }
+
+    /// A rail that stands there, in words.
+    pub(crate) fn rail(self) -> &'static str {
+        match self {
+            Self::Input => "input rail",
+            Self::Output => "output rail",
+            Self::Retrieval => "retrieval rail",
+            Self::ToolInput => "tool input rail",
+            Self::ToolOutput => "tool output rail",
+        }
+    }
+
+    /// The same with its article.
+    pub(crate) fn a_rail(self) -> String {
+        let article = match self {
+            Self::Input | Self::Output => "an",
+            _ => "a",
+        };
+        format!("{article} {}", self.rail())
+    }
+}
+
 /// What becomes of a text when a rail fails: an error of its model or service, a time-out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -32,6 +32,11 @@ fn sse() {
 }
 
 #[test]
+fn framing() {
+    replay("framing", checks::framing);
+}
+
+#[test]
 fn stream_guard() {
     replay("stream_guard", checks::stream_guard);
 }

@@ -188,7 +188,7 @@ fn read_text(path: &Path, shown: &Path, limit: u64, report: &mut Report) -> Opti
 pub(super) fn read_yaml(path: &Path, shown: &Path, report: &mut Report) -> Option<Node> {
     let text = read_text(path, shown, MAX_FILE_BYTES, report)?;
     let shown = Arc::from(shown);
-    let root = yaml::parse(&text, Some(&shown), &mut report.warnings);
+    let root = yaml::parse(&text, Some(&shown), &mut report.unread);
     root.map_err(|fault| report.faults.push(fault)).ok()
 }
 

@@ -98,7 +98,7 @@ fn join(earlier: RailsConfig, mut later: RailsConfig) -> RailsConfig {
         .collect();
     later.config_path = Some(paths.join(","));
     unique(&mut later.warnings, earlier.warnings);
-    later.unknown.extend(earlier.unknown);
+    later.unread.extend(earlier.unread);
     later
 }
 

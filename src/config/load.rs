@@ -27,7 +27,7 @@ pub struct RailsConfigLoader {
 }
 
 impl RailsConfigLoader {
-    /// Whether an unknown key is an error. Default: it is a warning.
+    /// Whether a key that nothing reads, or that stands twice, is an error. Default: it is a warning.
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
         self
@@ -89,7 +89,7 @@ impl RailsConfigLoader {
             ..Loaded::default()
         };
         if !yaml.is_empty() {
-            match yaml::parse(yaml, None, &mut report.warnings) {
+            match yaml::parse(yaml, None, &mut report.unread) {
                 Ok(root) => merge::join(&mut loaded.root, root, &mut report),
                 Err(fault) => report.faults.push(fault),
             }
@@ -128,14 +128,14 @@ impl RailsConfigLoader {
             }
         }
         if self.strict {
-            let unknown = report.unknown.drain(..).map(|(_, fault)| fault);
+            let unknown = report.unread.drain(..).map(|(_, fault)| fault);
             report.faults.extend(unknown);
         }
         let config = config.map(|mut config| {
             config.colang_files = loaded.colang_files;
             config.imported_paths = loaded.imported_paths;
             config.warnings = report.warnings;
-            config.unknown = report.unknown;
+            config.unread = report.unread;
             config
         });
         let mut faults = report.faults;
@@ -143,12 +143,6 @@ impl RailsConfigLoader {
         faults.sort_by_cached_key(place);
         (config, faults)
     }
-}
-
-/// Whether a key's path leads under `rails`, or is a mistyped `rails`.
-pub(super) fn is_under_rails(path: &str) -> bool {
-    let top = path.split('.').next().unwrap_or(path);
-    top == "rails" || (path == top && super::is_similar(top, "rails"))
 }
 
 /// What Colang asks of the configuration before anything of it is parsed.

@@ -1,7 +1,7 @@
 //! How the files of a directory become one configuration.
 
 use super::{
-    read::Report,
+    read::{Report, may_switch_off},
     yaml::{Entry, Kind, Mark, Node},
 };
 
@@ -59,16 +59,22 @@ pub(super) fn join(all: &mut Node, file: Node, report: &mut Report) {
             }
         } else if LAST.contains(&key) {
             if key == "rails" && find(all, key).is_some() {
-                let message = "this `rails` replaces the whole of an earlier file's; only one file's rails run";
-                report.warn(&entry.key.at, message);
+                let message = "this `rails` replaces the whole of an earlier file's: only one file's rails run, so write them into one file";
+                let fault = entry.key.at.fault(message);
+                report.unread.push((key.to_owned(), fault));
             }
             set(all, entry);
         } else {
             others.push(entry);
         }
     }
-    // Where there is custom data, keys that nothing reads belong to it; else they are reported as unknown.
+    // Where there is custom data, keys that nothing reads belong to it, unless a mistyped `rails` would; else they are
+    // reported as unknown.
     for entry in others {
+        if may_switch_off(&entry.key.key_text()) {
+            set(all, entry);
+            continue;
+        }
         match find(all, "custom_data").map(|custom| &mut custom.value.kind) {
             Some(Kind::Mapping(custom)) => {
                 if find(custom, &entry.key.key_text()).is_none() {

@@ -32,7 +32,7 @@ mod tests;
 
 pub(crate) use prompts_directory::read_prompts_directory;
 pub(crate) use read::bool_of_text;
-pub(crate) use suggest::{is_similar, nearest};
+pub(crate) use suggest::nearest;
 pub(crate) use yaml::Places;
 
 pub use flow_reference::FlowReference;

@@ -15,7 +15,7 @@ use super::{
     suggest::nearest,
     yaml::Node,
 };
-use crate::verdict::{Enforcement, OnRailError, Place};
+use crate::verdict::{Enforcement, OnRailError};
 
 /// The longest time limit that a rail can have: a day.
 const MAX_TIMEOUT: f64 = 86_400.0;
@@ -96,14 +96,7 @@ impl Rails {
 
 /// Notes entries of `rails.options` that no rail has.
 pub(super) fn check_names(rails: &Rails, root: &Node, report: &mut Report) {
-    let places = [
-        Place::Input,
-        Place::Output,
-        Place::Retrieval,
-        Place::ToolInput,
-        Place::ToolOutput,
-    ];
-    let flows = || places.into_iter().flat_map(|place| rails.flows(place));
+    let flows = || rails.lines().map(|(_, line)| line);
     let entries = root.get("rails").and_then(|rails| rails.get("options"));
     for entry in entries.and_then(Node::entries).unwrap_or_default() {
         let Some(key) = entry.key.as_str() else {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     read::{Fields, Read, Report},
     secrets,
+    suggest::nearest,
     yaml::{self, Node},
 };
 use crate::error::Fault;
@@ -57,9 +58,50 @@ impl RailSections {
         }
     }
 
+    /// The keys that are none of `known`, with their places and what may be meant. A path of `known` is `section.key`; after
+    /// its last step anything may follow, the step `*` stands for any name, and a step with `[]` for a list of mappings.
+    pub(crate) fn unknown_keys(&self, known: &[&str]) -> Vec<Fault> {
+        let paths: Vec<Vec<&str>> = known.iter().map(|path| path.split('.').collect()).collect();
+        let tails: Vec<&[&str]> = paths.iter().map(Vec::as_slice).collect();
+        let mut faults = Vec::new();
+        unknown_in(&self.node, "rails.config", &tails, &mut faults);
+        faults
+    }
+
     /// A fault at the place of `path`, such as `regex_detection.input.patterns[2]`, or as near to it as there is a key.
     pub fn fault(&self, path: &str, message: impl Into<String>) -> Fault {
         self.node.place_of(path).fault(message)
+    }
+}
+
+/// Notes the keys of the mapping `node` at `path` that none of `known` begins with, and those of the mappings in it.
+fn unknown_in(node: &Node, path: &str, known: &[&[&str]], faults: &mut Vec<Fault>) {
+    for entry in node.entries().unwrap_or_default() {
+        let key = entry.key.key_text();
+        let mut tails = Vec::new();
+        for path in known {
+            if let Some((step, tail)) = path.split_first()
+                && (*step == "*" || step.trim_end_matches("[]") == key)
+            {
+                tails.push(tail);
+            }
+        }
+        let path = format!("{path}.{key}");
+        if tails.is_empty() {
+            let names = known.iter().filter_map(|path| path.first());
+            let names = names.map(|step| step.trim_end_matches("[]"));
+            let hint = match nearest(&key, names) {
+                Some(meant) => format!("; did you mean `{meant}`?"),
+                None => "; remove it, or put what is your own under `custom_data`".to_owned(),
+            };
+            let message = format!("unknown key `{path}`, which no rail reads{hint}");
+            faults.push(entry.key.at.fault(message));
+        } else if tails.iter().all(|tail| !tail.is_empty()) {
+            unknown_in(&entry.value, &path, &tails, faults);
+            for item in entry.value.items().unwrap_or_default() {
+                unknown_in(item, &path, &tails, faults);
+            }
+        }
     }
 }
 

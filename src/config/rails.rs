@@ -89,6 +89,18 @@ impl Rails {
         }
     }
 
+    /// The lines at which a rail stands, with their places.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (Place, &FlowReference)> {
+        let lines = |place: Place| self.flows(place).iter().map(move |line| (place, line));
+        Place::ALL.into_iter().flat_map(lines)
+    }
+
+    /// The places at which the flow `name` stands as a rail.
+    pub(crate) fn places_of(&self, name: &str) -> impl Iterator<Item = Place> {
+        let lines = self.lines();
+        lines.filter_map(move |(place, line)| (line.name == name).then_some(place))
+    }
+
     /// A library rail's section of `rails.config`, read as `T`; the default of `T` where there is none.
     ///
     /// Quoted numbers and booleans are accepted.

@@ -8,12 +8,12 @@ use serde_json::{Map, Value};
 
 use super::{
     defaults,
-    load::{self, RailsConfigLoader},
+    load::RailsConfigLoader,
     models::ModelConfig,
     prompts::TaskPrompt,
     python::PythonConfig,
     rails::Rails,
-    read::{Fields, Report},
+    read::{Fields, Report, may_switch_off},
     sections::{
         CoreConfig, Document, Instruction, KnowledgeBaseConfig, MetricsConfig, TracingConfig,
     },
@@ -107,7 +107,7 @@ pub struct RailsConfig {
     #[serde(skip)]
     pub(super) warnings: Vec<Fault>,
     #[serde(skip)]
-    pub(super) unknown: Vec<(String, Fault)>,
+    pub(super) unread: Vec<(String, Fault)>,
 }
 
 /// A Colang file, not yet parsed.
@@ -151,17 +151,19 @@ impl RailsConfig {
         self
     }
 
-    /// What is odd but accepted, unknown keys among it, with places.
+    /// What is odd but accepted, keys of which nothing is read among it, with places.
     pub fn warnings(&self) -> Vec<Fault> {
-        let unknown = self.unknown.iter().map(|(_, fault)| fault);
-        self.warnings.iter().chain(unknown).cloned().collect()
+        let unread = self.unread.iter().map(|(_, fault)| fault);
+        self.warnings.iter().chain(unread).cloned().collect()
     }
 
-    /// The keys under `rails` that nothing reads: mistyped ones, which would switch a rail off.
+    /// The keys of which nothing is read, though they may be meant to switch a rail on: mistyped ones under `rails`, those
+    /// that stand twice, and the `rails` of a file that another file's replace. [`GuardrailsLayer`](crate::GuardrailsLayer)
+    /// refuses them. What stands in the sections of library rails is not looked at here.
     pub fn unknown_rails_keys(&self) -> Vec<Fault> {
-        let unknown = self.unknown.iter();
-        let under_rails = unknown.filter(|(path, _)| load::is_under_rails(path));
-        under_rails.map(|(_, fault)| fault.clone()).collect()
+        let unread = self.unread.iter();
+        let rails = unread.filter(|(path, _)| may_switch_off(path));
+        rails.map(|(_, fault)| fault.clone()).collect()
     }
 
     /// A fault of the configuration, at its key `path` of at most two steps, such as `rails.output`; where it has no such
@@ -173,6 +175,14 @@ impl RailsConfig {
     /// The first text of a bot message, if the configuration has it.
     pub fn bot_message(&self, name: &str) -> Option<&str> {
         self.bot_messages.get(name)?.first().map(String::as_str)
+    }
+
+    /// The warnings less the [keys](Self::unknown_rails_keys) that a layer refuses.
+    pub(crate) fn mere_warnings(&self) -> Vec<Fault> {
+        let unread = self.unread.iter();
+        let unread = unread.filter(|(path, _)| !may_switch_off(path));
+        let unread = unread.map(|(_, fault)| fault);
+        self.warnings.iter().chain(unread).cloned().collect()
     }
 
     /// Reads the joined tree.
@@ -243,7 +253,7 @@ impl RailsConfig {
             colang_files: Vec::new(),
             places: Places::of(root),
             warnings: Vec::new(),
-            unknown: Vec::new(),
+            unread: Vec::new(),
         };
         fields.close();
         Some(config)

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::{
-    suggest::nearest,
+    suggest::{is_similar, nearest},
     yaml::{Entry, Kind, Mark, Node},
 };
 use crate::error::Fault;
@@ -14,8 +14,8 @@ use crate::error::Fault;
 pub(super) struct Report {
     pub(super) faults: Vec<Fault>,
     pub(super) warnings: Vec<Fault>,
-    /// Keys that nobody reads, with their path.
-    pub(super) unknown: Vec<(String, Fault)>,
+    /// Keys of which nothing is read, with their paths: unknown ones, and those that another one of their name overrides.
+    pub(super) unread: Vec<(String, Fault)>,
 }
 
 impl Report {
@@ -30,6 +30,19 @@ impl Report {
     fn wrong(&mut self, node: &Node, path: &str, expected: &str) {
         let message = format!("`{path}` must be {expected}, not {}", node.kind_name());
         self.fault(&node.at, message);
+    }
+}
+
+/// Whether a key at `path` of which nothing is read may switch a rail off: `rails` itself, mistyped or not, and what stands
+/// under it but for how the dialog is led and how actions are called.
+pub(super) fn may_switch_off(path: &str) -> bool {
+    let mut steps = path.split('.');
+    let top = steps.next().unwrap_or(path);
+    match (top, steps.next(), steps.next()) {
+        ("rails", Some("dialog" | "actions"), Some(_)) => false,
+        ("rails", ..) => true,
+        (top, None, _) => is_similar(top, "rails"),
+        _ => false,
     }
 }
 
@@ -302,7 +315,7 @@ impl<'a> Fields<'a> {
             let meant = nearest(&key, self.known.iter().copied());
             let hint = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
             let fault = entry.key.at.fault(format!("unknown key `{path}`{hint}"));
-            self.report.unknown.push((path, fault));
+            self.report.unread.push((path, fault));
         }
     }
 }

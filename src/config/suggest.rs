@@ -1,9 +1,21 @@
 //! Names that are meant: "did you mean".
 
-/// Whether one name may be a mistyping of the other.
+/// Whether one name may be a mistyping of the other: a few letters lie between them, or a word too many.
 pub(crate) fn is_similar(one: &str, other: &str) -> bool {
     let longer = one.chars().count().max(other.chars().count());
     distance(one, other) <= (longer / 4).max(2).min(longer.saturating_sub(1))
+        || has_words_of(one, other)
+        || has_words_of(other, one)
+}
+
+/// Whether `name` has all words of `other`, which are several.
+fn has_words_of(name: &str, other: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(['_', ' ', '-']).filter(|word| !word.is_empty());
+        words.map(str::to_lowercase).collect()
+    };
+    let (name, other) = (words(name), words(other));
+    other.len() > 1 && other.iter().all(|word| name.contains(word))
 }
 
 /// The nearest of `known` that is similar to `name`.
@@ -51,5 +63,12 @@ mod tests {
         assert_eq!(nearest("whatever", known.into_iter()), None);
         assert!(is_similar("flow", "flows"));
         assert!(!is_similar("a", "b"));
+        assert_eq!(
+            nearest(
+                "single_llm_call",
+                ["single_call", "user_messages"].into_iter()
+            ),
+            Some("single_call")
+        );
     }
 }

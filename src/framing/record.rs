@@ -14,6 +14,9 @@ pub enum FramingError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The stream is not what its framing says: a length or a check sum is wrong.
+    #[error("the stream is broken: a length or a check sum is wrong")]
+    Broken,
 }
 
 /// One record of a stream, with the bytes that it came in.
@@ -42,6 +45,51 @@ pub struct NewRecord {
     pub data: Bytes,
     /// Whether it says that the stream has failed: some framings mark that beside the payload.
     pub is_error: bool,
+}
+
+impl Record {
+    /// Payloads that some clients find in the record where the standard has none: lines that begin with white space before
+    /// `data:`, what stands behind a line separator of Unicode or a lone carriage return, each line of a payload of several.
+    pub fn lenient_payloads(&self) -> impl Iterator<Item = &[u8]> {
+        let lines = self.data.as_deref().filter(|data| data.contains(&b'\n'));
+        let lines = lines
+            .into_iter()
+            .flat_map(|data| data.split(|byte| *byte == b'\n'));
+        let asides = separated(&self.aside).filter_map(|line| {
+            let line = line.trim_ascii();
+            let data = line.strip_prefix(b"data").map(<[u8]>::trim_ascii_start);
+            match data.and_then(|rest| rest.strip_prefix(b":")) {
+                Some(payload) => Some(payload),
+                // What a reader who does not end lines at a lone carriage return takes for the rest of a payload.
+                None => matches!(line.first(), Some(b'{' | b'[')).then_some(line),
+            }
+        });
+        lines.chain(asides).map(<[u8]>::trim_ascii)
+    }
+}
+
+/// The pieces of a text between all that some reader takes for the end of a line.
+fn separated(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let mut at = 0;
+        while let Some(byte) = text.get(at) {
+            let length = match byte {
+                b'\n' | b'\r' | 0x0b | 0x0c | 0x1c..=0x1e => 1,
+                0xc2 if text.get(at + 1) == Some(&0x85) => 2,
+                0xe2 if matches!(text.get(at + 1..at + 3), Some([0x80, 0xa8 | 0xa9])) => 3,
+                _ => {
+                    at += 1;
+                    continue;
+                }
+            };
+            rest = text.get(at + length..);
+            return text.get(..at);
+        }
+        rest = None;
+        Some(text)
+    })
 }
 
 impl NewRecord {

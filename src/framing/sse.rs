@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
-use super::{FramingError, Record};
+use super::{FramingError, Record, buffer::Buffer};
 
 /// Reads a stream of events, push-style: the same events at any cut.
 ///
@@ -18,17 +18,17 @@ use super::{FramingError, Record};
 /// use tower_guardrails::framing::SseReader;
 ///
 /// let mut reader = SseReader::new(1 << 20);
-/// reader.push(b"data: a\n\ndata");
+/// reader.push("data: a\n\ndata".into());
 /// assert_eq!(reader.next().unwrap()?.data.unwrap(), "a");
 /// assert!(reader.next().is_none());
-/// reader.push(b": b\n");
+/// reader.push(": b\n".into());
 /// reader.finish();
 /// assert_eq!(reader.next().unwrap()?.raw, "data: b\n");
 /// # Ok::<(), tower_guardrails::framing::FramingError>(())
 /// ```
 #[derive(Debug)]
 pub struct SseReader {
-    buffer: BytesMut,
+    buffer: Buffer,
     limit: usize,
     /// Where the current line begins, in the buffer; the current event begins at 0.
     line: usize,
@@ -66,7 +66,7 @@ impl SseReader {
     /// A reader of events that are at most `max_event_bytes` long, raw.
     pub fn new(max_event_bytes: usize) -> Self {
         Self {
-            buffer: BytesMut::new(),
+            buffer: Buffer::default(),
             limit: max_event_bytes,
             line: 0,
             searched: 0,
@@ -77,9 +77,9 @@ impl SseReader {
     }
 
     /// Takes in more of the stream. Without effect after the end or an error.
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: Bytes) {
         if self.state == State::Open {
-            self.buffer.extend_from_slice(bytes);
+            self.buffer.push(bytes);
         }
     }
 
@@ -93,14 +93,17 @@ impl SseReader {
     /// The current line's content, and where the next line begins.
     fn next_line(&mut self) -> Option<(Range<usize>, usize)> {
         let finished = self.state == State::Finished;
-        let rest = self.buffer.get(self.searched..)?;
+        let rest = self.buffer.bytes().get(self.searched..)?;
         let Some(length) = memchr::memchr2(b'\n', b'\r', rest) else {
             self.searched = self.buffer.len();
             let is_last = finished && self.line < self.buffer.len();
             return is_last.then_some((self.line..self.searched, self.searched));
         };
         let end = self.searched + length;
-        let next = match (self.buffer.get(end), self.buffer.get(end + 1)) {
+        let next = match (
+            self.buffer.bytes().get(end),
+            self.buffer.bytes().get(end + 1),
+        ) {
             (Some(b'\r'), Some(b'\n')) => end + 2,
             (Some(b'\r'), None) if !finished => {
                 self.searched = end;
@@ -116,7 +119,7 @@ impl SseReader {
         if std::mem::take(&mut self.first) && self.slice(&line).starts_with(b"\xEF\xBB\xBF") {
             line.start += 3;
         }
-        let bytes = self.buffer.get(line.clone()).unwrap_or_default();
+        let bytes = self.buffer.bytes().get(line.clone()).unwrap_or_default();
         if bytes.is_empty() {
             return true;
         }
@@ -133,11 +136,12 @@ impl SseReader {
         };
         match name {
             b"data" => {
-                let bytes = self.buffer.get(value.clone()).unwrap_or_default();
+                let bytes = self.buffer.bytes().get(value.clone()).unwrap_or_default();
                 let data = match self.event.data.take() {
                     None => Data::Line(value),
                     Some(Data::Line(first)) => {
-                        let mut joined = self.buffer.get(first).unwrap_or_default().to_vec();
+                        let mut joined =
+                            self.buffer.bytes().get(first).unwrap_or_default().to_vec();
                         joined.push(b'\n');
                         joined.extend_from_slice(bytes);
                         Data::Joined(joined)
@@ -153,7 +157,7 @@ impl SseReader {
             b"event" => {
                 if let Some(earlier) = self.event.event.replace(value) {
                     self.event.other_text.extend_from_slice(b"event:");
-                    let earlier = self.buffer.get(earlier).unwrap_or_default();
+                    let earlier = self.buffer.bytes().get(earlier).unwrap_or_default();
                     self.event.other_text.extend_from_slice(earlier);
                     self.event.other_text.push(b'\n');
                 }
@@ -175,12 +179,12 @@ impl SseReader {
     }
 
     fn slice(&self, range: &Range<usize>) -> &[u8] {
-        self.buffer.get(range.clone()).unwrap_or_default()
+        self.buffer.bytes().get(range.clone()).unwrap_or_default()
     }
 
     fn take_event(&mut self) -> Record {
         let pending = std::mem::take(&mut self.event);
-        let raw = self.buffer.split_to(self.line).freeze();
+        let raw = self.buffer.split_to(self.line);
         self.line = 0;
         self.searched = 0;
         Record {
@@ -196,7 +200,7 @@ impl SseReader {
 
     fn fail(&mut self) -> FramingError {
         self.state = State::Failed;
-        self.buffer = BytesMut::new();
+        self.buffer.clear();
         self.line = 0;
         self.searched = 0;
         FramingError::TooLong { limit: self.limit }
@@ -248,7 +252,6 @@ pub(super) fn write(name: Option<&[u8]>, data: &[u8], out: &mut BytesMut) {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
@@ -259,11 +262,11 @@ mod tests {
         let mut rest = input;
         for cut in cuts {
             let (piece, after) = rest.split_at((*cut).min(rest.len()));
-            reader.push(piece);
+            reader.push(Bytes::copy_from_slice(piece));
             events.extend(reader.by_ref());
             rest = after;
         }
-        reader.push(rest);
+        reader.push(Bytes::copy_from_slice(rest));
         events.extend(reader.by_ref());
         reader.finish();
         events.extend(reader);
@@ -321,9 +324,9 @@ mod tests {
             for cut in 0..input.len() {
                 let mut reader = SseReader::new(10);
                 let (first, second) = input.as_bytes().split_at(cut);
-                reader.push(first);
+                reader.push(Bytes::copy_from_slice(first));
                 let mut results: Vec<_> = reader.by_ref().collect();
-                reader.push(second);
+                reader.push(Bytes::copy_from_slice(second));
                 results.extend(reader.by_ref());
                 reader.finish();
                 results.extend(reader);

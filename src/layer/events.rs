@@ -24,7 +24,7 @@ use super::{
     whole::{REMOVED, Resolved, Whole, first_significant, place_of, starts_like_json},
 };
 use crate::{
-    framing::{Framing as RecordFraming, NewRecord, Record, SseReader},
+    framing::{self, Framer, NewRecord, Record, RecordWriter},
     rails::Checked,
     wire::{
         BodyEdit, ChoiceSpan, Edit, RecordKind, Relation, ReplyTexts, StreamFormat,
@@ -41,6 +41,7 @@ pub(super) struct Events {
     queue: VecDeque<Queued>,
     queued_bytes: usize,
     stream: Box<dyn StreamFormat>,
+    writer: RecordWriter,
     choices: Vec<Choice>,
     out: VecDeque<Bytes>,
     state: State,
@@ -56,7 +57,7 @@ pub(super) struct Events {
 enum Framing {
     /// Nothing but white space and a byte order mark, or a part of it, has come.
     Start(Vec<u8>),
-    Events(SseReader),
+    Events(Framer),
     /// JSON under the name of a stream: collected, then judged as a body.
     Collecting(Vec<u8>),
     Whole(Box<Whole>),
@@ -107,23 +108,19 @@ impl Queued {
     }
 }
 
-/// Records as they are sent.
-fn written(records: &[NewRecord]) -> Bytes {
-    let mut bytes = BytesMut::new();
-    for record in records {
-        RecordFraming::Sse.write(record, &mut bytes);
-    }
-    bytes.freeze()
-}
-
 impl Events {
     /// A stream that has read nothing.
-    pub(super) fn new(guard: Guard) -> Self {
+    pub(super) fn new(guard: Guard, framing: framing::Framing) -> Self {
+        let read = match framing {
+            framing::Framing::Sse => Framing::Start(Vec::new()),
+            _ => Framing::Events(Framer::new(framing, guard.limits.stream_event)),
+        };
         Self {
             tracks: Tracks::streamed(&guard),
             stream: guard.format.stream(&guard.facts),
             guard,
-            framing: Framing::Start(Vec::new()),
+            framing: read,
+            writer: RecordWriter::new(framing),
             queue: VecDeque::new(),
             queued_bytes: 0,
             choices: Vec::new(),
@@ -192,15 +189,16 @@ impl Events {
                     if starts_like_json(&start) {
                         self.framing = Framing::Collecting(start);
                     } else {
-                        let mut reader = SseReader::new(self.guard.limits.stream_event);
-                        reader.push(&start);
+                        let mut reader =
+                            Framer::new(framing::Framing::Sse, self.guard.limits.stream_event);
+                        reader.push(start.into());
                         self.framing = Framing::Events(reader);
                     }
                 } else {
                     too_much = start.len() > self.guard.limits.held_stream;
                 }
             }
-            Framing::Events(reader) => reader.push(bytes),
+            Framing::Events(reader) => reader.push(Bytes::copy_from_slice(bytes)),
             Framing::Collecting(body) => body.extend_from_slice(bytes),
             Framing::Whole(_) => {}
         }
@@ -590,7 +588,7 @@ impl Events {
         let mut refusal = Vec::new();
         self.stream
             .refuse_choice(index, &blocked.message, &mut refusal);
-        let refusal = written(&refusal);
+        let refusal = self.written(&refusal);
         if self.guard.facts.choices.unwrap_or(1) <= 1 {
             self.queue.clear();
             self.out.push_back(refusal);
@@ -615,12 +613,14 @@ impl Events {
                         .refuse_choice(choice.index, &blocked.message, &mut refusals);
                 }
             }
-            self.out.push_back(written(&refusals));
+            let refusals = self.written(&refusals);
+            self.out.push_back(refusals);
         } else {
             let mut error = Vec::new();
             self.stream
                 .fail("content_filter", &blocked.message, &mut error);
-            self.out.push_back(written(&error));
+            let error = self.written(&error);
+            self.out.push_back(error);
         }
         self.end_with_mark();
     }
@@ -639,14 +639,26 @@ impl Events {
         self.queue.clear();
         let mut error = Vec::new();
         self.stream.fail(code, message, &mut error);
-        self.out.push_back(written(&error));
+        let error = self.written(&error);
+        self.out.push_back(error);
         self.end_with_mark();
+    }
+
+    /// New records as they are sent.
+    fn written(&mut self, records: &[NewRecord]) -> Bytes {
+        let mut bytes = BytesMut::new();
+        for record in records {
+            self.writer.write(record, &mut bytes);
+        }
+        bytes.freeze()
     }
 
     fn end_with_mark(&mut self) {
         let mut mark = Vec::new();
         self.stream.end(&mut mark);
-        self.out.push_back(written(&mark));
+        let mut mark: BytesMut = self.written(&mark).into();
+        self.writer.end(&mut mark);
+        self.out.push_back(mark.freeze());
         self.end();
     }
 
@@ -752,9 +764,11 @@ impl Events {
         {
             let data: Bytes = patch(data, &front.edits).into();
             let mut raw = BytesMut::new();
-            RecordFraming::Sse.rewrite(record.name.as_deref(), &data, &mut raw);
+            self.writer.rewrite(record, &data, &mut raw);
             record.raw = raw.freeze();
             record.data = Some(data);
+        } else if !record.raw.is_empty() {
+            record.raw = self.writer.pass(record);
         }
         let left: Vec<u32> = front
             .choices

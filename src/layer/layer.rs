@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::RailsConfig,
-    error::{ConfigError, Error, Result, all_faults},
+    error::{ConfigError, Error, Result},
     rails::LlmRails,
     wire::{self, WireFormat},
 };
@@ -57,8 +57,8 @@ impl GuardrailsLayer {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it, with files and lines. Unknown keys under `rails` are errors here, since a
-    /// mistyped key would switch a rail off; load a [`RailsConfig`] of your own and use [`new`](Self::new) to let them pass.
+    /// Everything that is wrong with it, with files and lines: what keeps it from being loaded, and what would load but
+    /// [guard nothing](LlmRails::refused), such as a mistyped key under `rails`, a rail that can never block, or no rail at all.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
         load(path.as_ref()).map(Self::new)
     }
@@ -86,12 +86,8 @@ impl GuardrailsLayer {
     /// As [`from_path`](Self::from_path), and where no thread can be started.
     pub fn watch(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
-        let rails = load(&path)?;
-        let mut layer = Self::new(rails.clone());
-        let again = path.clone();
-        let watched = Watched::start(&path, rails, move || load(&again)).map_err(|error| {
-            Error::InvalidInput(format!("no thread can watch {}: {error}", path.display()))
-        })?;
+        let watched = Watched::start(&path.clone(), move || load(&path))?;
+        let mut layer = Self::new(watched.rails());
         layer.settings.watched = Some(watched);
         Ok(layer)
     }
@@ -110,7 +106,13 @@ impl GuardrailsLayer {
     }
 
     /// A layer of rails that are already built.
+    ///
+    /// It makes the same checks as [`from_path`](Self::from_path). Where they find [faults](LlmRails::refused) it logs them as
+    /// errors, and refuses every chat request with a 500: nothing passes by rails that cannot guard.
     pub fn new(rails: LlmRails) -> Self {
+        for fault in rails.refused() {
+            tracing::error!("the layer lets no chat pass: {fault}");
+        }
         let cache = VerdictCache::new(&rails.plan().input.fingerprint());
         Self {
             settings: Settings {
@@ -214,22 +216,9 @@ impl<S> Layer<S> for GuardrailsLayer {
 
 /// The engine of the rails directory at `path`, if nothing is wrong with it.
 fn load(path: &Path) -> Result<LlmRails> {
-    let (config, mut faults) = RailsConfig::loader().read_path(path);
+    let (config, faults) = RailsConfig::loader().read_path(path);
     let Some(config) = config else {
         return Err(ConfigError { faults }.into());
     };
-    faults.extend(config.unknown_rails_keys());
-    for warning in config.warnings() {
-        tracing::warn!("{warning}");
-    }
-    let later = match LlmRails::new(config) {
-        Ok(rails) if faults.is_empty() && rails.plan().refused.is_empty() => {
-            return Ok(rails);
-        }
-        Ok(rails) => rails.plan().refused.clone(),
-        Err(Error::Config(error)) => error.faults,
-        Err(error) => return Err(error),
-    };
-    let faults = all_faults(faults, later);
-    Err(ConfigError { faults }.into())
+    Ok(LlmRails::builder(config).build_all().guarding(faults)?)
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     error::BoxError,
-    framing::Framing,
+    framing::{Framing, RecordWriter},
     library::AskContext,
     rails::{Checked, Policy},
     verdict::GuardrailsVerdict,
@@ -57,6 +57,7 @@ where
     remove_caught_headers(&guard, &mut parts.headers);
     match read_reply(&guard, &mut parts, body).await {
         Ok(Read::Events {
+            framing,
             decoder,
             read,
             upstream,
@@ -64,7 +65,7 @@ where
             parts.headers.remove(header::CONTENT_LENGTH);
             parts.headers.remove(header::CONTENT_ENCODING);
             remove_digests(&mut parts.headers);
-            let body = StreamedBody::new(guard, ask, decoder, &read, upstream);
+            let body = StreamedBody::new(guard, ask, framing, decoder, &read, upstream);
             Response::from_parts(parts, ResponseBody::streamed(body))
         }
         Ok(Read::Whole { raw, decoded }) => answer_whole(guard, ask, parts, raw, decoded).await,
@@ -82,6 +83,7 @@ where
 /// A reply's body, as far as it has to be read before anything can be answered.
 enum Read<B> {
     Events {
+        framing: Framing,
         decoder: Decoder,
         read: Vec<u8>,
         upstream: Option<Pin<Box<B>>>,
@@ -108,9 +110,19 @@ where
         return Err(format!("the charset {charset} is not read"));
     }
     let mut body = Box::pin(body);
-    if is_event_stream(content_type) {
+    // What one reader takes for a stream of events is read as one, whatever else it calls itself.
+    let framing = match is_event_stream(content_type) {
+        true => Some(Framing::Sse),
+        false => {
+            let kind = content_type.split(';').next().unwrap_or_default();
+            let kind = kind.trim().to_ascii_lowercase();
+            guard.format.framing(&guard.facts, &kind)
+        }
+    };
+    if let Some(framing) = framing {
         let decoder = Decoder::streaming(coding, limit).map_err(|error| error.to_string())?;
         return Ok(Read::Events {
+            framing,
             decoder,
             read: Vec::new(),
             upstream: Some(body),
@@ -151,6 +163,7 @@ where
                 // A coding keeps what it has read; only a plain body can go on with a fresh decoder.
                 if coding == Coding::Identity {
                     return Ok(Read::Events {
+                        framing: Framing::Sse,
                         decoder: rest,
                         read: decoded,
                         upstream: Some(body),
@@ -166,6 +179,7 @@ where
         let decoder =
             Decoder::streaming(Coding::Identity, limit).map_err(|error| error.to_string())?;
         return Ok(Read::Events {
+            framing: Framing::Sse,
             decoder,
             read: decoded,
             upstream: None,
@@ -272,10 +286,11 @@ fn refused_stream(guard: &Guard, framing: Framing, message: &str) -> Bytes {
         stream.refuse_choice(choice, message, &mut records);
     }
     stream.end(&mut records);
-    let mut bytes = BytesMut::new();
+    let (mut writer, mut bytes) = (RecordWriter::new(framing), BytesMut::new());
     for record in &records {
-        framing.write(record, &mut bytes);
+        writer.write(record, &mut bytes);
     }
+    writer.end(&mut bytes);
     bytes.freeze()
 }
 

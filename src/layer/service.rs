@@ -185,6 +185,15 @@ where
         },
     };
     let mut guard = settings.guard(Arc::clone(&format));
+    if !settings.rails.refused().is_empty() {
+        let refusal = Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "guardrails_not_usable",
+            "the guardrails cannot guard: their configuration has faults, which the log names"
+                .to_owned(),
+        );
+        return Ok(refused_response(&guard, &refusal));
+    }
     if !has_body && !matches!(parts.method, Method::POST | Method::PUT | Method::PATCH) {
         // Nothing goes in; what comes out may be stored chat.
         guard.facts = format.read_head(&RequestHead {
@@ -223,6 +232,7 @@ where
     let (ask, client) = if guard.rails.asks_main_model_of_call() {
         let inner = InnerModel::<S, B>::new(
             service.clone(),
+            Arc::clone(&guard.format),
             parts.uri.clone(),
             &parts.headers,
             model.clone(),

@@ -16,7 +16,7 @@ use super::{
     judge::judge_job,
     tracks::{Job, Ticket},
 };
-use crate::{error::BoxError, library::AskContext, rails::Checked};
+use crate::{error::BoxError, framing::Framing, library::AskContext, rails::Checked};
 
 /// How much is released at a time when more is ready.
 const BATCH: usize = 32 << 10;
@@ -37,11 +37,12 @@ impl<B> StreamedBody<B> {
     pub(super) fn new(
         guard: Guard,
         ask: AskContext,
+        framing: Framing,
         decoder: Decoder,
         read: &[u8],
         upstream: Option<Pin<Box<B>>>,
     ) -> Self {
-        let mut events = Events::new(guard);
+        let mut events = Events::new(guard, framing);
         if !read.is_empty() {
             events.push(read);
         }

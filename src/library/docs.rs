@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use super::{Flow, Need, RAILS, Rail, RailAction, Refusal, SHARED_MESSAGES};
-use crate::verdict::Place;
 
 /// The library in Markdown: `docs/rails.md`.
 ///
@@ -63,7 +62,7 @@ fn describe(text: &mut String, rail: &Rail) {
             text,
             "| `{}` | {} | {} | {exception} |",
             flow.name,
-            place(flow.place),
+            flow.place.key(),
             cell(&on_block(rail, flow))
         );
     }
@@ -135,16 +134,6 @@ fn on_block(rail: &Rail, flow: &Flow) -> String {
         parts.push(format!("needs `${variable}`, so not under the layer"));
     }
     parts.join("; ")
-}
-
-fn place(place: Place) -> &'static str {
-    match place {
-        Place::Input => "input",
-        Place::Output => "output",
-        Place::Retrieval => "retrieval",
-        Place::ToolInput => "tool_input",
-        Place::ToolOutput => "tool_output",
-    }
 }
 
 /// `text` as a cell of a table.

@@ -48,6 +48,7 @@ mod testing;
 mod tool_validation;
 mod topic_safety;
 mod trend_micro;
+mod unknown_keys;
 mod witness;
 
 pub use answers::{Answers, Part};
@@ -62,6 +63,7 @@ pub use rail::{
 };
 pub(crate) use rail::{RAIL_TIMEOUT, SHARED_MESSAGES};
 pub(crate) use tool_validation::{Toolset, check_results, result_faults, validate_calls};
+pub(crate) use unknown_keys::unknown_keys;
 pub(crate) use witness::{Asked, Seen, Witness};
 
 /// Every built-in rail, alphabetic.

@@ -351,6 +351,12 @@ pub trait Check: Send + Sync + fmt::Debug {
         Ok(())
     }
 
+    /// Why `flow` can neither block nor change any text under these settings, where that is so: it then guards nothing.
+    fn idle(&self, flow: &Flow) -> Option<String> {
+        let _ = flow;
+        None
+    }
+
     /// The patterns that `flow` blocks, where that is all that it does: such a rail judges on the spot, and exactly in streams.
     fn patterns(&self, flow: &Flow) -> Option<Arc<PatternRail>> {
         let _ = flow;

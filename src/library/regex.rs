@@ -215,6 +215,17 @@ impl Check for Regex {
         Box::pin(async move { self.search(&call).await })
     }
 
+    fn idle(&self, flow: &Flow) -> Option<String> {
+        let (rail, key) = match flow.place {
+            Place::Output => (&self.output, "output"),
+            Place::Retrieval => (&self.retrieval, "retrieval"),
+            _ => (&self.input, "input"),
+        };
+        rail.patterns.is_empty().then(|| {
+            format!("`rails.config.regex_detection.{key}.patterns` lists no pattern to look for")
+        })
+    }
+
     fn patterns(&self, flow: &Flow) -> Option<Arc<PatternRail>> {
         match flow.place {
             Place::Input => Some(Arc::clone(&self.input)),

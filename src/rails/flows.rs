@@ -12,6 +12,7 @@ use super::{
     messages::tool_calls_value,
 };
 use crate::{
+    colang::v1::flow_name,
     error::{Error, Result},
     library::{self, Ask, AskContext, Subject},
     llm::Model,
@@ -109,7 +110,14 @@ pub(crate) async fn judge(
     let new = turn
         .run_rail_flow(&mut run, flow, &ProcessingLog::default())
         .await?;
-    Ok(outcome_of(&new, &text, run.variable(variable)))
+    match outcome_of(&new, &text, run.variable(variable)) {
+        outcome if outcome.is_block() || run.has_ended() => Ok(outcome),
+        // What it has not come to may be the very thing that blocks.
+        _ => Err(Error::Colang(format!(
+            "the flow `{}` did not come to its end: it waits for what never comes while it judges",
+            flow_name(flow)
+        ))),
+    }
 }
 
 /// The variable that says which rail runs.
@@ -149,7 +157,7 @@ fn outcome_of(new: &[Event], before: &Value, after: Option<Value>) -> Outcome {
     let failed = new.iter().any(|event| {
         event.kind() == "InternalSystemActionFinished" && event.text("status") == Some("failed")
     });
-    if new.iter().any(Event::is_stop) || !said.is_empty() || failed {
+    if new.iter().any(Event::is_stop) || !said.is_empty() || exception.is_some() || failed {
         let reason = exception.map(|event| {
             let message = event.text("message").unwrap_or_default();
             format!("{}: {message}", event.kind())

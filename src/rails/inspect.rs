@@ -7,15 +7,14 @@ use serde::Serialize;
 
 use super::{
     dialog::v1::{Defined, Definitions, built_in_flows},
-    llm_rails::{LlmRails, prompt_settings},
+    llm_rails::LlmRails,
     needed_actions::{NeededAction, needed_actions},
 };
 use crate::{
     colang::v1::Program,
     config::{FlowReference, RailSection, Rails, RailsConfig, StreamingConfig, nearest},
-    error::{Error, Fault, all_faults},
+    error::{Fault, all_faults},
     library,
-    llm::{OutputParsers, prompt::Prompts, template::Templates},
     verdict::Place,
 };
 
@@ -27,7 +26,8 @@ use crate::{
 /// std::fs::write(folder.join("config.yml"), "models: []\nrails: {input: {flows: [check it]}}\n")?;
 /// std::fs::write(folder.join("rails.co"), "define flow check it\n  execute look_up\n")?;
 /// let inspection = tower_guardrails::rails::Inspection::of(&folder);
-/// assert!(inspection.loads);
+/// assert!(inspection.loads && !inspection.guards);
+/// assert!(inspection.refused[0].message.contains("`look_up`, which nobody provides"));
 /// assert_eq!(inspection.flow_ids, ["check it"]);
 /// assert_eq!(inspection.actions[0].called[0].line, Some(2));
 /// # std::fs::remove_dir_all(&folder)?;
@@ -40,7 +40,13 @@ pub struct Inspection {
     pub loads: bool,
     /// Why not: everything that is wrong, with files and lines.
     pub errors: Vec<Fault>,
-    /// What is odd, though it loads: unknown keys, prompts that will fail, actions and flows that are called but not there.
+    /// Whether a [`GuardrailsLayer`](crate::GuardrailsLayer) starts with it: it loads, and nothing is refused.
+    pub guards: bool,
+    /// What a layer refuses besides: mistyped keys under `rails`, rails that can never block, prompts that would fail, actions
+    /// that nobody provides.
+    pub refused: Vec<Fault>,
+    /// What is odd, though nothing passes unchecked for it: unknown keys elsewhere, actions and flows of a dialogue that are
+    /// called but not there.
     pub warnings: Vec<Fault>,
     /// `colang_version`.
     pub colang_version: String,
@@ -136,10 +142,7 @@ impl Inspection {
     }
 
     fn read(config: RailsConfig, faults: Vec<Fault>) -> Self {
-        let mut inspection = Self {
-            warnings: config.warnings(),
-            ..Self::facts(&config)
-        };
+        let mut inspection = Self::facts(&config);
         let is_one = config.colang_version == "1.0";
         let (definitions, wrong) = if is_one {
             Definitions::of(&config)
@@ -149,12 +152,6 @@ impl Inspection {
         if is_one {
             inspection.add_definitions(&config, definitions);
         }
-        let prompts = Prompts::new(
-            prompt_settings(&config),
-            Templates::new(),
-            OutputParsers::default(),
-        );
-        inspection.warnings.extend(prompts.warnings());
         inspection.errors = all_faults(faults, wrong);
         if !inspection.errors.is_empty() && is_one {
             // Where flows cannot be built, nobody else looks for those that rails name.
@@ -162,15 +159,22 @@ impl Inspection {
             let known = std::mem::take(&mut inspection.errors);
             inspection.errors = all_faults(known, missing);
         }
-        match LlmRails::new(config) {
-            Ok(_) => {}
-            Err(Error::Config(error)) => {
-                let known = std::mem::take(&mut inspection.errors);
-                inspection.errors = all_faults(known, error.faults);
-            }
-            Err(error) => inspection.errors.push(Fault::new(error.to_string())),
-        }
+        let building = LlmRails::builder(config).build_all();
+        let known = std::mem::take(&mut inspection.errors);
+        inspection.errors = all_faults(known, building.faults);
         inspection.loads = inspection.errors.is_empty();
+        inspection.refused = building.findings.refused;
+        inspection.guards = inspection.loads && inspection.refused.is_empty();
+        // What is refused is more than odd.
+        let refused = &inspection.refused;
+        let found = std::mem::take(&mut inspection.warnings);
+        let found = building.findings.warnings.into_iter().chain(found);
+        inspection.warnings = found
+            .filter(|warning| {
+                let place = |fault: &Fault| (fault.file.clone(), fault.line);
+                !refused.iter().any(|fault| place(fault) == place(warning))
+            })
+            .collect();
         inspection
     }
 
@@ -225,7 +229,6 @@ impl Inspection {
             .map(|defined| defined.flow.id.clone())
             .collect();
         self.actions = needed_actions(config, &definitions.flows);
-        self.warnings.extend(definitions.warnings);
         let missing = self.actions.iter().flat_map(NeededAction::missing);
         self.warnings.extend(missing);
         self.warnings.extend(unknown_calls(&definitions.flows));

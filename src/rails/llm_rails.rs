@@ -3,15 +3,17 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    dialog::{Engine, Registered},
+    dialog::{Engine, Flows, Registered, shown_config, v1},
+    findings::Findings,
     library_rails::LibraryRails,
+    needed_actions::provider_of,
     plan::Plan,
 };
 use crate::{
     actions::IntoAction,
     config::{RailsConfig, read_prompts_directory},
     embeddings::{EmbeddingModel, SearchProvider},
-    error::{ConfigError, Result},
+    error::{ConfigError, Fault, Result, all_faults},
     http::Client,
     llm::{
         Model, Models, OutputParser,
@@ -71,6 +73,12 @@ impl LlmRails {
     /// Fills the index of the knowledge base, so that the first call need not. What fails here is tried again then.
     pub async fn prepare(&self) {
         self.inner.engine.prepare().await;
+    }
+
+    /// What keeps a [`GuardrailsLayer`](crate::GuardrailsLayer) from guarding by these rails, though they can be built: rails that
+    /// can never block, keys under `rails` that nothing reads, actions that nobody provides.
+    pub fn refused(&self) -> &[Fault] {
+        &self.plan().refused
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -233,6 +241,20 @@ impl LlmRailsBuilder {
     ///
     /// As [`LlmRails::new`].
     pub fn build(self) -> Result<LlmRails> {
+        let Building {
+            rails,
+            faults,
+            findings,
+        } = self.build_all();
+        let rails = rails.ok_or(ConfigError { faults })?;
+        for fault in findings.warnings.iter().chain(rails.refused()) {
+            tracing::warn!("{fault}");
+        }
+        Ok(rails)
+    }
+
+    /// Builds, and gives all that is wrong besides.
+    pub(crate) fn build_all(self) -> Building {
         let Self {
             config,
             mut registered,
@@ -264,29 +286,75 @@ impl LlmRailsBuilder {
             std::mem::take(&mut registered.parsers),
         ));
         let has_main = models.get("main").is_some();
-        let library = LibraryRails::new(config, models, prompts, client.clone());
+        let library = LibraryRails::new(Arc::clone(&config), models, prompts, client.clone());
         let library = Arc::new(library);
-        let engine = Engine::new(Arc::clone(&library), registered, client);
-        let engine = match engine {
+        let actions = registered.actions.clone();
+        let engine = match Engine::new(Arc::clone(&library), registered, client) {
             Ok(engine) => Some(Arc::new(engine)),
             Err(error) => {
                 faults.extend(error.faults);
                 None
             }
         };
-        match (Plan::compile(&library, engine.as_ref()), engine) {
-            (Ok(plan), Some(engine)) if faults.is_empty() => Ok(LlmRails {
-                inner: Arc::new(Inner {
-                    engine,
-                    plan,
-                    has_main,
-                }),
-            }),
-            (Ok(_), _) => Err(ConfigError { faults }.into()),
-            (Err(error), _) => {
-                faults.extend(error.faults);
-                Err(ConfigError { faults }.into())
+        let (mut plan, wrong) = Plan::compile(&library, engine.as_ref());
+        faults = all_faults(faults, wrong);
+        // Flows that cannot all be read are looked at all the same.
+        let read = match &engine {
+            None if config.colang_version == "1.0" => {
+                let read = v1::Flows::read(&config, &shown_config(&config)).0;
+                Some(Flows::V1(Box::new(read)))
             }
+            _ => None,
+        };
+        let flows = read
+            .as_ref()
+            .or(engine.as_ref().map(|engine| &engine.flows));
+        let of_language = |name: &str| flows.is_some_and(|flows| flows.has_action(name));
+        let provider = |name: &str| provider_of(name, &actions, &config, of_language);
+        let mut findings = Findings::of(&library, flows, &provider);
+        let refused = std::mem::take(&mut findings.refused);
+        plan.refused = all_faults(refused, std::mem::take(&mut plan.refused));
+        findings.refused = plan.refused.clone();
+        let rails = engine.filter(|_| faults.is_empty()).map(|engine| LlmRails {
+            inner: Arc::new(Inner {
+                engine,
+                plan,
+                has_main,
+            }),
+        });
+        Building {
+            rails,
+            faults,
+            findings,
+        }
+    }
+}
+
+/// What came of building.
+pub(crate) struct Building {
+    /// The rails, where nothing keeps them from being built.
+    pub(crate) rails: Option<LlmRails>,
+    /// What keeps them from being built.
+    pub(crate) faults: Vec<Fault>,
+    /// What is wrong besides.
+    pub(crate) findings: Findings,
+}
+
+impl Building {
+    /// The rails, if a layer can guard by them; `known` was found wrong before.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong, in the order of files and lines.
+    pub(crate) fn guarding(self, known: Vec<Fault>) -> Result<LlmRails, ConfigError> {
+        for warning in &self.findings.warnings {
+            tracing::warn!("{warning}");
+        }
+        let faults = all_faults(known, self.faults);
+        let faults = all_faults(faults, self.findings.refused);
+        match self.rails {
+            Some(rails) if faults.is_empty() => Ok(rails),
+            _ => Err(ConfigError { faults }),
         }
     }
 }

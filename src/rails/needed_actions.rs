@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::dialog::v1::{Defined, built_in_flows};
-use crate::{colang::v1::Flow, config::RailsConfig, error::Fault, verdict::Place};
+use super::dialog::v1::{self, Defined, built_in_flows};
+use crate::{
+    actions::Registry, colang::v1::Flow, config::RailsConfig, error::Fault, library, verdict::Place,
+};
 
 /// An action that flows run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -41,33 +43,44 @@ pub enum Provider {
     BuiltIn,
     /// A built-in rail.
     Library,
+    /// The application: it is registered.
+    Registered,
     /// The server at `actions_server_url`.
     ActionsServer,
     /// Nobody yet: the application has to register it.
     Application,
 }
 
+/// Who provides the action `name`, where the application has registered those of `registered`, and `of_language` are part of
+/// the version of Colang.
+pub(super) fn provider_of(
+    name: &str,
+    registered: &Registry,
+    config: &RailsConfig,
+    of_language: impl Fn(&str) -> bool,
+) -> Provider {
+    if let Some(action) = registered.get(name) {
+        return match config.actions_server_url.is_some() && !action.is_system() {
+            true => Provider::ActionsServer,
+            false => Provider::Registered,
+        };
+    }
+    if of_language(name) {
+        Provider::BuiltIn
+    } else if library::find_action(name).is_some() {
+        Provider::Library
+    } else if config.actions_server_url.is_some() {
+        Provider::ActionsServer
+    } else {
+        Provider::Application
+    }
+}
+
 /// The actions that the flows of `config` run, and those of the built-in rails that it names, in the order in which
 /// they are met.
 pub(super) fn needed_actions(config: &RailsConfig, own: &[Defined]) -> Vec<NeededAction> {
-    let [machinery, library] = built_in_flows();
-    let names = |flows: &[Flow]| -> Vec<String> {
-        let actions = flows.iter().flat_map(Flow::actions);
-        actions.map(|(name, _)| name.to_owned()).collect()
-    };
-    let (built_in, of_rails) = (names(&machinery), names(&library));
-    let provider = |name: &str| {
-        let is_in = |names: &[String]| names.iter().any(|known| known == name);
-        if name == "generate_value" || is_in(&built_in) {
-            Provider::BuiltIn
-        } else if is_in(&of_rails) {
-            Provider::Library
-        } else if config.actions_server_url.is_some() {
-            Provider::ActionsServer
-        } else {
-            Provider::Application
-        }
-    };
+    let [_, library] = built_in_flows();
+    let provider = |name: &str| provider_of(name, &Registry::default(), config, v1::has_action);
     let mut needed: IndexMap<String, NeededAction> = IndexMap::new();
     let mut note = |flow: &Flow, file: Option<&PathBuf>| {
         for (name, origin) in flow.actions() {

@@ -6,7 +6,7 @@ use futures_core::future::BoxFuture;
 
 use super::{dialog::Engine, flows::FlowRail, library_rails::LibraryRails, tools::Validation};
 use crate::{
-    config::{FlowReference, RailOptions, Rails, StreamingConfig},
+    config::{FlowReference, RailOptions, Rails, StreamingConfig, nearest},
     error::{ConfigError, Error, Fault},
     library::{
         self, Ask, AskContext, CompiledFlow, Judge, PatternRail, RAIL_TIMEOUT, Reach, Subject,
@@ -107,13 +107,12 @@ pub(crate) struct CompiledRail {
 impl Plan {
     /// Compiles the rails of a configuration. Without an `engine` flows that are no library rails are taken to be there.
     ///
-    /// # Errors
-    ///
-    /// All that is missing or wrong: unknown flows, patterns that do not compile, prompts and models that are not there.
+    /// Gives besides all that is missing or wrong: unknown flows, patterns that do not compile, prompts and models that are not
+    /// there. With such faults the plan is not fit to be run.
     pub(crate) fn compile(
         library: &Arc<LibraryRails>,
         engine: Option<&Arc<Engine>>,
-    ) -> Result<Self, ConfigError> {
+    ) -> (Self, Vec<Fault>) {
         let rails = &library.config.rails;
         let (mut plan, mut compiler) = Compiler::new(library, engine, engine.is_some()).compile();
         plan.results.rails = compiler.compile_tools(Place::ToolInput, &rails.tool_input.flows);
@@ -121,9 +120,11 @@ impl Plan {
         let Compiler {
             faults,
             mut refused,
+            idle,
             ..
         } = compiler;
         refused.extend(engine.iter().flat_map(|engine| engine.flows.dialogue()));
+        refused.extend(idle);
         // What the layer would not run it refuses rather than leaves out: nothing slips past for a section that is ignored.
         for flow in &rails.retrieval.flows {
             let message = "retrieval rails are not run by the layer".to_owned();
@@ -132,11 +133,7 @@ impl Plan {
                 .push(CompiledRail::not_run(flow, Place::Input, message.clone()));
             refused.push(Rails::flow_fault(Place::Retrieval, flow, message));
         }
-        if faults.is_empty() {
-            Ok(Self { refused, ..plan })
-        } else {
-            Err(ConfigError { faults })
-        }
+        (Self { refused, ..plan }, faults)
     }
 
     /// Compiles a configuration whose rails are all the library's, and run without a turn around them.
@@ -173,6 +170,8 @@ struct Compiler<'a> {
     knows_all: bool,
     /// What only a turn can run.
     refused: Vec<Fault>,
+    /// Rails that can neither block nor change anything.
+    idle: Vec<Fault>,
     /// What stands where calls and results of tools are validated, and is no such validation.
     refused_tools: Vec<Fault>,
     /// The faults of rails' sections: a rail that stands in several lines reports them once.
@@ -205,6 +204,7 @@ impl<'a> Compiler<'a> {
             knows_all,
             faults: Vec::new(),
             refused: Vec::new(),
+            idle: Vec::new(),
             refused_tools: Vec::new(),
             reported: HashSet::new(),
         }
@@ -269,7 +269,8 @@ impl<'a> Compiler<'a> {
                     });
                     continue;
                 }
-                _ => format!("the flow `{}` is no {} rail", line.name, name_of(place)),
+                Some((_, flow)) if !is_own => misplaced(flow, place),
+                _ => format!("the flow `{}` is no {}", line.name, place.rail()),
             };
             self.refused_tools
                 .push(Rails::flow_fault(place, line, message));
@@ -292,18 +293,13 @@ impl<'a> Compiler<'a> {
                 engine.flows.is_own(&line.name) || (found.is_none() && engine.flows.has(&line.name))
             });
             let judge: Arc<dyn Ask> = match (by_flow, found) {
-                (Some(engine), _) => {
-                    self.refuse_missing_actions(engine, place, line);
-                    Arc::new(FlowRail::new(engine, place, &line.text))
-                }
+                (Some(engine), _) => Arc::new(FlowRail::new(engine, place, &line.text)),
                 (None, Some((_, flow))) if flow.place == place => Arc::new(Validation(place)),
                 // Without an engine the Colang files have faults: what they define shows when those are mended.
                 (None, None) if !self.knows_all => continue,
                 (None, found) => {
                     let message = match found {
-                        Some(_) => {
-                            format!("the flow `{}` is no {} rail", line.name, name_of(place))
-                        }
+                        Some((_, flow)) => misplaced(flow, place),
                         None => unknown_flow(&line.name, place),
                     };
                     rails.push(CompiledRail::not_run(line, place, message.clone()));
@@ -324,21 +320,6 @@ impl<'a> Compiler<'a> {
         rails
     }
 
-    /// Refuses a flow that runs an action which nobody provides: the rail would fail, and block every text.
-    fn refuse_missing_actions(&mut self, engine: &Engine, place: Place, line: &FlowReference) {
-        for (action, at) in engine.flows.actions(&line.name) {
-            if engine.provides(action) {
-                continue;
-            }
-            let at = at.map_or_else(String::new, |at| format!(" in line {at} of its file"));
-            let message = format!(
-                "the flow `{}` runs the action `{action}`{at}, which neither the application nor an actions server provides",
-                line.name
-            );
-            self.refused.push(Rails::flow_fault(place, line, message));
-        }
-    }
-
     /// How `line` judges; none where it cannot, which is then among the faults.
     fn judge(&mut self, place: Place, line: &FlowReference) -> Option<Judge> {
         let found = library::find(&line.name);
@@ -347,7 +328,6 @@ impl<'a> Compiler<'a> {
             engine.flows.is_own(&line.name) || (found.is_none() && engine.flows.has(&line.name))
         });
         if let Some(engine) = by_flow {
-            self.refuse_missing_actions(engine, place, line);
             return Some(Judge::Ask(Arc::new(FlowRail::new(
                 engine, place, &line.text,
             ))));
@@ -364,7 +344,7 @@ impl<'a> Compiler<'a> {
             return None;
         };
         if flow.place != place {
-            let message = format!("the flow `{}` is no {} rail", line.name, name_of(place));
+            let message = misplaced(flow, place);
             self.faults.push(Rails::flow_fault(place, line, message));
             return None;
         }
@@ -394,6 +374,15 @@ impl<'a> Compiler<'a> {
                 self.faults.extend(faults);
                 return None;
             }
+        }
+        let options = self.library.config.rails.rail_options(line);
+        let is_watched = options.enforcement == Some(Enforcement::Monitor);
+        if let Some(why) = check.idle(flow).filter(|_| !is_watched) {
+            let message = format!(
+                "the rail `{}` can neither block nor change anything: {why}. Fill it in, drop the rail, or mark it as one that only watches: `rails.options: {{\"{}\": {{enforcement: monitor}}}}`",
+                line.name, line.name
+            );
+            self.idle.push(Rails::flow_fault(place, line, message));
         }
         Some(match check.patterns(flow) {
             Some(patterns) => Judge::Patterns(patterns),
@@ -469,31 +458,26 @@ impl CompiledRail {
     }
 }
 
+/// That a library rail's flow does not stand at `place`, and where it can.
+fn misplaced(flow: &library::Flow, place: Place) -> String {
+    format!(
+        "the flow `{}` is no {}: it is {}, which stands in `rails.{}.flows`",
+        flow.name,
+        place.rail(),
+        flow.place.a_rail(),
+        flow.place.key()
+    )
+}
+
 fn unknown_flow(name: &str, place: Place) -> String {
-    let place_name = name_of(place);
+    let rail = place.rail();
     let known = library::RAILS
         .iter()
         .flat_map(|rail| rail.flows)
         .filter(|flow| flow.place == place);
-    let close = known
-        .map(|flow| flow.name)
-        .find(|flow| crate::config::is_similar(flow, name));
-    match close {
-        Some(close) => {
-            format!("the {place_name} rail `{name}` is not defined; did you mean `{close}`?")
-        }
-        None => format!("the {place_name} rail `{name}` is not defined"),
-    }
-}
-
-fn name_of(place: Place) -> &'static str {
-    match place {
-        Place::Input => "input",
-        Place::Output => "output",
-        Place::Retrieval => "retrieval",
-        Place::ToolInput => "tool input",
-        Place::ToolOutput => "tool output",
-    }
+    let hint = nearest(name, known.map(|flow| flow.name))
+        .map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+    format!("the {rail} `{name}` is not defined{hint}")
 }
 
 impl RailSet {

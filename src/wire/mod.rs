@@ -24,19 +24,23 @@
 
 pub mod json;
 
+mod anthropic;
 mod detect;
 mod format;
+mod ids;
 mod keys;
 mod openai_chat;
 mod packed;
 mod reply;
 mod request;
+mod texts;
 mod unreadable;
 mod walk;
 
 use std::sync::Arc;
 
 pub use self::{
+    anthropic::AnthropicMessages,
     detect::{Endpoint, NormalPath, classify},
     format::{
         Answer, Asked, Claim, ModelProtocol, Question, RequestHead, StreamFormat, WireFormat,
@@ -53,5 +57,8 @@ pub use self::{
 
 /// The formats of the crate. The first one's errors are what a client reads where no format is known.
 pub fn formats() -> Arc<[Arc<dyn WireFormat>]> {
-    Arc::new([Arc::new(OpenAiChat) as Arc<dyn WireFormat>])
+    Arc::new([
+        Arc::new(OpenAiChat) as Arc<dyn WireFormat>,
+        Arc::new(AnthropicMessages),
+    ])
 }

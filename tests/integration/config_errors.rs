@@ -130,7 +130,16 @@ fn an_unknown_key_under_rails_is_refused_by_the_layer_and_a_warning_of_the_confi
 
 #[test]
 fn an_unknown_key_elsewhere_is_a_warning_for_both() {
-    let folder = Folder::with(&[("config.yml", "models: []\n\ninstrutcions: []\n")]);
+    let folder = Folder::with(&[
+        (
+            "config.yml",
+            "models: []\n\ninstrutcions: []\nrails: {output: {flows: [tool]}}\n",
+        ),
+        (
+            "rails.co",
+            "define flow tool\n  if \"x\" in $bot_message\n    stop\n",
+        ),
+    ]);
     GuardrailsLayer::from_path(&folder.0).unwrap();
     let config = RailsConfig::from_path(&folder.0).unwrap();
     let warnings = config.warnings();
@@ -176,8 +185,8 @@ fn a_rail_whose_action_nobody_provides_is_refused_where_no_action_can_be_registe
     let flows = "define subflow mine\n  $bad = execute look_up\n  if $bad\n    stop\n";
     let folder = Folder::with(&[("config.yml", yaml), ("rails.co", flows)]);
     let error = GuardrailsLayer::from_path(&folder.0).unwrap_err();
-    let fault = fault(faults(&error), "`look_up` in line 2");
-    assert_eq!(place(fault), (Some("config.yml"), Some(4)));
+    let fault = fault(faults(&error), "`look_up`, which nobody provides");
+    assert_eq!(place(fault), (Some("rails.co"), Some(2)));
 
     let served = format!("actions_server_url: http://127.0.0.1:1\n{yaml}");
     let folder = Folder::with(&[("config.yml", &served), ("rails.co", flows)]);

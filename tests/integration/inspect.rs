@@ -142,6 +142,14 @@ fn planted_faults_are_all_named_with_their_lines() {
         ("config.yml", 15, "no_such_parser"),
         ("config.yml", 17, "narrator"),
         ("config.yml", 17, "no_such_filter"),
+    ] {
+        assert!(
+            has(&inspection.refused, file, line, part),
+            "{file}:{line} {part}: {:#?}",
+            inspection.refused
+        );
+    }
+    for (file, line, part) in [
         ("rails/flows.co", 10, "look_up"),
         ("rails/flows.co", 11, "nowhere"),
         ("rails/flows.co", 20, "look_up"),
@@ -211,7 +219,9 @@ fn what_a_directory_holds() {
     );
     let call = &inspection.actions[0].called[0];
     assert_eq!((call.flow.as_str(), call.line), ("check it", Some(6)));
-    assert!(has(&inspection.warnings, "rails.co", 6, "look_up"));
+    assert!(!inspection.guards);
+    assert!(has(&inspection.refused, "rails.co", 6, "look_up"));
+    assert!(!has(&inspection.warnings, "rails.co", 6, "look_up"));
 
     let json = serde_json::to_value(&inspection).unwrap();
     assert_eq!(json["rails"]["input"]["parallel"], true);

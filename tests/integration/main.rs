@@ -6,6 +6,7 @@ mod colang_docs;
 mod config_errors;
 mod cut;
 mod flows;
+mod formats;
 mod inspect;
 mod limits;
 mod models;

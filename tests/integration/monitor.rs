@@ -62,7 +62,7 @@ fn the_config_says_it_of_all_rails_or_of_one() {
 
 #[test]
 fn a_rail_fails_as_its_options_say() {
-    const FLOWS: &str = "define subflow broken\n  $x = execute no_such_action\n";
+    const FLOWS: &str = "define subflow broken\n  $x = execute fail\n  if $x\n    stop\n";
     for (options, passes, decision) in [
         ("{}", false, Decision::FailedClosed),
         ("{broken: {on_error: pass}}", true, Decision::FailedOpen),
@@ -75,7 +75,9 @@ fn a_rail_fails_as_its_options_say() {
         let yaml =
             format!("models: []\nrails:\n  input: {{flows: [broken]}}\n  options: {options}\n");
         let config = RailsConfig::from_content(&yaml, FLOWS).unwrap();
-        let layer = GuardrailsLayer::new(LlmRails::new(config).unwrap());
+        let fail = async || Err::<bool, _>("it is down");
+        let rails = LlmRails::builder(config).action("fail", fail).build();
+        let layer = GuardrailsLayer::new(rails.unwrap());
         let exchange = bomb(&layer);
         assert_eq!(!exchange.seen.is_empty(), passes, "{options}");
         let rails = exchange.verdict.as_ref().unwrap().rails();

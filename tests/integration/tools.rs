@@ -47,7 +47,9 @@ define subflow only bookings
     stop
 
 define subflow broken
-  $x = execute no_such_action
+  $x = execute fail
+  if $x
+    stop
 "#;
 
 const VALIDATE: &str = "  tool_output: {flows: [tool call validation]}\n";
@@ -63,7 +65,10 @@ fn layer(rails: &str) -> GuardrailsLayer {
             }
             Ok::<_, std::convert::Infallible>(calls)
         };
-    let rails = LlmRails::builder(config.unwrap()).action("shrink", shrink);
+    let fail = async || Err::<bool, _>("it is down");
+    let rails = LlmRails::builder(config.unwrap())
+        .action("shrink", shrink)
+        .action("fail", fail);
     GuardrailsLayer::new(rails.build().unwrap())
 }
 

@@ -32,6 +32,7 @@ mod lower;
 mod normalize;
 mod parser;
 mod program;
+mod reach;
 mod state;
 mod words;
 
@@ -40,5 +41,6 @@ pub use self::{
     coyml::flow_of_yaml,
     parser::{flow_of, parse},
     program::{Element, Expression, Flow, Op, Origin, Parsed, Program},
+    reach::Reached,
     state::{Decision, State, StateError, StateSnapshot, Step},
 };

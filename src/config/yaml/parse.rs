@@ -21,11 +21,12 @@ const MAX_DEPTH: usize = 96;
 /// How many values a file may come to, aliases followed.
 const MAX_NODES: usize = 500_000;
 
-/// Reads the only document of `text`; what is odd but accepted is added to `warnings`. An empty text is null.
+/// Reads the only document of `text`. Keys that another one of their name overrides are added to `unread`, with their
+/// paths. An empty text is null.
 pub(crate) fn parse(
     text: &str,
     file: Option<&Arc<Path>>,
-    warnings: &mut Vec<Fault>,
+    unread: &mut Vec<(String, Fault)>,
 ) -> Result<Node, Fault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder = Builder {
@@ -35,7 +36,7 @@ pub(crate) fn parse(
         anchors: HashMap::new(),
         nodes: 0,
         documents: 0,
-        warnings,
+        unread,
     };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
@@ -77,7 +78,7 @@ struct Builder<'a> {
     anchors: HashMap<usize, Anchored>,
     nodes: usize,
     documents: usize,
-    warnings: &'a mut Vec<Fault>,
+    unread: &'a mut Vec<(String, Fault)>,
 }
 
 struct Open {
@@ -230,6 +231,16 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// The path of the key `key` of the mapping that is just closed.
+    fn path_to(&self, key: &str) -> String {
+        let outer = self.open.iter().filter_map(|open| match &open.content {
+            Content::Mapping { key: Some(key), .. } => Some(key.key_text()),
+            _ => None,
+        });
+        let steps: Vec<String> = outer.chain([key.to_owned()]).collect();
+        steps.join(".")
+    }
+
     /// The entries of a mapping: merge keys followed, of equal keys the last value.
     fn finished(&mut self, entries: Vec<Entry>) -> Result<Vec<Entry>, Fault> {
         let mut own = Vec::with_capacity(entries.len());
@@ -246,8 +257,11 @@ impl Builder<'_> {
         for entry in &own {
             let key = entry.key.key_text();
             if !seen.insert(key.clone()) {
-                let message = format!("the key `{key}` stands twice; the last one counts");
-                self.warnings.push(entry.key.at.fault(message));
+                let message = format!(
+                    "the key `{key}` stands twice in one mapping, and only this last one counts: join them, or drop one"
+                );
+                let path = self.path_to(&key);
+                self.unread.push((path, entry.key.at.fault(message)));
             }
         }
         if merged.is_empty() && seen.len() == own.len() {

@@ -313,6 +313,12 @@ impl Check for ContextBloat {
         self.action == Action::Truncate
     }
 
+    fn idle(&self, _: &Flow) -> Option<String> {
+        (self.action == Action::Warn).then(|| {
+            format!("`rails.config.{SECTION}.action` is `warn`, not `reject` or `truncate`")
+        })
+    }
+
     fn run<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Finding, Error>> {
         Box::pin(async move {
             let text = call.text("text").unwrap_or_default();

@@ -279,6 +279,14 @@ impl Check for SensitiveData {
         Box::pin(async move { self.check(&call).await })
     }
 
+    fn idle(&self, flow: &Flow) -> Option<String> {
+        let name = source_of(flow)?;
+        let source = self.source(name)?;
+        let is_empty = source.asked.is_empty() && source.detector.entities.is_empty();
+        is_empty
+            .then(|| format!("`rails.config.{SECTION}.{name}.entities` lists nothing to look for"))
+    }
+
     fn reach(&self, _: &Flow) -> Reach {
         Reach::Span
     }

@@ -61,7 +61,7 @@ impl ChunkReader {
                     return Ok(self.end());
                 }
                 match self.answer.next().await {
-                    Ok(Some(bytes)) => self.events.push(&bytes),
+                    Ok(Some(bytes)) => self.events.push(bytes),
                     Ok(None) => {
                         self.is_read = true;
                         self.events.finish();

@@ -174,14 +174,6 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Whether anybody provides `action`.
-    pub(crate) fn provides(&self, action: &str) -> bool {
-        self.actions_server.is_some()
-            || self.actions.get(action).is_some()
-            || self.flows.has_action(action)
-            || library::find_action(action).is_some()
-    }
-
     /// Whether `action` is part of the machinery.
     pub(super) fn is_system(&self, action: &str) -> bool {
         match self.actions.get(action) {
@@ -417,7 +409,7 @@ impl Engine {
 }
 
 /// What `$config` stands for in flows: the configuration, with what the built-in flows read of it filled in.
-fn shown_config(config: &RailsConfig) -> Value {
+pub(crate) fn shown_config(config: &RailsConfig) -> Value {
     let mut shown = serde_json::to_value(config).unwrap_or_default();
     let path = ["rails", "config", "content_safety", "multilingual"];
     let mut section = shown.as_object_mut();

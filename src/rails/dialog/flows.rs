@@ -67,14 +67,6 @@ impl Flows {
         }
     }
 
-    /// The actions that the flow `name` runs itself, each with the line that does.
-    pub(crate) fn actions(&self, name: &str) -> Vec<(&str, Option<usize>)> {
-        match self {
-            Self::V1(flows) => flows.actions(name).collect(),
-            Self::V2(flows) => flows.actions(name),
-        }
-    }
-
     /// Whether the flow `flow`, or one that it calls, sets `variable`. An action may set it unseen.
     pub(crate) fn may_set(&self, flow: &str, variable: &str) -> bool {
         match self {
@@ -100,7 +92,7 @@ impl Flows {
     }
 
     /// The sources of the application's flows: examples for a model.
-    pub(super) fn examples(&self) -> &[String] {
+    pub(crate) fn examples(&self) -> &[String] {
         match self {
             Self::V1(flows) => flows.examples(),
             Self::V2(flows) => flows.examples(),
@@ -108,7 +100,7 @@ impl Flows {
     }
 
     /// Whether `action` is part of the language.
-    pub(super) fn has_action(&self, action: &str) -> bool {
+    pub(crate) fn has_action(&self, action: &str) -> bool {
         match self {
             Self::V1(_) => v1::has_action(action),
             Self::V2(_) => v2::has_action(action),

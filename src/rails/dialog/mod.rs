@@ -22,7 +22,7 @@ use actions::Called;
 pub(crate) use actions::INTERNAL_ERROR;
 pub(crate) use call::metadata_of;
 pub(crate) use conversation::Conversation;
-pub(crate) use engine::{Engine, Registered};
+pub(crate) use engine::{Engine, Registered, shown_config};
 pub(crate) use flows::Flows;
 use generation::Asked;
 pub(crate) use handler::{Handler, Piece};

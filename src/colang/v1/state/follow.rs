@@ -137,7 +137,12 @@ impl Turn {
                 true => None,
                 false => match_at(prepared, head, event)?,
             };
+            let is_at_end = head < 0;
             if let Some(head) = next.or(is_started.then_some(head)) {
+                if is_started {
+                    // One without anything to do or to wait for is at its end already.
+                    self.started = Some((self.last_uid + 1, is_at_end));
+                }
                 self.start(flows, prepared, head, event)?;
             }
         }

@@ -126,6 +126,8 @@ struct Turn {
     steps_left: usize,
     /// Whether the last event was the bot's `stop`.
     stopped: bool,
+    /// The flow that a `start_flow` started last, and whether it has come to its end.
+    started: Option<(u64, bool)>,
 }
 
 /// A flow that runs.
@@ -267,6 +269,12 @@ impl State {
     #[must_use]
     pub fn fresh(&self) -> Self {
         Self::new(Arc::clone(&self.program), self.config.clone())
+    }
+
+    /// Whether the flow that the last `start_flow` started has come to its end. One that still waits has not, nor one that
+    /// another flow has stopped.
+    pub fn has_ended(&self) -> bool {
+        self.turn.started.is_some_and(|(_, has_ended)| has_ended)
     }
 
     /// The value of a variable.

@@ -138,6 +138,9 @@ impl Turn {
             self.spend_step(&prepared.flow)?;
             running.head = self.slide(&prepared.flow, running.head)?;
             if running.head < 0 {
+                if let Some((uid, has_ended)) = &mut self.started {
+                    *has_ended |= *uid == running.uid;
+                }
                 return Ok(());
             }
             let element = prepared.flow.element(running.head);

@@ -195,6 +195,7 @@ impl TurnSnapshot {
             None => None,
         };
         Ok(Turn {
+            started: None,
             context: Arc::new(context),
             running,
             next,

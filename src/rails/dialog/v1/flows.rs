@@ -13,7 +13,7 @@ use super::{
 use crate::{
     colang::v1::{self, Flow, Op, Program, State, Step},
     config::{Rails, RailsConfig},
-    error::{ConfigError, Error, Result},
+    error::{ConfigError, Error, Fault, Result},
     rails::event::Event,
     verdict::Place,
 };
@@ -42,6 +42,8 @@ pub(crate) struct Flows {
     examples: Vec<String>,
     user_messages: IndexMap<String, Vec<String>>,
     bot_messages: IndexMap<String, Vec<String>>,
+    /// Lines that fail where a flow comes to them: expressions that are none.
+    broken: Vec<Fault>,
     /// The conversations that messages find again.
     pub(super) history: History,
     /// The conversations of callers that bring their events along.
@@ -62,12 +64,20 @@ impl Flows {
     ///
     /// All that is wrong in Colang files, and rails whose flows are not there.
     pub(crate) fn new(config: &RailsConfig, shown: &Value) -> Result<Self, ConfigError> {
+        match Self::read(config, shown) {
+            (flows, faults) if faults.is_empty() => Ok(flows),
+            (_, faults) => Err(ConfigError { faults }),
+        }
+    }
+
+    /// The flows as far as they can be read, and what is wrong. With faults they are not fit to be run, but to be looked at.
+    pub(crate) fn read(config: &RailsConfig, shown: &Value) -> (Self, Vec<Fault>) {
         let (own, mut faults) = Definitions::of(config);
         let Definitions {
             flows: own_flows,
             user_messages,
             mut bot_messages,
-            ..
+            warnings: broken,
         } = own;
         let rails = &config.rails;
         let rail_flows = [
@@ -84,6 +94,9 @@ impl Flows {
         let mut examples = Vec::new();
         let mut flows = Vec::new();
         for Defined { mut flow, .. } in own_flows {
+            if rails.places_of(&flow.id).next().is_some() {
+                skip_awaited_message(&mut flow);
+            }
             if is_rail(&flow) {
                 flow.is_subflow = true;
             } else if let Some(source) = flow
@@ -115,25 +128,34 @@ impl Flows {
                 faults.push(Rails::flow_fault(Place::Retrieval, rail, message));
             }
         }
-        if !faults.is_empty() {
-            return Err(ConfigError { faults });
-        }
         // Flows look up what the bot says there, whoever worded it.
         let mut shown = shown.clone();
         if let Some(config) = shown.as_object_mut() {
             config.insert("bot_messages".to_owned(), json!(bot_messages));
         }
         let shown = crate::value::Value::from_json(&shown);
-        Ok(Self {
+        let flows = Self {
             start: State::new(Arc::clone(&program), shown),
             program,
             own: own_names,
             examples,
             user_messages,
             bot_messages,
+            broken,
             history: History::default(),
             recent: Recent::default(),
-        })
+        };
+        (flows, faults)
+    }
+
+    /// All flows, as one program.
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Lines that fail where a flow comes to them: expressions that are none.
+    pub(crate) fn broken(&self) -> &[Fault] {
+        &self.broken
     }
 
     /// A conversation that has not begun.
@@ -144,12 +166,6 @@ impl Flows {
     /// Whether a flow of this name is there.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.program.flow(name).is_some()
-    }
-
-    /// The actions that the flow `name` runs itself, each with the line that does.
-    pub(crate) fn actions(&self, name: &str) -> impl Iterator<Item = (&str, Option<usize>)> {
-        let actions = self.program.flow(name).into_iter().flat_map(Flow::actions);
-        actions.map(|(action, origin)| (action, origin.map(|origin| origin.line)))
     }
 
     /// Whether the application itself defines the flow of this name.
@@ -228,6 +244,23 @@ impl Flows {
     }
 }
 
+/// Lets a rail begin behind a `user ...` or `bot ...` at its head: both mean the message that it judges, and that is there.
+fn skip_awaited_message(flow: &mut Flow) {
+    for element in &mut flow.elements {
+        let awaited = match &element.op {
+            Op::User { intent, .. } => Some(intent),
+            Op::Action {
+                name, parameters, ..
+            } if name == "utter" => parameters.get("value"),
+            _ => None,
+        };
+        match awaited.and_then(Value::as_str) {
+            Some("..." | "*") => element.op = Op::Jump(1),
+            _ => return,
+        }
+    }
+}
+
 /// The flows that come with the crate: the pipeline's, and the built-in rails'.
 pub(crate) fn built_in_flows() -> [Vec<Flow>; 2] {
     let library = crate::rails::library_flows::colang1();
@@ -243,6 +276,11 @@ impl FlowState {
     /// Whether the state before the last turn is still kept.
     pub(crate) fn can_hide_turn(&self) -> bool {
         self.0.can_hide_turn()
+    }
+
+    /// Whether the flow that was started by its name has come to its end.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.has_ended()
     }
 
     /// The state before any event.

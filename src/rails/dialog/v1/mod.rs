@@ -16,5 +16,6 @@ pub(crate) use flows::{Flows, OutputRail, built_in_flows};
 pub(super) use generation::PendingMessage;
 use history::{History, Recent};
 pub(crate) use run::Run;
-pub(super) use start_action::{has_action, is_system_action};
+pub(crate) use start_action::has_action;
+pub(super) use start_action::is_system_action;
 pub(crate) use turn::{answer, generate_events};

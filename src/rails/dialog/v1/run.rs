@@ -126,6 +126,11 @@ impl Run {
             .feed(&Event::new("BotIntent").with("intent", "stop"))
             .map(|_| ())
     }
+
+    /// Whether the flow that was started by its name has come to its end.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.flows.has_ended()
+    }
 }
 
 impl Conversation for Run {

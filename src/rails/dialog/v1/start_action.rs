@@ -85,7 +85,7 @@ impl Turn {
 }
 
 /// Whether `action` is part of the language.
-pub(in crate::rails::dialog) fn has_action(action: &str) -> bool {
+pub(crate) fn has_action(action: &str) -> bool {
     is_system_action(action)
         || matches!(
             action,

@@ -87,7 +87,7 @@ fn source(flows: &Flows, line: &str, variable: &str) -> String {
         .flow(&line.name)
         .and_then(|flow| flow.parameters.first().cloned());
     if let Some(takes) = takes
-        && takes.default.is_none()
+        && takes.default().is_none()
         && line.parameters.is_empty()
     {
         let _ = write!(statement, " ${variable}");

@@ -1,0 +1,74 @@
+//! What is wrong with rails beyond what keeps them from being built: what would guard nothing, or fail each time.
+//!
+//! [`LlmRails`](super::LlmRails) is built all the same, as the reference is; a layer does not start with it.
+
+use super::{
+    dialog::Flows, library_rails::LibraryRails, needed_actions::Provider, own_rails::OwnRails,
+};
+use crate::{
+    config::RailsConfig,
+    error::{Fault, all_faults},
+    library,
+};
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// What a layer refuses to start with.
+    pub(crate) refused: Vec<Fault>,
+    /// What is odd, though nothing passes unchecked for it.
+    pub(crate) warnings: Vec<Fault>,
+}
+
+impl Findings {
+    /// Looks at a configuration. `flows` is None where Colang is not looked at: in another version.
+    pub(super) fn of(
+        library: &LibraryRails,
+        flows: Option<&Flows>,
+        provider: &dyn Fn(&str) -> Provider,
+    ) -> Self {
+        let config = &library.config;
+        let mut refused = config.unknown_rails_keys();
+        // Where a key is mistyped, that is why there is no rail.
+        if refused.is_empty() {
+            refused.extend(nothing_to_guard(config, flows));
+        }
+        refused.extend(library::unknown_keys(&config.rails.config));
+        refused.extend(library.prompts.warnings());
+        if let Some(Flows::V1(flows)) = flows {
+            refused.extend(flows.broken().iter().cloned());
+            let own = OwnRails {
+                flows,
+                library,
+                provider,
+            };
+            refused = all_faults(refused, own.faults());
+        }
+        let mut warnings = Vec::new();
+        for warning in config.mere_warnings() {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+        Self { refused, warnings }
+    }
+}
+
+/// That there is no rail.
+fn nothing_to_guard(config: &RailsConfig, flows: Option<&Flows>) -> Option<Fault> {
+    if config.rails.lines().next().is_some() {
+        return None;
+    }
+    let has_dialogue = flows
+        .is_some_and(|flows| !flows.user_messages().is_empty() || !flows.examples().is_empty());
+    let message = if has_dialogue {
+        "there is a dialogue but no rail, and the layer runs no dialogue: nothing would be checked. Name rails in `rails.input.flows` or `rails.output.flows`, or run the dialogue by `LlmRails`"
+    } else {
+        "there is no rail and no dialogue: nothing would be checked. Name rails in `rails.input.flows` or `rails.output.flows`"
+    };
+    let fault = config.fault("rails", message);
+    Some(match (&fault.file, &config.config_path) {
+        (None, Some(path)) if fault.line.is_none() => fault.in_file(path),
+        _ => fault,
+    })
+}
