@@ -123,7 +123,6 @@ impl Plan {
             idle,
             ..
         } = compiler;
-        refused.extend(engine.iter().flat_map(|engine| engine.flows.dialogue()));
         refused.extend(idle);
         // What the layer would not run it refuses rather than leaves out: nothing slips past for a section that is ignored.
         for flow in &rails.retrieval.flows {

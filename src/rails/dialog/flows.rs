@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{v1, v2};
 use crate::{
     config::{FlowReference, RailsConfig},
-    error::{ConfigError, Fault},
+    error::ConfigError,
     verdict::Place,
 };
 
@@ -55,15 +55,6 @@ impl Flows {
         match self {
             Self::V1(_) => config.rails.flows(place).to_vec(),
             Self::V2(flows) => v2::lines(flows, config, place),
-        }
-    }
-
-    /// What stands in the way of running the rails without a dialogue around them: a dialogue that only a whole turn runs.
-    pub(crate) fn dialogue(&self) -> Vec<Fault> {
-        match self {
-            // A layer takes the place of the dialog.
-            Self::V1(_) => Vec::new(),
-            Self::V2(flows) => v2::dialogue(flows),
         }
     }
 

@@ -19,7 +19,7 @@ const NAMES: [&str; 5] = [
 ];
 
 /// Whether `action` is part of the language.
-pub(in crate::rails::dialog) fn has_action(action: &str) -> bool {
+pub(crate) fn has_action(action: &str) -> bool {
     NAMES.contains(&action) || generation::has(action)
 }
 

@@ -1,12 +1,8 @@
 //! The flows of a configuration in Colang 2.x: its own and those that it imports, as one program.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, LazyLock},
-};
+use std::{collections::HashSet, sync::Arc};
 
 use indexmap::IndexMap;
-use regex::Regex;
 use serde_json::Value as Json;
 
 use super::{messages::add_examples, modules::Modules};
@@ -119,13 +115,6 @@ impl Flows {
         self.own.contains(name)
     }
 
-    /// The actions that the flow `name` runs itself, each with the line that does.
-    pub(crate) fn actions(&self, name: &str) -> Vec<(&str, Option<usize>)> {
-        let actions = self.program.flow(name).map(|flow| called_actions(flow));
-        let actions = actions.into_iter().flatten();
-        actions.map(|(action, line)| (action, Some(line))).collect()
-    }
-
     /// Whether a flow may set `variable`. As an action, one that a model writes may set it unseen.
     pub(crate) fn may_set(&self, _flow: &str, variable: &str) -> bool {
         let variable = format!("${variable}");
@@ -166,6 +155,28 @@ impl Flows {
     }
 }
 
+/// What files define.
+#[derive(Debug, Default)]
+pub(crate) struct Definitions {
+    pub(crate) flows: Vec<Arc<Flow>>,
+}
+
+impl Definitions {
+    /// What `config` defines, as far as it can be read, and all that is wrong in its Colang files.
+    pub(crate) fn of(config: &RailsConfig) -> (Self, Vec<Fault>) {
+        let (program, own, faults) = program_of(config);
+        let flows = program.as_ref().ok().into_iter().flat_map(Program::flows);
+        let flows = flows.filter(|flow| own.contains(&*flow.name)).cloned();
+        let mut flows: Vec<_> = flows.collect();
+        // In the order in which they are read.
+        let files = config.colang_files.iter();
+        let files: Vec<_> = files.map(|file| file.path.to_string_lossy()).collect();
+        let place = |flow: &Arc<Flow>| files.iter().position(|file| **file == *flow.file);
+        flows.sort_by_key(|flow| (place(flow), flow.line));
+        (Self { flows }, faults)
+    }
+}
+
 /// The program of `config`, the names of the flows that files define, and what is wrong in the files.
 pub(super) fn program_of(
     config: &RailsConfig,
@@ -195,23 +206,4 @@ fn bot_messages(config: &RailsConfig) -> IndexMap<String, Vec<String>> {
 fn is_standard(flow: &Flow) -> bool {
     let module = flow.file.strip_suffix(".co").unwrap_or(&flow.file);
     v2::standard_modules().any(|name| name == module)
-}
-
-/// The call of an action: its name alone, or with arguments.
-static ACTION: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?:^|[\s(])([A-Z]\w*Action)(?:\s*\(|\s*$|\s+(?:as|and|or)\b)")
-        .expect("the pattern is valid")
-});
-
-/// The actions that `flow` runs itself, each with the line that does.
-pub(super) fn called_actions(flow: &Flow) -> impl Iterator<Item = (&str, usize)> {
-    let lines = flow.source_code.lines().enumerate();
-    lines.flat_map(move |(index, text)| {
-        let statement = text.trim_start();
-        let waits = ["match ", "when ", "or when ", "send ", "#"];
-        let is_call = !waits.iter().any(|word| statement.starts_with(word));
-        let found = ACTION.captures_iter(text).filter(move |_| is_call);
-        let names = found.filter_map(|found| Some(found.get(1)?.as_str()));
-        names.map(move |name| (name, flow.line + index))
-    })
 }

@@ -10,6 +10,7 @@ use crate::{
     config::{FlowReference, RailsConfig},
     error::Fault,
     library,
+    rails::needed_actions::Provider,
     verdict::Place,
 };
 
@@ -103,9 +104,124 @@ pub(super) fn statements(flow: &Flow) -> impl Iterator<Item = &str> {
     })
 }
 
+/// What a layer refuses to start with: a dialogue, rails that can neither block nor change anything, and actions of rails that nobody
+/// runs, for which a rail would wait for ever.
+pub(crate) fn refused(
+    flows: &Flows,
+    config: &RailsConfig,
+    provider: &dyn Fn(&str) -> Provider,
+) -> Vec<Fault> {
+    let mut faults = dialogue(flows);
+    for place in [Place::Input, Place::Output] {
+        for line in lines(flows, config, place) {
+            let Some(flow) = flows.flow(&line.name).filter(|_| flows.is_own(&line.name)) else {
+                continue;
+            };
+            let reached = reached(flows, flow);
+            for flow in &reached {
+                faults.extend(missing_actions(flow, provider));
+            }
+            if !reached.iter().any(|flow| acts(flow, place)) {
+                let message = format!(
+                    "the flow `{}` can neither block nor change anything as {}: no flow that it calls aborts, sets `${}` or is a rail of the library",
+                    flow.name,
+                    place.a_rail(),
+                    library::text_variable(place),
+                );
+                faults.push(at(flow, flow.line, message));
+            }
+        }
+    }
+    faults
+}
+
+fn at(flow: &Flow, line: usize, message: String) -> Fault {
+    Fault::new(message).in_file(&*flow.file).at(line, 1)
+}
+
+/// The application's flows that `flow` calls, itself among them.
+fn reached<'a>(flows: &'a Flows, flow: &'a Flow) -> Vec<&'a Flow> {
+    let mut reached = vec![flow];
+    let mut next = 0;
+    while let Some(flow) = reached.get(next).copied() {
+        next += 1;
+        for other in flows.own_flows() {
+            let is_known = reached.iter().any(|known| known.name == other.name);
+            if !is_known && statements(flow).any(|statement| calls(statement, &other.name)) {
+                reached.push(other);
+            }
+        }
+    }
+    reached
+}
+
+/// Whether a statement calls the flow `name`: it stands there as words of its own.
+fn calls(statement: &str, name: &str) -> bool {
+    let is_word = |character: Option<char>| {
+        character.is_some_and(|character| character.is_alphanumeric() || character == '_')
+    };
+    statement.match_indices(name).any(|(at, _)| {
+        let before = statement
+            .get(..at)
+            .and_then(|text| text.chars().next_back());
+        let after = statement
+            .get(at + name.len()..)
+            .and_then(|text| text.chars().next());
+        !is_word(before) && !is_word(after)
+    })
+}
+
+fn missing_actions(flow: &Flow, provider: &dyn Fn(&str) -> Provider) -> Vec<Fault> {
+    let missing = called_actions(flow).filter(|(action, _)| {
+        *action != "UtteranceBotAction" && provider(action) == Provider::Application
+    });
+    let faults = missing.map(|(action, line)| {
+        let message = format!(
+            "the flow `{}` runs the action `{action}`, which nobody provides: the rail would wait for it for ever",
+            flow.name
+        );
+        at(flow, line, message)
+    });
+    faults.collect()
+}
+
+/// Whether a flow may block or change the text at `place`.
+fn acts(flow: &Flow, place: Place) -> bool {
+    let variable = format!("${}", library::text_variable(place));
+    statements(flow).any(|statement| {
+        let sets = statement
+            .strip_prefix(&variable)
+            .is_some_and(|rest| rest.trim_start().starts_with(['=', '+', '-']));
+        let call = statement.strip_prefix("await ").unwrap_or(statement);
+        let call = call.split(" $").next().unwrap_or(call).trim();
+        statement == "abort" || sets || library::find(call).is_some()
+    })
+}
+
+/// The call of an action: its name alone, or with arguments.
+static ACTION: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?:^|[\s(])([A-Z]\w*Action)(?:\s*\(|\s*$|\s+(?:as|and|or)\b)")
+        .expect("the pattern is valid")
+});
+
+/// The actions that `flow` runs itself, each with the line that does.
+pub(crate) fn called_actions(flow: &Flow) -> impl Iterator<Item = (&str, usize)> {
+    // Decorators stand before the line of the name.
+    let lines = flow.source_code.lines();
+    let body = lines.skip_while(|line| !line.starts_with("flow "));
+    body.enumerate().flat_map(move |(index, text)| {
+        let statement = text.trim_start();
+        let waits = ["match ", "when ", "or when ", "send ", "#"];
+        let is_call = !waits.iter().any(|word| statement.starts_with(word));
+        let found = ACTION.captures_iter(text).filter(move |_| is_call);
+        let names = found.filter_map(|found| Some(found.get(1)?.as_str()));
+        names.map(move |name| (name, flow.line + index))
+    })
+}
+
 /// What only a dialogue runs: the statements of `main` beside those that start what goes on by itself, and flows that start
 /// themselves.
-pub(in crate::rails::dialog) fn dialogue(flows: &Flows) -> Vec<Fault> {
+fn dialogue(flows: &Flows) -> Vec<Fault> {
     let fault = |flow: &Flow, what: String| {
         let message = format!(
             "{what}: a dialogue in Colang 2.x is not run by the layer, which runs the flows `input rails` and `output rails`"

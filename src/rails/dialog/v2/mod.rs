@@ -11,8 +11,10 @@ mod modules;
 mod moment;
 mod turn;
 
-pub(super) use actions::{has_action, is_system_action};
-pub(crate) use flows::Flows;
+pub(crate) use actions::has_action;
+pub(super) use actions::is_system_action;
+pub(crate) use flows::{Definitions, Flows};
 pub(crate) use judge::judge;
-pub(super) use lines::{dialogue, lines};
+pub(super) use lines::lines;
+pub(crate) use lines::{called_actions, refused};
 pub(crate) use turn::{answer, process_events};

@@ -3,11 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{Writing, examples::SHOWN_FLOWS};
-use crate::{
-    actions::ActionResult,
-    colang::expr::{Dialect, Expr, NoScope},
-    error::BoxError,
-};
+use crate::{actions::ActionResult, error::BoxError, llm::parse_literal};
 
 const TASK: &str = "generate_value_from_instruction";
 const TEMPERATURE: f64 = 0.1;
@@ -35,10 +31,8 @@ impl Writing<'_> {
         ];
         let answer = self.ask(TASK, TEMPERATURE, &context).await?;
         let text = literal_of(&answer, name);
-        let value = Expr::parse(text, Dialect::V1).ok();
-        let value = value.and_then(|value| value.eval(&NoScope).ok());
-        match value {
-            Some(value) => Ok(ActionResult::value(value.to_json())),
+        match parse_literal(text) {
+            Some(value) => Ok(ActionResult::value(value)),
             None => Err(format!("the model gives no value, but `{text}`").into()),
         }
     }
