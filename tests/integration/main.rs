@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+mod colang2;
 mod colang_docs;
 mod config_errors;
 mod cut;
