@@ -26,13 +26,16 @@ pub mod json;
 
 mod anthropic;
 mod detect;
+mod endpoints;
 mod format;
 mod ids;
 mod keys;
 mod openai_chat;
 mod packed;
+mod path;
 mod reply;
 mod request;
+mod shape;
 mod texts;
 mod unreadable;
 mod walk;
@@ -41,17 +44,19 @@ use std::sync::Arc;
 
 pub use self::{
     anthropic::AnthropicMessages,
-    detect::{Endpoint, NormalPath, classify},
+    detect::{Endpoint, classify},
     format::{
         Answer, Asked, Claim, ModelProtocol, Question, RequestHead, StreamFormat, WireFormat,
     },
     json::{BodyEdit, Edit, JsonLimits, patch},
     openai_chat::OpenAiChat,
+    path::{NormalPath, Readings},
     reply::{
         CallPiece, CallText, Channel, ChoiceSpan, HoldsJson, ListElement, Patch, RecordKind,
         Relation, ReplyText, ReplyTexts, TextClass, without_choices,
     },
     request::{ChatRequest, RequestFacts, RequestMessage, Text, TextKind},
+    shape::{Shape, shape_of},
     unreadable::Unreadable,
 };
 

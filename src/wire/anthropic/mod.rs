@@ -31,7 +31,7 @@ impl WireFormat for AnthropicMessages {
         "anthropic_messages"
     }
 
-    fn claims(&self, path: &NormalPath) -> Claim {
+    fn claims(&self, path: &NormalPath<'_>) -> Claim {
         match is_messages(path.as_str()) {
             true => Claim::Chat,
             false => Claim::No,
