@@ -84,7 +84,9 @@ fn a_stream_is_judged_in_windows() {
     let passed = stream(&["a ", "view ", "of ", "the ", "sea ", "from ", "here"]);
     let text = |exchange: &Exchange| joined(&exchange.body, 0, "/delta/content");
     assert_eq!(text(&passed), "a view of the sea from here");
-    let blocked = stream(&["a ", "view ", "of ", "the ", "sea ", "at ", "Delft ", "and more"]);
+    let blocked = stream(&[
+        "a ", "view ", "of ", "the ", "sea ", "at ", "Delft ", "and more",
+    ]);
     assert!(!text(&blocked).contains("Delft"), "{}", blocked.text());
 }
 
@@ -129,14 +131,24 @@ fn a_dialogue_is_refused_with_its_line() {
     let colang = "import core\nimport guardrails\n\nflow main\n  user said \"hi\"\n  bot say \"ho\"\n\nflow input rails $input_text\n  if $input_text == \"x\"\n    abort\n  await LookUpAction(a=1)\n";
     std::fs::write(folder.join("main.co"), colang).unwrap();
     let error = GuardrailsLayer::from_path(&folder).unwrap_err().to_string();
-    assert!(error.contains("main.co:4") && error.contains("`user said \"hi\"`"), "{error}");
-    assert!(error.contains("main.co:11") && error.contains("LookUpAction"), "{error}");
+    assert!(
+        error.contains("main.co:4") && error.contains("`user said \"hi\"`"),
+        "{error}"
+    );
+    assert!(
+        error.contains("main.co:11") && error.contains("LookUpAction"),
+        "{error}"
+    );
     let inspection = Inspection::of(&folder);
     assert!(inspection.loads && !inspection.guards);
     assert_eq!(inspection.flow_ids, ["main", "input rails"]);
     assert_eq!(inspection.actions[0].name, "LookUpAction");
     assert_eq!(inspection.actions[0].called[0].line, Some(11));
-    std::fs::write(folder.join("main.co"), "flow main\n  bot say ((\n\nflow other\n  $x = \n").unwrap();
+    std::fs::write(
+        folder.join("main.co"),
+        "flow main\n  bot say = 1\n\nflow other\n  $x =\n",
+    )
+    .unwrap();
     let inspection = Inspection::of(&folder);
     assert!(inspection.errors.len() >= 2, "{:?}", inspection.errors);
     std::fs::remove_dir_all(&folder).unwrap();
@@ -150,12 +162,18 @@ async fn check_runs_its_rails() {
     assert_eq!(blocked.rail.as_deref(), Some("input rails"));
     assert_eq!(blocked.content, "No maps.");
     let modified = rails.check([Message::user("a cup")]).await.unwrap();
-    assert_eq!((modified.status, modified.content.as_str()), (RailStatus::Modified, "a mug"));
+    assert_eq!(
+        (modified.status, modified.content.as_str()),
+        (RailStatus::Modified, "a mug")
+    );
     let passed = rails
         .check([Message::user("hi"), Message::assistant("ho")])
         .await
         .unwrap();
-    assert_eq!((passed.status, passed.content.as_str()), (RailStatus::Passed, "ho"));
+    assert_eq!(
+        (passed.status, passed.content.as_str()),
+        (RailStatus::Passed, "ho")
+    );
 }
 
 #[tokio::test]
@@ -246,7 +264,10 @@ flow output rails $output_text
   $bot_message = $output_text + "!"
 "#;
     let config = RailsConfig::from_content(YAML, colang).unwrap();
-    let rails = LlmRails::builder(config).action("check", check).build().unwrap();
+    let rails = LlmRails::builder(config)
+        .action("check", check)
+        .build()
+        .unwrap();
     let answer = rails.generate([Message::user("go")]).await.unwrap();
     let said = answer.content.text().into_owned();
     let mut lines: Vec<&str> = said.lines().collect();
@@ -289,7 +310,10 @@ flow race
     bot say "second"
 "#;
     let config = RailsConfig::from_content(YAML, colang).unwrap();
-    let rails = LlmRails::builder(config).action("wait", wait).build().unwrap();
+    let rails = LlmRails::builder(config)
+        .action("wait", wait)
+        .build()
+        .unwrap();
     let begun = tokio::time::Instant::now();
     let answer = rails.generate([Message::user("go")]).await.unwrap();
     assert_eq!(answer.content.text(), "first\nover");

@@ -59,7 +59,7 @@ pub(crate) async fn judge(
         ("flow_id", Value::from(JUDGE)),
         ("flow_instance_uid", Value::from(SystemHost.uid())),
     ];
-    let start = Event::new("StartFlow", start.into_iter().collect());
+    let start = Event::internal("StartFlow", start.into_iter().collect());
     let log = ProcessingLog::default();
     let instant = ["UtteranceBotAction".to_owned()];
     let driver = Driver {
