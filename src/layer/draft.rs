@@ -37,6 +37,8 @@ pub(super) struct Draft {
 #[derive(Debug)]
 struct Question {
     text: String,
+    /// What came with the text, where a rail looks at it.
+    media: Vec<serde_json::Value>,
     /// What was said before, where a rail looks at it.
     history: Vec<Message>,
     /// Where the message's content lies.
@@ -83,9 +85,10 @@ impl Drafting<'_> {
             .map(|(index, message)| Reading::new(*index, message, judges_results))
             .collect();
         let asks = rails.asking().next().is_some();
+        let sees_media = asks && rails.sees_media();
         if asks && rails.is_steady() {
             for reading in &mut read {
-                let key = self.cache.key(self.client, &reading.identity());
+                let key = self.cache.key(self.client, &reading.identity(sees_media));
                 reading.has_passed = self.cache.has_passed(key);
                 reading.key = Some(key);
             }
@@ -108,7 +111,12 @@ impl Drafting<'_> {
             .collect();
         for reading in read {
             let text = reading.asked();
-            if text.is_empty() || reading.has_passed {
+            let media = if sees_media {
+                media_of(reading.message)
+            } else {
+                Vec::new()
+            };
+            if text.is_empty() && media.is_empty() || reading.has_passed {
                 continue;
             }
             let history = if looks_back {
@@ -118,6 +126,7 @@ impl Drafting<'_> {
             };
             draft.questions.push(Question {
                 text,
+                media,
                 history,
                 contents: if is_result(reading.message) {
                     Vec::new()
@@ -210,7 +219,9 @@ impl Drafting<'_> {
         let questions: Vec<_> = questions
             .into_iter()
             .map(|question| async move {
-                let subject = Subject::input(&question.text).after(&question.history);
+                let subject = Subject::input(&question.text)
+                    .with_media(&question.media)
+                    .after(&question.history);
                 let checked = rails.judge(subject, self.ask, self.guard.policy()).await;
                 (question, checked)
             })
@@ -397,8 +408,12 @@ impl<'r> Reading<'r> {
     }
 
     /// What tells the message from every other one.
-    fn identity(&self) -> String {
+    fn identity(&self, with_media: bool) -> String {
         let mut identity = String::new();
+        for part in self.message.media.iter().filter(|_| with_media) {
+            identity.push_str(&format!("m{}:", part.len()));
+            identity.push_str(part);
+        }
         for (text, current) in self.texts() {
             let mark = if is_content(text) { 'c' } else { 'o' };
             identity.push_str(&format!("{mark}{}:", current.len()));
@@ -411,6 +426,14 @@ impl<'r> Reading<'r> {
         let contents = self.texts().filter(|(text, _)| is_content(text));
         contents.map(|(text, _)| text.span.clone()).collect()
     }
+}
+
+/// The message's pictures, sound and files, as parts.
+fn media_of(message: &RequestMessage<'_>) -> Vec<serde_json::Value> {
+    let parts = message.media.iter();
+    parts
+        .filter_map(|part| serde_json::from_str(part).ok())
+        .collect()
 }
 
 async fn blocked_by_patterns(
