@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Answers, Call, Finding, witness::Witness};
 use crate::{
+    actions::Python,
     config::{FlowReference, RailsConfig},
     error::{Error, Fault},
     http::{Client, Environment},
@@ -324,6 +325,8 @@ pub struct BuildContext<'a> {
     pub(crate) client: &'a Client,
     /// The environment variables.
     pub(crate) environment: Environment<'a>,
+    /// The worker that runs Python, where there is one.
+    pub(crate) python: Option<&'a Arc<Python>>,
 }
 
 impl fmt::Debug for BuildContext<'_> {

@@ -93,7 +93,7 @@ fn a_stream_is_judged_in_windows() {
 #[test]
 fn calls_of_the_library_are_compiled() {
     let yaml = format!(
-        "{YAML}rails: {{config: {{regex_detection: {{output: {{patterns: ['Delft']}}}}}}}}\n"
+        "{YAML}rails: {{output: {{streaming: {{enabled: true}}}}, config: {{regex_detection: {{output: {{patterns: ['Delft']}}}}}}}}\n"
     );
     let colang = "import core\nimport guardrails\nimport nemoguardrails.library.regex\n\nflow main\n  match Never()\n\nflow output rails $output_text\n  regex check output\n";
     let layer = GuardrailsLayer::new(rails(&yaml, colang));

@@ -33,7 +33,7 @@ impl Event {
     }
 
     /// An event between flows.
-    pub(crate) fn internal(name: &str, arguments: Dict) -> Self {
+    pub(super) fn internal(name: &str, arguments: Dict) -> Self {
         Self {
             is_internal: true,
             ..Self::new(name, arguments)

@@ -73,15 +73,6 @@ impl<'a> Driver<'a> {
     ) -> Result<Vec<Event>> {
         let mut input = VecDeque::from(state.start(&SystemHost));
         input.extend(events);
-        self.drive(state, input).await
-    }
-
-    /// As [`process`](Self::process), where `main` need not run.
-    pub(super) async fn drive(
-        &self,
-        state: &mut State,
-        mut input: VecDeque<Event>,
-    ) -> Result<Vec<Event>> {
         let mut left = Vec::new();
         let mut running = Actions::default();
         let mut fed = 0;

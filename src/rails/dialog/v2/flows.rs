@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-use super::{messages::add_examples, modules::Modules};
+use super::{judge::MAIN_OF_JUDGE, messages::add_examples, modules::Modules};
 use crate::{
     colang::v2::{self, Flow, Program},
     config::RailsConfig,
@@ -18,6 +18,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Flows {
     program: Arc<Program>,
+    /// The same flows where `main` only runs a rail.
+    judging: Arc<Program>,
     config: Value,
     /// The names of the flows that files define.
     own: HashSet<String>,
@@ -67,6 +69,7 @@ impl Flows {
         Ok(Self {
             examples,
             instructions,
+            judging: Arc::new(judging(&program)?),
             program: Arc::new(program),
             config: Value::from_json(shown),
             own,
@@ -78,6 +81,11 @@ impl Flows {
     /// A conversation that has not begun.
     pub(super) fn start(&self) -> v2::State {
         v2::State::new(Arc::clone(&self.program), self.config.clone())
+    }
+
+    /// A conversation in which `main` only waits for a rail to run.
+    pub(super) fn start_judging(&self) -> v2::State {
+        v2::State::new(Arc::clone(&self.judging), self.config.clone())
     }
 
     /// The conversation of `state`.
@@ -153,6 +161,17 @@ impl Flows {
             false => &self.instructions,
         }
     }
+}
+
+/// The program in which `main` waits for a rail to run.
+fn judging(program: &Program) -> Result<Program, ConfigError> {
+    let (module, faults) = v2::parse("judge.co", MAIN_OF_JUDGE);
+    if !faults.is_empty() {
+        return Err(ConfigError { faults });
+    }
+    let own = Program::new([module])?;
+    let main = own.flow("main").cloned();
+    Ok(main.map_or_else(|| program.clone(), |main| program.with_main(main)))
 }
 
 /// What files define.

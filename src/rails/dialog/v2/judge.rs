@@ -1,6 +1,6 @@
 //! A flow as a rail: it judges one text, without the rest of a conversation.
 
-use std::{collections::VecDeque, fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, sync::Arc};
 
 use serde_json::Value as Json;
 
@@ -11,17 +11,21 @@ use super::{
     modules::call,
 };
 use crate::{
-    colang::v2::{Event, Host as _, SystemHost},
+    colang::v2::Event,
     config::FlowReference,
     error::{Error, Result},
     library::{self, Subject},
     rails::log::{Entry, ProcessingLog},
-    value::Value,
+    value::{Dict, Value},
     verdict::{Block, Outcome, Place},
 };
 
 /// The flow that runs the rail, and says what became of it.
 const JUDGE: &str = "_judge";
+/// The event that lets it begin.
+const BEGIN: &str = "_JudgeRail";
+/// The `main` that runs it.
+pub(super) const MAIN_OF_JUDGE: &str = "flow main\n  match _JudgeRail()\n  send StartFlow(flow_id=\"_judge\", flow_instance_uid=uid())\n  match _Never()\n";
 const PASSED: &str = "RailPassed";
 
 /// Runs the flow that `line` names on a text: where it fails, or does not come to its end, it blocks; where it sets the variable of
@@ -37,7 +41,7 @@ pub(crate) async fn judge(
     line: &str,
     subject: Subject<'_>,
 ) -> Result<Outcome> {
-    let mut state = flows.start();
+    let mut state = flows.start_judging();
     let variable = library::text_variable(place);
     let text = match place {
         Place::ToolOutput => serde_json::from_str(subject.text).unwrap_or_default(),
@@ -55,11 +59,6 @@ pub(crate) async fn judge(
     let source = source(flows, line, variable);
     let added = state.add_flows(&source);
     added.map_err(|error| Error::Colang(format!("the rail `{line}` cannot be run: {error}")))?;
-    let start = [
-        ("flow_id", Value::from(JUDGE)),
-        ("flow_instance_uid", Value::from(SystemHost.uid())),
-    ];
-    let start = Event::internal("StartFlow", start.into_iter().collect());
     let log = ProcessingLog::default();
     let instant = ["UtteranceBotAction".to_owned()];
     let driver = Driver {
@@ -68,7 +67,8 @@ pub(crate) async fn judge(
         log: &log,
         instant: &instant,
     };
-    let left = driver.drive(&mut state, VecDeque::from([start])).await?;
+    let begin = vec![Event::new(BEGIN, Dict::new())];
+    let left = driver.process(&mut state, begin).await?;
     if left.iter().any(|event| &*event.name == PASSED) {
         let after = state.context().get(variable).map(Value::to_json);
         return Ok(outcome(&text, after));
