@@ -92,9 +92,8 @@ fn source(flows: &Flows, line: &str, variable: &str) -> String {
     {
         let _ = write!(statement, " ${variable}");
     }
-    format!(
-        "flow {JUDGE}\n  global ${variable}\n  when {statement}\n    send {PASSED}()\n  else\n    send RailBlocked()\n"
-    )
+    // Where the rail fails, so does this flow.
+    format!("flow {JUDGE}\n  global ${variable}\n  await {statement}\n  send {PASSED}()\n")
 }
 
 fn outcome(before: &Json, after: Option<Json>) -> Outcome {
