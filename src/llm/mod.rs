@@ -16,7 +16,7 @@ pub use prompt::PromptError;
 pub(crate) use prompt::{History, Scope};
 pub(crate) use python_json::dumps;
 pub use template::TemplateError;
-pub(crate) use template::{SharedEvent, colang_history, is_told};
+pub(crate) use template::{SharedEvent, colang_history, is_told, parse_literal};
 
 use std::fmt;
 

@@ -6,7 +6,7 @@ use futures_core::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
 use super::{
-    dialog::{Conversation as _, Engine, Flows, INTERNAL_ERROR, Turn, v1::Run},
+    dialog::{Conversation as _, Engine, Flows, INTERNAL_ERROR, Turn, v1::Run, v2},
     event::Event,
     log::ProcessingLog,
     messages::tool_calls_value,
@@ -83,7 +83,10 @@ pub(crate) async fn judge(
     main: Option<Arc<dyn Model>>,
 ) -> Result<Outcome> {
     let turn = Turn::new(Arc::clone(engine), None, None, main, None);
-    let Flows::V1(flows) = &engine.flows;
+    let flows = match &engine.flows {
+        Flows::V1(flows) => flows,
+        Flows::V2(flows) => return v2::judge(flows, &turn, place, flow, subject).await,
+    };
     let mut run = Run::new(flows);
     let variable = library::text_variable(place);
     let text = match place {

@@ -6,9 +6,12 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::{
-    dialog::v1::{Defined, Definitions, built_in_flows},
+    dialog::{
+        v1::{Defined, Definitions, built_in_flows},
+        v2,
+    },
     llm_rails::LlmRails,
-    needed_actions::{NeededAction, needed_actions},
+    needed_actions::{NeededAction, needed_actions, needed_actions_2},
 };
 use crate::{
     actions::Registry,
@@ -163,9 +166,17 @@ impl Inspection {
             (Definitions::default(), Vec::new())
         };
         let building = LlmRails::builder(config.clone()).build_all();
-        if is_one {
+        let wrong = if is_one {
             inspection.add_definitions(&config, definitions, &building.actions);
-        }
+            wrong
+        } else {
+            let (definitions, wrong) = v2::Definitions::of(&config);
+            inspection.flows = definitions.flows.len();
+            let names = definitions.flows.iter().map(|flow| flow.name.to_string());
+            inspection.flow_ids = names.collect();
+            inspection.actions = needed_actions_2(&config, &definitions.flows, &building.actions);
+            wrong
+        };
         inspection.errors = all_faults(faults, wrong);
         if !inspection.errors.is_empty() && is_one {
             // Where flows cannot be built, nobody else looks for those that rails name.

@@ -211,15 +211,17 @@ impl<'a> Compiler<'a> {
 
     /// The rails of every place where single texts, calls and results are judged.
     fn compile(mut self) -> (Plan, Self) {
-        let rails = &self.library.config.rails;
-        let mut input = RailSet::new(
-            self.compile_all(Place::Input, &rails.input.flows),
-            rails.input.parallel,
-        );
-        let mut output = RailSet::new(
-            self.compile_all(Place::Output, &rails.output.flows),
-            rails.output.parallel,
-        );
+        let config = Arc::clone(&self.library.config);
+        let rails = &config.rails;
+        let engine = self.engine;
+        let lines = |place| match engine {
+            Some(engine) => engine.flows.rails(&config, place),
+            None => rails.flows(place).to_vec(),
+        };
+        let input = self.compile_all(Place::Input, &lines(Place::Input));
+        let output = self.compile_all(Place::Output, &lines(Place::Output));
+        let mut input = RailSet::new(input, rails.input.parallel);
+        let mut output = RailSet::new(output, rails.output.parallel);
         RailSet::agree(&mut input, &mut output);
         let plan = Plan {
             input,

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 mod bypass_in;
+mod colang2;
+mod colang_docs;
 mod config_errors;
 mod cut;
 mod endpoints;
