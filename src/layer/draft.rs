@@ -63,6 +63,8 @@ enum Change {
 struct Question {
     /// Each way in which readers may join what the messages say.
     texts: Vec<String>,
+    /// What came with the text, where a rail looks at it.
+    media: Vec<serde_json::Value>,
     /// How much was said before.
     said_before: usize,
     /// Where the message's content lies, if another text may stand there.
@@ -117,6 +119,8 @@ impl Drafting<'_> {
             self.check_questions(draft.results.len())?;
             return Ok(draft);
         }
+        let asks = rails.asking().next().is_some();
+        let sees_media = asks && rails.sees_media();
         let messages = selected(&request.messages, self.history);
         let mut read: Vec<Reading<'_>> = Vec::with_capacity(messages.len() + 1);
         if !request.other_texts.is_empty() {
@@ -124,9 +128,12 @@ impl Drafting<'_> {
         }
         read.extend(messages.iter().map(|(index, message)| {
             let is_left_out = judges_results && is_tool_result(message);
-            Reading::new(Some(*index), &message.texts, is_left_out)
+            let mut reading = Reading::new(Some(*index), &message.texts, is_left_out);
+            if sees_media {
+                reading.media = &message.media;
+            }
+            reading
         }));
-        let asks = rails.asking().next().is_some();
         if asks && rails.is_steady() {
             for reading in &mut read {
                 let key = reading.key(self.hasher);
@@ -282,7 +289,9 @@ impl Drafting<'_> {
             let before = said.get(..question.said_before).unwrap_or_default();
             let mut changed = None;
             for text in &question.texts {
-                let subject = Subject::input(text).after(before);
+                let subject = Subject::input(text)
+                    .with_media(&question.media)
+                    .after(before);
                 match rails.judge(subject, self.ask, self.guard.policy()).await {
                     Checked::Allow => {}
                     Checked::Transform(text) => changed = Some(text),
@@ -350,10 +359,13 @@ fn questions(
     is_result: &dyn Fn(Option<usize>) -> bool,
 ) -> Vec<Question> {
     let asked = read.iter().filter(|reading| !reading.has_passed);
-    let asked: Vec<_> = asked
-        .map(|reading| (reading, reading.asked()))
-        .filter(|(_, texts)| !texts.is_empty())
-        .collect();
+    let mut asked: Vec<_> = asked.map(|reading| (reading, reading.asked())).collect();
+    for (reading, texts) in &mut asked {
+        if texts.is_empty() && !reading.media.is_empty() {
+            texts.push(String::new());
+        }
+    }
+    asked.retain(|(_, texts)| !texts.is_empty());
     let last = asked.len().saturating_sub(1);
     let are_few = asked.len() <= FEW;
     let mut questions = Vec::new();
@@ -361,7 +373,7 @@ fn questions(
     for (number, (reading, texts)) in asked.into_iter().enumerate() {
         let key = reading.key.filter(|_| !reading.is_rewritten);
         let length: usize = texts.iter().map(String::len).sum();
-        if !are_few && number != last && length < PACK {
+        if !are_few && number != last && length < PACK && reading.media.is_empty() {
             let text = texts.join("\n");
             let packed = pack.as_mut().and_then(|pack| pack.texts.first_mut());
             match packed.filter(|packed| packed.len() + text.len() < PACK) {
@@ -371,6 +383,7 @@ fn questions(
                 }
                 None => questions.extend(pack.replace(Question {
                     texts: vec![text],
+                    media: Vec::new(),
                     said_before: 0,
                     contents: Vec::new(),
                     keys: Vec::new(),
@@ -385,8 +398,12 @@ fn questions(
             .index
             .and_then(|index| said_before.get(index))
             .copied();
+        let media = reading.media.iter();
         questions.push(Question {
             texts,
+            media: media
+                .filter_map(|part| serde_json::from_str(part).ok())
+                .collect(),
             said_before: said_before.unwrap_or_default(),
             contents: match is_result(reading.index) || !reading.is_content_only() {
                 true => Vec::new(),

@@ -20,6 +20,8 @@ pub(super) struct Reading<'r> {
     /// Which message it is; none: what stands outside of messages.
     pub(super) index: Option<usize>,
     texts: &'r [Text<'r>],
+    /// The parts that are no text, where a rail looks at them.
+    pub(super) media: &'r [&'r str],
     current: Vec<Cow<'r, str>>,
     pub(super) key: Option<Key>,
     pub(super) has_passed: bool,
@@ -37,6 +39,7 @@ impl<'r> Reading<'r> {
             index,
             current: current.collect(),
             texts,
+            media: &[],
             key: None,
             has_passed: false,
             is_rewritten: false,
@@ -175,6 +178,10 @@ impl<'r> Reading<'r> {
     /// What the message is remembered under.
     pub(super) fn key(&self, hasher: &Hasher) -> Key {
         let mut hasher = hasher.clone();
+        for part in self.media {
+            hasher.add(b"media");
+            hasher.add(part.as_bytes());
+        }
         for (text, current) in self.texts() {
             let mark: &[u8] = match text.kind {
                 TextKind::Content => b"content",

@@ -73,10 +73,11 @@ pub(super) fn tool_results(request: &ChatRequest<'_>, history: History) -> Vec<T
         .iter()
         .map(|message| match message.role {
             Role::Tool | Role::Function | Role::Assistant => message.to_message(),
-            _ if is_tool_result(message) => Message {
-                role: Role::Tool,
-                ..message.to_message()
-            },
+            _ if is_tool_result(message) => {
+                let mut result = message.to_message();
+                result.role = Role::Tool;
+                result
+            }
             _ => Message::new(message.role.clone(), Content::None),
         })
         .collect();

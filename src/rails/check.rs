@@ -90,6 +90,11 @@ impl RailSet {
         })
     }
 
+    /// Whether a rail is shown the pictures, sound and files that come with a text.
+    pub(crate) fn sees_media(&self) -> bool {
+        self.rails.iter().any(CompiledRail::sees_media)
+    }
+
     /// Whether a rail may rewrite the text: then nothing of it leaves as it came before that rail has read it.
     pub(crate) fn rewrites(&self, enforcement: Enforcement) -> bool {
         let mut rails = self.rails.iter();
@@ -115,9 +120,14 @@ impl RailSet {
         context: &AskContext,
         policy: Policy<'_>,
     ) -> Checked {
-        let rails = self
-            .asking()
-            .filter(|rail| !(rail.rewrites() && rail.is_enforced(policy.enforcement)));
+        // Where there is nothing but pictures, those judge that see them.
+        let is_blind = |rail: &CompiledRail| {
+            subject.text.is_empty() && !subject.media.is_empty() && !rail.sees_media()
+        };
+        let rails = self.asking().filter(|rail| {
+            let has_rewritten = rail.rewrites() && rail.is_enforced(policy.enforcement);
+            !(has_rewritten || is_blind(rail))
+        });
         self.run(rails.collect(), subject, context, policy).await
     }
 
@@ -159,6 +169,14 @@ impl RailSet {
 }
 
 impl CompiledRail {
+    /// Whether it is shown the pictures, sound and files that come with a text.
+    fn sees_media(&self) -> bool {
+        match &self.judge {
+            Judge::Patterns(_) => false,
+            Judge::Ask(ask) => ask.sees_media(),
+        }
+    }
+
     /// Whether it acts on what it finds, where `default` counts for rails whose options do not say.
     pub(crate) fn is_enforced(&self, default: Enforcement) -> bool {
         self.options.enforcement.unwrap_or(default) == Enforcement::Enforce
