@@ -211,7 +211,7 @@ impl GuardrailsLayer {
         self
     }
 
-    /// The most bytes of a request's body. Default: 4 MiB.
+    /// The most bytes of a request's body. Default: 32 MiB, of which 4 MiB may be [text](Limits::request_text).
     #[must_use]
     pub fn max_body_size(mut self, bytes: usize) -> Self {
         self.settings.limits.request_body = bytes;
