@@ -39,7 +39,11 @@ impl Turn {
         let (result, status) = match self.run_action(run, called).await? {
             Some(Ok(result)) => (result, "success"),
             Some(Err(error)) => {
-                tracing::warn!(action = name, %error, "an action failed");
+                tracing::warn!(
+                    action = name,
+                    error = crate::error::for_log(&*error),
+                    "an action failed"
+                );
                 (internal_error(INTERNAL_ERROR), "failed")
             }
             None => (
