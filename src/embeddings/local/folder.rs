@@ -243,6 +243,16 @@ mod tests {
             let root = root.clone();
             move |name: &str| (name == variable).then(|| root.join(folder).display().to_string())
         };
+        assert_eq!(
+            find("m", json!({}), &in_root("HF_HOME", "hf")),
+            Ok(hub.clone())
+        );
+        let name = "sentence-transformers/m";
+        assert_eq!(
+            find(name, json!({}), &in_root("HF_HUB_CACHE", "hf/hub")),
+            Ok(hub)
+        );
+        let environment = in_root("SENTENCE_TRANSFORMERS_HOME", "st");
         assert_eq!(find("m", json!({}), &environment), Ok(flat));
         let name = plain.display().to_string();
         assert_eq!(find(&name, json!({}), &|_| None), Ok(plain.clone()));
