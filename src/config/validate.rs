@@ -111,7 +111,8 @@ const FOREIGN_PARAMETERS: [&str; 9] = [
 ];
 
 /// What follows a provider's name in a foreign parameter, and what it is called here.
-const PREFIXED_PARAMETERS: [(&str, &str); 4] = [
+const PREFIXED_PARAMETERS: [(&str, &str); 5] = [
+    ("_api_version", "api_version"),
     ("_api_key", "api_key"),
     ("_base_url", "base_url"),
     ("_api_base", "base_url"),
@@ -230,8 +231,13 @@ fn streaming_can_rewrite(config: &RailsConfig, root: &Node, report: &mut Report)
         return;
     }
     let flows = config.rails.output.flows.iter();
+    let injections = root.get("rails").and_then(|rails| {
+        let section = rails.get("config")?.get("injection_detection")?;
+        section.get("action")?.as_str()
+    });
+    let only_blocks = |name: &str| name == "injection detection" && injections == Some("reject");
     let rewriting: Vec<String> = flows
-        .filter(|flow| REWRITING.contains(&flow.name.as_str()))
+        .filter(|flow| REWRITING.contains(&flow.name.as_str()) && !only_blocks(&flow.name))
         .map(|flow| format!("`{}`", flow.text))
         .collect();
     if !rewriting.is_empty() {
@@ -332,6 +338,9 @@ fn parameters_are_known(config: &RailsConfig, root: &Node, report: &mut Report) 
             } else {
                 let mut endings = PREFIXED_PARAMETERS.iter();
                 match endings.find(|(ending, _)| is_prefixed(name, ending)) {
+                    Some((_, plain)) if model.parameters.contains_key(*plain) => {
+                        "remove it".to_owned()
+                    }
                     Some((_, plain)) => format!("it is called `{plain}` here"),
                     None => continue,
                 }

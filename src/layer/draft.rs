@@ -18,7 +18,7 @@ use super::{
 use crate::{
     library::{AskContext, Subject},
     message::{Message, Role},
-    rails::{Checked, RailSet},
+    rails::{Checked, RailSet, Stage},
     wire::{BodyEdit, ChatRequest, Edit, RequestMessage, Text, TextKind, patch},
 };
 
@@ -36,6 +36,8 @@ pub(super) struct Draft {
 /// A message to ask about.
 #[derive(Debug)]
 struct Question {
+    /// The stage whose rails are asked, by its number.
+    stage: usize,
     text: String,
     /// What was said before, where a rail looks at it.
     history: Vec<Message>,
@@ -74,8 +76,11 @@ impl Drafting<'_> {
         if rails.is_empty() {
             return Ok(draft);
         }
+        let stages = || rails.stages(self.guard.enforcement);
         for text in &request.other_texts {
-            blocked_by_patterns(self.guard, rails, &text.text, false).await?;
+            for stage in stages() {
+                blocked_by_patterns(self.guard, stage, &text.text, false).await?;
+            }
         }
         let messages = selected(&request.messages, self.history);
         let mut read: Vec<Reading<'_>> = messages
@@ -90,23 +95,55 @@ impl Drafting<'_> {
                 reading.key = Some(key);
             }
         }
-        if rails.rewrites(self.guard.enforcement) {
-            self.rewrite(&mut read, &mut draft).await?;
+        // Each question with the number of its reading.
+        let mut questions: Vec<(usize, Question)> = Vec::new();
+        for (number, stage) in stages().enumerate() {
+            for reading in &read {
+                reading.search(self.guard, stage).await?;
+            }
+            if stage.asks() {
+                let asked = self.questions(request, &read, number, judges_results);
+                questions.extend(asked);
+            }
+            if stage.rewrites() {
+                self.rewrite(&mut read, &mut draft, stage).await?;
+            }
         }
-        for reading in &read {
-            reading.search(self.guard, rails).await?;
-        }
-        if !asks {
-            return Ok(draft);
-        }
-        let looks_back = !rails.is_steady();
+        let asking = stages().filter(Stage::asks).count();
+        let last = stages().count().saturating_sub(1);
+        let settled = questions.into_iter().map(|(of, mut question)| {
+            let reading = read.get(of);
+            // A message that passes is not rewritten the next time either: only one that was not may be remembered.
+            let is_steady = asking == 1 && reading.is_some_and(|reading| !reading.is_rewritten);
+            question.key = reading
+                .and_then(|reading| reading.key)
+                .filter(|_| is_steady);
+            if question.stage != last {
+                question.contents.clear();
+            }
+            question
+        });
+        draft.questions = settled.collect();
+        Ok(draft)
+    }
+
+    /// What the rails of a stage are asked, each with the number of its reading.
+    fn questions(
+        &self,
+        request: &ChatRequest<'_>,
+        read: &[Reading<'_>],
+        stage: usize,
+        judges_results: bool,
+    ) -> Vec<(usize, Question)> {
+        let looks_back = !self.rails().is_steady();
         let is_result = |message: &RequestMessage<'_>| judges_results && is_tool_result(message);
         let rewritten: Vec<(usize, String)> = read
             .iter()
             .filter(|reading| reading.is_rewritten)
             .map(|reading| (reading.index, reading.content().into_owned()))
             .collect();
-        for reading in read {
+        let mut questions = Vec::new();
+        for (number, reading) in read.iter().enumerate() {
             let text = reading.asked();
             if text.is_empty() || reading.has_passed {
                 continue;
@@ -116,7 +153,8 @@ impl Drafting<'_> {
             } else {
                 Vec::new()
             };
-            draft.questions.push(Question {
+            let question = Question {
+                stage,
                 text,
                 history,
                 contents: if is_result(reading.message) {
@@ -124,13 +162,19 @@ impl Drafting<'_> {
                 } else {
                     reading.contents()
                 },
-                key: reading.key.filter(|_| !reading.is_rewritten),
-            });
+                key: None,
+            };
+            questions.push((number, question));
         }
-        Ok(draft)
+        questions
     }
 
-    async fn rewrite(&self, read: &mut [Reading<'_>], draft: &mut Draft) -> Result<(), Blocked> {
+    async fn rewrite(
+        &self,
+        read: &mut [Reading<'_>],
+        draft: &mut Draft,
+        stage: Stage<'_>,
+    ) -> Result<(), Blocked> {
         let mut jobs = Vec::new();
         for (number, reading) in read
             .iter()
@@ -139,16 +183,16 @@ impl Drafting<'_> {
         {
             for (place, (text, current)) in reading.texts().enumerate() {
                 if may_be_rewritten(text.kind) && !current.is_empty() {
-                    jobs.push((number, place, text));
+                    jobs.push((number, place, text, current.to_owned()));
                 }
             }
         }
         let jobs: Vec<_> = jobs
             .into_iter()
-            .map(|(number, place, text)| async move {
+            .map(|(number, place, text, current)| async move {
                 let is_json = text.kind == TextKind::ToolArguments;
-                let subject = Subject::input(&text.text);
-                let checked = rewrite(self.guard, self.rails(), subject, is_json, self.ask).await;
+                let subject = Subject::input(&current);
+                let checked = rewrite(self.guard, stage, subject, is_json, self.ask).await;
                 (number, place, text, checked)
             })
             .collect();
@@ -166,6 +210,7 @@ impl Drafting<'_> {
         }
         drop(running);
         for (number, place, span, new) in done {
+            draft.edits.retain(|(edited, _)| *edited != span);
             draft.edits.push((span, Edit::Text(new.clone().into())));
             if let Some(reading) = read.get_mut(number) {
                 reading.is_rewritten = true;
@@ -173,7 +218,7 @@ impl Drafting<'_> {
             }
         }
         for reading in read.iter_mut().filter(|reading| !reading.has_passed) {
-            self.rewrite_joined(reading, draft).await?;
+            self.rewrite_joined(reading, draft, stage).await?;
         }
         Ok(())
     }
@@ -183,6 +228,7 @@ impl Drafting<'_> {
         &self,
         reading: &mut Reading<'_>,
         draft: &mut Draft,
+        stage: Stage<'_>,
     ) -> Result<(), Blocked> {
         let contents = reading.texts().filter(|(text, _)| is_content(text));
         if contents.filter(|(_, current)| !current.is_empty()).count() < 2 {
@@ -190,7 +236,7 @@ impl Drafting<'_> {
         }
         let content = reading.content().into_owned();
         let subject = Subject::input(&content);
-        match rewrite(self.guard, self.rails(), subject, false, self.ask).await {
+        match rewrite(self.guard, stage, subject, false, self.ask).await {
             Checked::Allow => Ok(()),
             Checked::Block(blocked) => Err(blocked),
             Checked::Transform(_) if !reading.is_patchable() => Err(cannot_rewrite(self.rails())),
@@ -211,7 +257,11 @@ impl Drafting<'_> {
             .into_iter()
             .map(|question| async move {
                 let subject = Subject::input(&question.text).after(&question.history);
-                let checked = rails.judge(subject, self.ask, self.guard.policy()).await;
+                let stage = rails.stages(self.guard.enforcement).nth(question.stage);
+                let checked = match stage {
+                    Some(stage) => stage.judge(subject, self.ask, self.guard.policy()).await,
+                    None => Checked::Block(cannot_rewrite(rails)),
+                };
                 (question, checked)
             })
             .collect();
@@ -372,13 +422,13 @@ impl<'r> Reading<'r> {
     }
 
     /// The joined content, and each text alone: an anchor matches at the ends of either.
-    async fn search(&self, guard: &Guard, rails: &RailSet) -> Result<(), Blocked> {
+    async fn search(&self, guard: &Guard, stage: Stage<'_>) -> Result<(), Blocked> {
         let content = self.content();
-        blocked_by_patterns(guard, rails, &content, false).await?;
+        blocked_by_patterns(guard, stage, &content, false).await?;
         for (text, current) in self.texts() {
             if !is_content(text) || current.len() != content.len() {
                 let is_json = self.is_rewritten && text.kind == TextKind::ToolArguments;
-                blocked_by_patterns(guard, rails, current, is_json).await?;
+                blocked_by_patterns(guard, stage, current, is_json).await?;
             }
         }
         Ok(())
@@ -415,11 +465,11 @@ impl<'r> Reading<'r> {
 
 async fn blocked_by_patterns(
     guard: &Guard,
-    rails: &RailSet,
+    stage: Stage<'_>,
     text: &str,
     is_json: bool,
 ) -> Result<(), Blocked> {
-    match check_patterns(guard, rails, text, is_json).await {
+    match check_patterns(guard, stage, text, is_json).await {
         Some(Checked::Block(blocked)) => Err(blocked),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! Texts under rails that rewrite: rewritten first, then judged as rewritten.
+//! Texts under rails that rewrite: each rail reads them as those before it left them.
 
 use super::{
     guard::Guard,
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     library::{AskContext, Subject},
-    rails::{Checked, RailSet},
+    rails::{Checked, RailSet, Stage},
     wire::{
         Edit,
         json::{Document, Kind, unescape_leniently},
@@ -14,23 +14,23 @@ use crate::{
     },
 };
 
-/// Lets the rewriting rails of `set` rewrite `text`. Of JSON (a tool call's arguments) each string and each number is rewritten
+/// Lets the rewriting rails of a stage rewrite a text. Of JSON (a tool call's arguments) each string and each number is rewritten
 /// by itself, so that it stays JSON; a number that becomes another text becomes a string.
 ///
 /// Gives [`Checked::Transform`] where the text is another one now.
 pub(super) async fn rewrite(
     guard: &Guard,
-    set: &RailSet,
+    stage: Stage<'_>,
     subject: Subject<'_>,
     is_json: bool,
     ask: &AskContext,
 ) -> Checked {
     if !is_json {
-        return set.rewrite(subject, ask, guard.policy()).await;
+        return stage.rewrite(subject, ask, guard.policy()).await;
     }
     let Ok(document) = Document::read(subject.text.as_bytes(), &guard.json_limits()) else {
         // No JSON after all: there is nothing to break.
-        return set.rewrite(subject, ask, guard.policy()).await;
+        return stage.rewrite(subject, ask, guard.policy()).await;
     };
     let texts: Vec<_> = document
         .values()
@@ -46,7 +46,7 @@ pub(super) async fn rewrite(
             text: &text,
             ..subject
         };
-        let rewritten = set.rewrite(subject, ask, guard.policy());
+        let rewritten = stage.rewrite(subject, ask, guard.policy());
         match rewritten.await {
             Checked::Allow => {}
             Checked::Transform(text) => edits.push((span, Edit::Text(text.into()))),
@@ -75,7 +75,7 @@ pub(super) async fn judge_job(guard: &Guard, ask: &AskContext, job: &Job) -> Che
     output.judge(subject, ask, guard.policy()).await
 }
 
-/// Judges a whole text by all rails of `set`: those that rewrite, then the patterns, then those that ask.
+/// Judges a whole text by all rails of `set`, in their order.
 pub(super) async fn judge_whole(
     guard: &Guard,
     set: &RailSet,
@@ -83,40 +83,50 @@ pub(super) async fn judge_whole(
     is_json: bool,
     ask: &AskContext,
 ) -> Checked {
-    let rewritten = match rewrite(guard, set, subject, is_json, ask).await {
-        Checked::Allow => None,
-        Checked::Transform(text) => Some(text),
-        block @ Checked::Block(_) => return block,
-    };
-    let subject = Subject {
-        text: rewritten.as_deref().unwrap_or(subject.text),
-        ..subject
-    };
-    if let Some(block) = check_patterns(guard, set, subject.text, is_json).await {
-        return block;
-    }
-    match set.judge(subject, ask, guard.policy()).await {
+    let mut left: Option<String> = None;
+    for stage in set.stages(guard.enforcement) {
+        let text = left.as_deref().unwrap_or(subject.text);
+        let found = check_patterns(guard, stage, text, is_json).await;
+        if let Some(block) = found {
+            return block;
+        }
         // One that only judges may still rewrite, through an action of the application.
-        Checked::Transform(text) => Checked::Transform(text),
-        Checked::Allow => rewritten.map_or(Checked::Allow, Checked::Transform),
-        block @ Checked::Block(_) => block,
+        let judged = stage
+            .judge(Subject { text, ..subject }, ask, guard.policy())
+            .await;
+        let judged = match judged {
+            Checked::Allow => None,
+            Checked::Transform(text) => Some(text),
+            block @ Checked::Block(_) => return block,
+        };
+        left = judged.or(left);
+        if !stage.rewrites() {
+            continue;
+        }
+        let text = left.as_deref().unwrap_or(subject.text);
+        match rewrite(guard, stage, Subject { text, ..subject }, is_json, ask).await {
+            Checked::Allow => {}
+            Checked::Transform(text) => left = Some(text),
+            block @ Checked::Block(_) => return block,
+        }
     }
+    left.map_or(Checked::Allow, Checked::Transform)
 }
 
-/// The block of the first pattern that matches `text`, or its JSON's strings as a reader has them.
+/// The block of the first pattern of a stage that matches `text`, or its JSON's strings as a reader has them.
 pub(super) async fn check_patterns(
     guard: &Guard,
-    set: &RailSet,
+    stage: Stage<'_>,
     text: &str,
     is_json: bool,
 ) -> Option<Checked> {
-    if let block @ Checked::Block(_) = set.check_patterns(text, guard.policy()).await {
+    if let block @ Checked::Block(_) = stage.check_patterns(text, guard.policy()).await {
         return Some(block);
     }
     let plain = is_json
         .then(|| unescape_leniently(text))
         .filter(|plain| plain != text)?;
-    match set.check_patterns(&plain, guard.policy()).await {
+    match stage.check_patterns(&plain, guard.policy()).await {
         block @ Checked::Block(_) => Some(block),
         _ => None,
     }

@@ -72,6 +72,7 @@
 //! response's extensions.
 
 mod body;
+mod builder;
 mod cache;
 mod calls;
 mod draft;
@@ -101,6 +102,7 @@ mod watch;
 mod whole;
 
 pub use body::{RequestBody, ResponseBody};
+pub use builder::GuardrailsLayerBuilder;
 pub use future::ResponseFuture;
 pub use layer::GuardrailsLayer;
 pub use limits::Limits;

@@ -10,7 +10,7 @@ use super::{
     run::{Ran, Run},
 };
 use crate::{
-    error::Error,
+    error::{Error, with_causes},
     library::{AskContext, Judge, Subject},
     pattern::Match,
     verdict::{Decision, Enforcement, GuardrailsVerdict, Outcome, RailReport},
@@ -68,18 +68,26 @@ impl RailSet {
         Checked::Allow
     }
 
-    /// As [`check_local`](Self::check_local), for texts of any length: long ones are searched where that delays nobody, within the
-    /// rail's time.
-    pub(crate) async fn check_patterns(&self, text: &str, policy: Policy<'_>) -> Checked {
-        for (rail, patterns) in self.patterns() {
-            let started = Instant::now();
-            let found = rail.search(patterns, text).await;
-            match settle_search(rail, found, started.elapsed(), policy) {
-                Checked::Allow => {}
-                other => return other,
+    /// The rails in their order, cut behind those that rewrite: what a stage leaves is what the next one reads.
+    pub(crate) fn stages(&self, enforcement: Enforcement) -> impl Iterator<Item = Stage<'_>> {
+        let rewrites = move |rail: &CompiledRail| rail.rewrites() && rail.is_enforced(enforcement);
+        let parallel = self.parallel;
+        let mut rest = self.rails.as_slice();
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
             }
-        }
-        Checked::Allow
+            let judges = rest.iter().position(rewrites).unwrap_or(rest.len());
+            let (judges, after) = rest.split_at(judges);
+            let rewriting = after.iter().position(|rail| !rewrites(rail));
+            let (rewriters, after) = after.split_at(rewriting.unwrap_or(after.len()));
+            rest = after;
+            Some(Stage {
+                judges,
+                rewriters,
+                parallel,
+            })
+        })
     }
 
     /// Whether a rail reads what texts say, so that others need not.
@@ -96,18 +104,6 @@ impl RailSet {
         rails.any(|rail| rail.rewrites() && rail.is_enforced(enforcement))
     }
 
-    /// Runs the rails that may rewrite the text, in order, each on what the last one made of it.
-    pub(crate) async fn rewrite(
-        &self,
-        subject: Subject<'_>,
-        context: &AskContext,
-        policy: Policy<'_>,
-    ) -> Checked {
-        let rails = self.rails.iter();
-        let rails = rails.filter(|rail| rail.rewrites() && rail.is_enforced(policy.enforcement));
-        self.run(rails.collect(), subject, context, policy).await
-    }
-
     /// Runs the rails that ask and only judge, or only monitor, in order or together. The others have read the text [before](Self::check_local).
     pub(crate) async fn judge(
         &self,
@@ -118,7 +114,7 @@ impl RailSet {
         let rails = self
             .asking()
             .filter(|rail| !(rail.rewrites() && rail.is_enforced(policy.enforcement)));
-        self.run(rails.collect(), subject, context, policy).await
+        run(rails.collect(), self.parallel, subject, context, policy).await
     }
 
     /// Runs all rails, in order, each on what the last one made of the text.
@@ -138,24 +134,99 @@ impl RailSet {
             |rail: &CompiledRail, ran: Ran| settle(rail, ran.outcome, ran.duration, policy);
         run.check(subject, context, &settle).await
     }
+}
 
-    async fn run(
+/// Rails that read a text as those before them left it: some that judge it, then some that rewrite it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stage<'a> {
+    judges: &'a [CompiledRail],
+    rewriters: &'a [CompiledRail],
+    parallel: bool,
+}
+
+impl Stage<'_> {
+    /// Whether a rail asks a model or a service about the text.
+    pub(crate) fn asks(&self) -> bool {
+        self.judges
+            .iter()
+            .any(|rail| matches!(rail.judge, Judge::Ask(_)))
+    }
+
+    /// Whether a rail may rewrite the text.
+    pub(crate) fn rewrites(&self) -> bool {
+        !self.rewriters.is_empty()
+    }
+
+    /// Checks `text`, of any length, by the rails that judge by patterns: a long one is searched where that delays nobody, within
+    /// the rail's time.
+    pub(crate) async fn check_patterns(&self, text: &str, policy: Policy<'_>) -> Checked {
+        search(self.judges, text, policy).await
+    }
+
+    /// Runs the rails that ask and only judge, or only monitor.
+    pub(crate) async fn judge(
         &self,
-        rails: Vec<&CompiledRail>,
         subject: Subject<'_>,
         context: &AskContext,
         policy: Policy<'_>,
     ) -> Checked {
-        let run = Run {
-            rails,
-            parallel: self.parallel,
-            patterns_have_read: true,
-            watched: false,
-        };
-        let settle =
-            |rail: &CompiledRail, ran: Ran| settle(rail, ran.outcome, ran.duration, policy);
-        run.check(subject, context, &settle).await
+        let asking = self
+            .judges
+            .iter()
+            .filter(|rail| matches!(rail.judge, Judge::Ask(_)));
+        run(asking.collect(), self.parallel, subject, context, policy).await
     }
+
+    /// Runs the rails that may rewrite the text, in order, each on what the last one made of it.
+    pub(crate) async fn rewrite(
+        &self,
+        subject: Subject<'_>,
+        context: &AskContext,
+        policy: Policy<'_>,
+    ) -> Checked {
+        run(
+            self.rewriters.iter().collect(),
+            false,
+            subject,
+            context,
+            policy,
+        )
+        .await
+    }
+}
+
+/// The first block of those of `rails` that judge by patterns.
+async fn search(rails: &[CompiledRail], text: &str, policy: Policy<'_>) -> Checked {
+    for rail in rails {
+        let Judge::Patterns(patterns) = &rail.judge else {
+            continue;
+        };
+        let started = Instant::now();
+        let found = rail.search(patterns, text).await;
+        match settle_search(rail, found, started.elapsed(), policy) {
+            Checked::Allow => {}
+            other => return other,
+        }
+    }
+    Checked::Allow
+}
+
+/// Runs `rails`, of which those that judge by patterns have read the text.
+async fn run(
+    rails: Vec<&CompiledRail>,
+    parallel: bool,
+    subject: Subject<'_>,
+    context: &AskContext,
+    policy: Policy<'_>,
+) -> Checked {
+    let run = Run {
+        rails,
+        parallel,
+        patterns_have_read: true,
+        watched: false,
+    };
+    let settle = |rail: &CompiledRail, ran: Ran| settle(rail, ran.outcome, ran.duration, policy);
+    run.check(subject, context, &settle).await
 }
 
 impl CompiledRail {
@@ -164,8 +235,9 @@ impl CompiledRail {
         self.options.enforcement.unwrap_or(default) == Enforcement::Enforce
     }
 
-    /// This rail's block, for `reason`.
+    /// This rail's block, for `reason`. The log says that it blocks; what it read it does not say.
     pub(crate) fn blocked(&self, reason: Option<String>) -> Blocked {
+        tracing::info!(rail = %self.name, place = self.place.key(), "a rail blocks");
         Blocked {
             rail: Arc::clone(&self.name),
             message: Arc::clone(&self.refusal),
@@ -250,7 +322,7 @@ fn settle(
             (decision, block.reason, Checked::Block(blocked))
         }
         Err(error) => {
-            let reason = describe(&error);
+            let reason = with_causes(&error);
             tracing::warn!(rail = %rail.name, error = %reason, "a rail failed");
             match on_error {
                 OnRailError::Pass => (Decision::FailedOpen, Some(reason), Checked::Allow),
@@ -273,16 +345,4 @@ fn settle(
     }
     policy.verdict.add(rail.report(decision, reason, duration));
     checked
-}
-
-/// An error with its causes, in one line.
-fn describe(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

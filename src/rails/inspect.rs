@@ -162,6 +162,7 @@ impl Inspection {
         let building = LlmRails::builder(config).build_all();
         let known = std::mem::take(&mut inspection.errors);
         inspection.errors = all_faults(known, building.faults);
+        inspection.warnings.extend(building.unasked);
         inspection.loads = inspection.errors.is_empty();
         inspection.refused = building.findings.refused;
         inspection.guards = inspection.loads && inspection.refused.is_empty();

@@ -1,5 +1,6 @@
 //! The rails at work: plans, checks, turns, streams.
 
+mod asked_models;
 mod check;
 mod dialog;
 mod event;
@@ -31,7 +32,7 @@ mod windows;
 mod work;
 
 pub use check::{Blocked, OnRailError};
-pub(crate) use check::{Checked, Policy};
+pub(crate) use check::{Checked, Policy, Stage};
 pub use inspect::{Inspection, ModelFacts, OutputFacts, PromptFacts, RailsFacts, SectionFacts};
 pub use iorails::{IoRails, IoRailsBuilder};
 pub use llm_rails::{LlmRails, LlmRailsBuilder};
