@@ -243,6 +243,20 @@ pub enum ModelErrorKind {
     Configuration,
 }
 
+impl ModelErrorKind {
+    /// What an answer of this HTTP status says, where nothing more is known.
+    pub(crate) fn of_status(status: u16) -> Self {
+        match status {
+            401 | 403 => Self::Authentication,
+            408 => Self::Timeout,
+            429 => Self::RateLimit,
+            400..=499 => Self::BadRequest,
+            500.. => Self::Server,
+            _ => Self::InvalidResponse,
+        }
+    }
+}
+
 /// A model, or the endpoint that serves it, failed.
 ///
 /// The message never holds a key: secrets are redacted where the error is made.

@@ -25,6 +25,23 @@ pub(crate) fn fault(source: Source<'_>, number: usize, marked: &str, message: St
         .with_excerpt(draw(line, number, column, length))
 }
 
+/// A fault at a place: a line and a column (both from 1), and how many characters of the line are marked.
+pub(crate) fn fault_at(
+    source: Source<'_>,
+    (number, column): (usize, usize),
+    length: usize,
+    message: String,
+) -> Fault {
+    let fault = Fault::new(message).in_file(source.name).at(number, column);
+    match source.line(number) {
+        Some(line) => {
+            let rest = line.chars().count().saturating_sub(column - 1);
+            fault.with_excerpt(draw(line, number, column, length.min(rest)))
+        }
+        None => fault,
+    }
+}
+
 fn draw(line: &str, number: usize, column: usize, length: usize) -> String {
     let shown: String = line
         .chars()

@@ -113,6 +113,39 @@ pub(super) fn ask_for_readable(headers: &mut HeaderMap) {
     }
 }
 
+/// The codings that a client asks for by name.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Accepted(Vec<Coding>);
+
+impl Accepted {
+    /// Reads them from a request's headers.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let values = headers.get_all(header::ACCEPT_ENCODING).iter();
+        let items = values.filter_map(|value| value.to_str().ok());
+        let codings = items.flat_map(|text| text.split(',')).filter_map(|item| {
+            let (name, weight) = item.split_once(';').unwrap_or((item, ""));
+            let weight = weight.trim().trim_start_matches(['q', 'Q']).trim_start();
+            let weight = weight.trim_start_matches('=').trim();
+            let is_refused =
+                !weight.is_empty() && weight.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+            Coding::named(name.trim()).filter(|_| !is_refused)
+        });
+        Self(codings.collect())
+    }
+
+    /// Whether an encoded body may go to the client as it is: it asked for the coding, and nobody can read the bytes as anything
+    /// else. Brotli and bare deflate can be made to be text as they stand.
+    pub(super) fn allow(&self, coding: Coding, raw: &[u8]) -> bool {
+        let has_mark = match coding {
+            Coding::Identity => return true,
+            Coding::Gzip => raw.starts_with(b"\x1f\x8b"),
+            Coding::Zstd => raw.starts_with(b"\x28\xb5\x2f\xfd"),
+            Coding::Deflate | Coding::Brotli => false,
+        };
+        self.0.contains(&coding) && (has_mark || std::str::from_utf8(raw).is_err())
+    }
+}
+
 /// Decodes a body that comes in pieces.
 pub(super) struct Decoder {
     coding: Coding,
@@ -430,6 +463,25 @@ mod tests {
     fn trailing_bytes_are_an_error() {
         let packed = [gzip(b"one"), b"and more".to_vec()].concat();
         assert!(decode(Coding::Gzip, &packed, 100).is_err());
+    }
+
+    #[test]
+    fn an_encoded_body_goes_on_where_it_was_asked_for_and_is_nothing_else() {
+        let accepted = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, value.parse().unwrap());
+            Accepted::of(&headers)
+        };
+        let packed = gzip(b"text");
+        assert!(accepted("br, gzip;q=0.5").allow(Coding::Gzip, &packed));
+        assert!(accepted("X-GZIP").allow(Coding::Gzip, &packed));
+        assert!(!accepted("gzip;q=0").allow(Coding::Gzip, &packed));
+        assert!(!accepted("gzip; q = 0.00").allow(Coding::Gzip, &packed));
+        assert!(!accepted("br").allow(Coding::Gzip, &packed));
+        assert!(!Accepted::default().allow(Coding::Gzip, &packed));
+        assert!(accepted("br").allow(Coding::Brotli, b"\x0b\x02\x80text\x03"));
+        assert!(!accepted("br").allow(Coding::Brotli, b"{\"a\":1}"));
+        assert!(Accepted::default().allow(Coding::Identity, b"{}"));
     }
 
     #[test]

@@ -24,10 +24,8 @@ pub struct ResponseFuture<F, R, E> {
 enum State<F, R, E> {
     /// A request that is none of the layer's concern: nothing is boxed.
     Untouched(#[pin] F),
-    /// A chat request.
+    /// A request that may be chat, or is refused.
     Guarded(BoxFuture<'static, Result<Response<ResponseBody<R>>, E>>),
-    /// An answer without an inner call.
-    Ready(Option<Box<Response<ResponseBody<R>>>>),
 }
 
 impl<F, R, E> ResponseFuture<F, R, E> {
@@ -42,12 +40,6 @@ impl<F, R, E> ResponseFuture<F, R, E> {
     ) -> Self {
         Self {
             state: State::Guarded(Box::pin(future)),
-        }
-    }
-
-    pub(super) fn ready(response: Response<ResponseBody<R>>) -> Self {
-        Self {
-            state: State::Ready(Some(Box::new(response))),
         }
     }
 }
@@ -65,11 +57,6 @@ where
                 Poll::Ready(Ok(response.map(ResponseBody::untouched)))
             }
             StateProjection::Guarded(future) => future.as_mut().poll(context),
-            StateProjection::Ready(response) => match response.take() {
-                Some(response) => Poll::Ready(Ok(*response)),
-                // As every future: not to be polled after it is ready.
-                None => Poll::Pending,
-            },
         }
     }
 }
@@ -79,7 +66,6 @@ impl<F, R, E> fmt::Debug for ResponseFuture<F, R, E> {
         f.write_str(match self.state {
             State::Untouched(_) => "ResponseFuture(untouched)",
             State::Guarded(_) => "ResponseFuture(guarded)",
-            State::Ready(_) => "ResponseFuture(ready)",
         })
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
+    encoding::Accepted,
     limits::Limits,
     policy::{BlockResponse, Blocked, OnRailError},
 };
@@ -24,6 +25,8 @@ pub(super) struct Guard {
     pub(super) user_message: String,
     /// The tools that the request offers, where rails judge calls by them.
     pub(super) tools: Option<Arc<Value>>,
+    /// The codings in which the client takes a reply.
+    pub(super) accepted: Accepted,
     pub(super) verdict: GuardrailsVerdict,
     pub(super) limits: Limits,
     pub(super) on_rail_error: OnRailError,

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     marker::PhantomData,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
@@ -19,12 +19,15 @@ use super::{
 };
 use crate::{
     error::{BoxError, ModelError, ModelErrorKind},
-    llm::{Model, ModelReply, ModelRequest, provider::ChatBodies},
+    llm::{Model, ModelReply, ModelRequest, Usage, provider::ChatBodies},
+    wire::{Answer, Question, RequestHead, WireFormat},
 };
 
 /// The inner service, asked with the client's own headers and model.
 pub(super) struct InnerModel<S, B> {
     service: Mutex<S>,
+    /// Whose language the endpoint speaks.
+    format: Arc<dyn WireFormat>,
     uri: Uri,
     headers: HeaderMap,
     model: String,
@@ -36,6 +39,7 @@ impl<S, B> InnerModel<S, B> {
     /// A model that is asked at `uri`, with the client's `headers`.
     pub(super) fn new(
         service: S,
+        format: Arc<dyn WireFormat>,
         uri: Uri,
         client: &HeaderMap,
         model: String,
@@ -64,6 +68,7 @@ impl<S, B> InnerModel<S, B> {
         );
         Self {
             service: Mutex::new(service),
+            format,
             uri,
             headers,
             model,
@@ -105,10 +110,23 @@ where
         Box::pin(async move {
             let failed = |kind, message: &str| ModelError::new(kind, self.model.clone(), message);
             let bodies = ChatBodies::new(&self.model)?;
-            let body = Bytes::from(bodies.request(request));
+            let (uri, body) = match self.format.model() {
+                None => (self.uri.clone(), Bytes::from(bodies.request(request))),
+                Some(protocol) => {
+                    let asked = protocol.question(&self.head(), &self.question(request))?;
+                    let uri = match asked.path {
+                        None => self.uri.clone(),
+                        Some(path) => with_path(&self.uri, &path).ok_or_else(|| {
+                            let message = "the endpoint's path cannot be asked";
+                            failed(ModelErrorKind::Configuration, message)
+                        })?,
+                    };
+                    (uri, asked.body)
+                }
+            };
             let mut http = Request::new(RequestBody::read(body.clone()));
             *http.method_mut() = http::Method::POST;
-            *http.uri_mut() = self.uri.clone();
+            *http.uri_mut() = uri;
             *http.headers_mut() = self.headers.clone();
             http.headers_mut()
                 .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -138,7 +156,57 @@ where
             let body = decode(coding, &body, self.reply_limit).map_err(|error| {
                 failed(ModelErrorKind::InvalidResponse, &error.to_string()).with_source(error)
             })?;
-            bodies.reply(parts.status, &body)
+            match self.format.model() {
+                None => bodies.reply(parts.status, &body),
+                Some(protocol) => match protocol.answer(parts.status, &body) {
+                    Ok(answer) => Ok(reply_of(answer)),
+                    Err(mut error) => {
+                        error.model.clone_from(&self.model);
+                        Err(error)
+                    }
+                },
+            }
         })
+    }
+}
+
+impl<S, B> InnerModel<S, B> {
+    fn head(&self) -> RequestHead<'_> {
+        RequestHead {
+            method: &http::Method::POST,
+            uri: &self.uri,
+            headers: &self.headers,
+        }
+    }
+
+    fn question(&self, request: ModelRequest) -> Question {
+        Question {
+            model: self.model.clone(),
+            messages: request.messages,
+            parameters: request.parameters,
+        }
+    }
+}
+
+/// `uri` with another path and query.
+fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path.parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+fn reply_of(answer: Answer) -> ModelReply {
+    let usage = answer.tokens.map(|(read, written)| Usage {
+        prompt_tokens: read,
+        completion_tokens: written,
+        total_tokens: read.saturating_add(written),
+    });
+    ModelReply {
+        content: answer.content,
+        reasoning: answer.reasoning,
+        tool_calls: answer.tool_calls,
+        finish_reason: answer.finish_reason,
+        usage,
+        ..ModelReply::default()
     }
 }

@@ -9,6 +9,7 @@ use super::{
     cache::VerdictCache,
     limits::Limits,
     policy::{BlockResponse, Enforcement, History, OnRailError, UnreadEndpoints},
+    route::PlainPaths,
     service::Guardrails,
     watch::{LiveSettings, Watched},
 };
@@ -35,6 +36,7 @@ pub(super) struct Settings {
     pub(super) enforcement: Enforcement,
     pub(super) history: History,
     pub(super) unread_endpoints: UnreadEndpoints,
+    pub(super) plain_paths: PlainPaths,
     pub(super) limits: Limits,
     pub(super) cache: VerdictCache,
     /// Where the engine comes from, if it may change.
@@ -86,12 +88,8 @@ impl GuardrailsLayer {
     /// As [`from_path`](Self::from_path), and where no thread can be started.
     pub fn watch(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
-        let rails = load(&path)?;
-        let mut layer = Self::new(rails.clone());
-        let again = path.clone();
-        let watched = Watched::start(&path, rails, move || load(&again)).map_err(|error| {
-            Error::InvalidInput(format!("no thread can watch {}: {error}", path.display()))
-        })?;
+        let watched = Watched::start(&path.clone(), move || load(&path))?;
+        let mut layer = Self::new(watched.rails());
         layer.settings.watched = Some(watched);
         Ok(layer)
     }
@@ -149,6 +147,7 @@ impl GuardrailsLayer {
                 enforcement: Enforcement::default(),
                 history: History::default(),
                 unread_endpoints: UnreadEndpoints::default(),
+                plain_paths: PlainPaths::default(),
                 limits: Limits::default(),
                 cache,
                 watched: None,
@@ -214,6 +213,23 @@ impl GuardrailsLayer {
     #[must_use]
     pub fn unread_endpoints(mut self, unread_endpoints: UnreadEndpoints) -> Self {
         self.settings.unread_endpoints = unread_endpoints;
+        self
+    }
+
+    /// Paths of the application on which nothing is read, whatever is sent there and whatever comes back: a path as it is, or all
+    /// paths under one, as in `/uploads/*`.
+    ///
+    /// ```
+    /// # use tower_guardrails::GuardrailsLayer;
+    /// # fn f(layer: GuardrailsLayer) -> GuardrailsLayer {
+    /// layer.plain_paths(["/prompts/preview", "/imports/*"])
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn plain_paths<P: AsRef<str>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
+        for path in paths {
+            self.settings.plain_paths.add(path.as_ref());
+        }
         self
     }
 

@@ -30,12 +30,14 @@
 //!
 //! # What it does with a request
 //!
-//! - A chat endpoint (by its path in any spelling, or by the shape of the body on an unknown path): the body is read whole,
+//! - A chat endpoint (by its path in any spelling, or by the shape of the body on any other path): the body is read whole,
 //!   strictly, and the input rails judge its messages. What cannot be read as the model would read it is refused with a 4xx.
+//!   What goes on is what was read: a body that came encoded goes on decoded.
 //! - With `rails.input.speculative_generation` the request goes in once the rewriting rails are done, while the others judge;
 //!   nothing of the reply leaves before they passed, and a block drops the call.
-//! - An endpoint that makes a model run on text which the layer does not read yet: refused, unless
-//!   [`unread_endpoints`](GuardrailsLayer::unread_endpoints) says otherwise.
+//! - An endpoint that makes a model run on text which the layer does not read yet, known by its path or by the shape of the body:
+//!   refused, unless [`unread_endpoints`](GuardrailsLayer::unread_endpoints) or [`plain_paths`](GuardrailsLayer::plain_paths) say
+//!   otherwise.
 //! - Anything else passes untouched, unbuffered and unboxed.
 //!
 //! # What it does with a reply
@@ -73,11 +75,13 @@
 
 mod body;
 mod builder;
+mod by_shape;
 mod cache;
 mod calls;
 mod draft;
 mod encoding;
 mod events;
+mod exchange;
 mod future;
 mod guard;
 mod inner;
@@ -93,11 +97,13 @@ mod reply;
 mod request;
 mod results;
 mod rewrites;
+mod route;
 mod service;
 mod streamed;
 mod track_id;
 mod tracks;
 mod unescape;
+mod uploads;
 mod watch;
 mod whole;
 

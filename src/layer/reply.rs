@@ -194,29 +194,39 @@ where
 async fn answer_whole<B>(
     guard: Guard,
     ask: AskContext,
-    mut parts: Parts,
+    parts: Parts,
     raw: Bytes,
     decoded: Bytes,
 ) -> Response<ResponseBody<B>> {
-    let mut whole = Whole::new(guard.clone(), decoded);
+    let mut whole = Whole::new(guard.clone(), decoded.clone());
     while let Some(job) = whole.next_job() {
         let checked = judge_job(&guard, &ask, &job).await;
         whole.job_done(job.ticket, checked);
     }
     guard.verdict.finish();
     match whole.resolve() {
-        Resolved::Untouched => Response::from_parts(parts, ResponseBody::whole(raw)),
-        Resolved::Edited(body) => {
-            parts.headers.remove(header::CONTENT_ENCODING);
-            parts.headers.remove(header::TRANSFER_ENCODING);
-            parts
-                .headers
-                .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-            remove_digests(&mut parts.headers);
-            Response::from_parts(parts, ResponseBody::whole(body))
+        Resolved::Untouched => {
+            // The coding was read before.
+            let coding = Coding::of(&parts.headers).unwrap_or(Coding::Identity);
+            match guard.accepted.allow(coding, &raw) {
+                true => Response::from_parts(parts, ResponseBody::whole(raw)),
+                false => with_other_body(parts, decoded),
+            }
         }
+        Resolved::Edited(body) => with_other_body(parts, body),
         Resolved::Refused(refused) => refuse_reply(&guard, parts.status, &refused),
     }
+}
+
+/// A reply whose body is not encoded any more, or another one.
+fn with_other_body<B>(mut parts: Parts, body: Bytes) -> Response<ResponseBody<B>> {
+    parts.headers.remove(header::CONTENT_ENCODING);
+    parts.headers.remove(header::TRANSFER_ENCODING);
+    parts
+        .headers
+        .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    remove_digests(&mut parts.headers);
+    Response::from_parts(parts, ResponseBody::whole(body))
 }
 
 /// The answer in place of a reply that does not leave.
@@ -350,7 +360,7 @@ fn starts_like_events(body: &[u8]) -> bool {
         .any(|field| body.starts_with(field))
 }
 
-fn extends_ascii(charset: &str) -> bool {
+pub(super) fn extends_ascii(charset: &str) -> bool {
     [
         "utf-8",
         "utf8",
@@ -392,7 +402,7 @@ fn remove_caught_headers(guard: &Guard, headers: &mut HeaderMap) {
 }
 
 /// Removes what describes bytes that are not sent.
-fn remove_digests(headers: &mut HeaderMap) {
+pub(super) fn remove_digests(headers: &mut HeaderMap) {
     for name in [
         "content-md5",
         "digest",

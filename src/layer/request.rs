@@ -1,8 +1,8 @@
 //! The way in: reading a request's body, checking what it says.
 
-use std::{future::poll_fn, pin::Pin};
+use std::{future::poll_fn, pin::Pin, time::Duration};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body::Body;
 
@@ -35,7 +35,7 @@ impl Refusal {
 pub(super) struct ReadBody {
     /// As it came.
     pub(super) raw: Bytes,
-    /// Decoded; the same bytes where it was not encoded.
+    /// Decoded: what the rails read, and what goes on. The same bytes where it was not encoded.
     pub(super) decoded: Bytes,
 }
 
@@ -43,8 +43,50 @@ pub(super) struct ReadBody {
 #[derive(Debug)]
 pub(super) struct Reader<B> {
     body: Option<Pin<Box<B>>>,
-    read: BytesMut,
+    read: Gathered,
     limits: Limits,
+    /// How far the body was searched for its first letter.
+    searched: usize,
+}
+
+/// Pieces in one: a body that comes in one piece is not copied.
+#[derive(Debug, Default)]
+struct Gathered {
+    /// The only piece so far.
+    first: Bytes,
+    /// All pieces, once there are several.
+    joined: BytesMut,
+}
+
+impl Gathered {
+    fn push(&mut self, mut piece: impl Buf) {
+        let length = piece.remaining();
+        if self.as_slice().is_empty() {
+            self.first = piece.copy_to_bytes(length);
+            return;
+        }
+        if self.joined.is_empty() {
+            self.joined.reserve(self.first.len() + length);
+            self.joined.extend_from_slice(&self.first);
+            self.first = Bytes::new();
+        }
+        self.joined.put(piece);
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        match self.joined.is_empty() {
+            true => &self.first,
+            false => &self.joined,
+        }
+    }
+
+    /// All of it, in one.
+    fn whole(&mut self) -> Bytes {
+        if !self.joined.is_empty() {
+            self.first = std::mem::take(&mut self.joined).freeze();
+        }
+        self.first.clone()
+    }
 }
 
 impl<B> Reader<B>
@@ -55,21 +97,32 @@ where
     pub(super) fn new(body: B, limits: Limits) -> Self {
         Self {
             body: Some(Box::pin(body)),
-            read: BytesMut::new(),
+            read: Gathered::default(),
             limits,
+            searched: 0,
         }
     }
 
     /// What was read so far.
     pub(super) fn read(&self) -> &[u8] {
-        &self.read
+        self.read.as_slice()
     }
 
     /// Reads the next piece; false at the end.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not come in time, breaks off, or is more than the limit allows.
     pub(super) async fn next(&mut self) -> Result<bool, Refusal> {
         let Some(body) = &mut self.body else {
             return Ok(false);
         };
+        let limit = self.limits.request_body;
+        // Who says beforehand that it is too much need not send it.
+        let more = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        if more.saturating_add(self.read.as_slice().len()) > limit {
+            return Err(too_large(limit));
+        }
         let next = poll_fn(|context| body.as_mut().poll_frame(context));
         let frame = tokio::time::timeout(self.limits.request_idle, next)
             .await
@@ -87,16 +140,13 @@ where
             }
             Some(Ok(frame)) => {
                 // Trailers are dropped: no rail has read them.
-                if let Ok(mut data) = frame.into_data() {
-                    self.read.reserve(data.remaining());
-                    while data.has_remaining() {
-                        let piece = data.chunk();
-                        let length = piece.len();
-                        self.read.extend_from_slice(piece);
-                        data.advance(length);
-                    }
+                if let Ok(data) = frame.into_data() {
+                    self.read.push(data);
                 }
-                Ok(true)
+                match self.read.as_slice().len() > limit {
+                    true => Err(too_large(limit)),
+                    false => Ok(true),
+                }
             }
             Some(Err(error)) => {
                 let error: BoxError = error.into();
@@ -111,21 +161,69 @@ where
     }
 
     /// Reads to the end.
-    pub(super) async fn read_all(&mut self) -> Result<(), Refusal> {
+    pub(super) async fn read_all(&mut self) -> Result<Bytes, Refusal> {
+        while self.next().await? {}
+        Ok(self.read.whole())
+    }
+
+    /// Reads to the first letter, and says whether the body may be JSON. White space is read once, however it is cut.
+    pub(super) async fn may_be_json(&mut self) -> Result<bool, Refusal> {
         loop {
-            if self.read.len() > self.limits.request_body {
-                return Err(too_large(self.limits.request_body));
+            let rest = self.read().get(self.searched..).unwrap_or_default();
+            match first_letter(rest) {
+                Some(letter) => return Ok(begins_json(letter)),
+                None => self.searched = self.read().len(),
             }
             if !self.next().await? {
-                return Ok(());
+                return Ok(false);
             }
         }
     }
 
-    /// What was read, and what is left to read.
-    pub(super) fn into_parts(self) -> (Bytes, Option<Pin<Box<B>>>) {
-        (self.read.freeze(), self.body)
+    /// Reads and forgets what is left of a body that is refused, within limits: a client that still sends would not see the answer.
+    pub(super) async fn drain(&mut self) {
+        /// The most bytes that are read for that.
+        const BYTES: usize = 64 << 20;
+        /// And the longest time.
+        const TIME: Duration = Duration::from_secs(5);
+        let Some(body) = &mut self.body else {
+            return;
+        };
+        let draining = async {
+            let mut left = BYTES;
+            while let Some(Ok(frame)) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
+                let length = frame.data_ref().map_or(0, Buf::remaining);
+                match left.checked_sub(length) {
+                    Some(rest) => left = rest,
+                    None => return,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(TIME, draining).await;
+        self.body = None;
     }
+
+    /// What was read, and what is left to read.
+    pub(super) fn into_parts(mut self) -> (Bytes, Option<Pin<Box<B>>>) {
+        (self.read.whole(), self.body)
+    }
+}
+
+/// Whether JSON, or a comment before it, begins with this byte.
+pub(super) fn begins_json(letter: u8) -> bool {
+    matches!(letter, b'{' | b'[' | b'/')
+}
+
+/// The first byte that is neither white space to any reader nor of a byte order mark, of a wider unit or of a record separator.
+pub(super) fn first_letter(start: &[u8]) -> Option<u8> {
+    let is_letter = |byte: &u8| {
+        !byte.is_ascii_whitespace()
+            && !matches!(
+                byte,
+                0 | 0x0b | 0x1e | 0xef | 0xbb | 0xbf | 0xfe | 0xff | 0xc2 | 0xa0
+            )
+    };
+    start.iter().copied().find(is_letter)
 }
 
 fn too_large(limit: usize) -> Refusal {
@@ -139,31 +237,29 @@ pub(super) fn decode_body(
     raw: Bytes,
     limits: &Limits,
 ) -> Result<ReadBody, Refusal> {
-    let coding = Coding::of(headers).map_err(|error| {
-        Refusal::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_encoding",
-            error.to_string(),
-        )
-    })?;
+    let coding = Coding::of(headers).map_err(|error| unreadable_coding(&error))?;
     if coding == Coding::Identity {
         return Ok(ReadBody {
             decoded: raw.clone(),
             raw,
         });
     }
-    match decode(coding, &raw, limits.request_body) {
-        Ok(decoded) => Ok(ReadBody {
-            raw,
-            decoded: decoded.into(),
-        }),
-        Err(CodingError::TooLarge { limit }) => Err(too_large(limit)),
-        Err(error) => Err(Refusal::new(
-            StatusCode::BAD_REQUEST,
-            "invalid_encoding",
-            error.to_string(),
-        )),
-    }
+    let decoded = decode(coding, &raw, limits.request_body);
+    let decoded = decoded.map_err(|error| unreadable_coding(&error))?;
+    Ok(ReadBody {
+        raw,
+        decoded: decoded.into(),
+    })
+}
+
+/// The refusal of a body whose coding cannot be read.
+pub(super) fn unreadable_coding(error: &CodingError) -> Refusal {
+    let (status, code) = match error {
+        CodingError::TooLarge { limit } => return too_large(*limit),
+        CodingError::Unknown(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding"),
+        CodingError::Invalid { .. } => (StatusCode::BAD_REQUEST, "invalid_encoding"),
+    };
+    Refusal::new(status, code, error.to_string())
 }
 
 /// Refuses a `content-type` that would have the service read other text than the rails do.

@@ -47,17 +47,18 @@ impl fmt::Debug for Watched {
 }
 
 impl Watched {
-    /// Watches `path`, of which `rails` have been loaded, until the last clone of the layer and its services is dropped. `load` makes
-    /// an engine of the directory.
+    /// Loads `path` by `load`, and watches it until the last clone of the layer and its services is dropped.
     ///
     /// # Errors
     ///
-    /// Where no thread can be started.
+    /// Where it does not load, or no thread can be started.
     pub(super) fn start(
         path: &Path,
-        rails: LlmRails,
         load: impl Fn() -> Result<LlmRails, Error> + Send + 'static,
-    ) -> std::io::Result<Arc<Self>> {
+    ) -> Result<Arc<Self>, Error> {
+        // Looked at before it is loaded, so that no change in between is missed.
+        let loaded = Fingerprint::of(path);
+        let rails = load()?;
         let watched = Arc::new(Self {
             current: RwLock::new(Generation { number: 0, rails }),
             on_reload: RwLock::default(),
@@ -66,8 +67,20 @@ impl Watched {
         let path = path.to_owned();
         thread::Builder::new()
             .name("guardrails-watch".to_owned())
-            .spawn(move || follow(&path, &weak, &load))?;
+            .spawn({
+                let path = path.clone();
+                move || follow(&path, &weak, loaded, &load)
+            })
+            .map_err(|error| {
+                Error::InvalidInput(format!("no thread can watch {}: {error}", path.display()))
+            })?;
         Ok(watched)
+    }
+
+    /// The engine that was loaded last.
+    pub(super) fn rails(&self) -> LlmRails {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.rails.clone()
     }
 
     /// Has `told` called after each attempt to load.
@@ -111,9 +124,13 @@ impl Watched {
     }
 }
 
-/// Looks at `path` until nobody uses `watched` any more.
-fn follow(path: &Path, watched: &Weak<Watched>, load: &dyn Fn() -> Result<LlmRails, Error>) {
-    let mut loaded = Fingerprint::of(path);
+/// Looks at `path`, which was `loaded` when it looked so, until nobody uses `watched` any more.
+fn follow(
+    path: &Path,
+    watched: &Weak<Watched>,
+    mut loaded: Fingerprint,
+    load: &dyn Fn() -> Result<LlmRails, Error>,
+) {
     let mut seen = loaded.clone();
     loop {
         thread::sleep(INTERVAL);

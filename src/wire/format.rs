@@ -22,7 +22,7 @@ pub trait WireFormat: Debug + Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     /// Whether requests of this format go to `path`.
-    fn claims(&self, path: &NormalPath) -> Claim;
+    fn claims(&self, path: &NormalPath<'_>) -> Claim;
 
     /// Whether a body on a path that is not known looks like a request of this format to some reader, however lenient.
     fn looks_like_request(&self, body: &[u8]) -> bool;

@@ -4,8 +4,8 @@ use std::{borrow::Cow, collections::HashMap};
 
 use super::{
     Unreadable,
-    detect::fold,
     json::{Document, Value},
+    path::fold,
 };
 
 /// Whether `key` is not `known` itself, but is to readers that fold letters.

@@ -24,34 +24,46 @@
 
 pub mod json;
 
+mod anthropic;
 mod detect;
+mod endpoints;
 mod format;
+mod ids;
 mod keys;
 mod openai_chat;
 mod packed;
+mod path;
 mod reply;
 mod request;
+mod shape;
+mod texts;
 mod unreadable;
 mod walk;
 
 use std::sync::Arc;
 
 pub use self::{
-    detect::{Endpoint, NormalPath, classify},
+    anthropic::AnthropicMessages,
+    detect::{Endpoint, classify},
     format::{
         Answer, Asked, Claim, ModelProtocol, Question, RequestHead, StreamFormat, WireFormat,
     },
     json::{BodyEdit, Edit, JsonLimits, patch},
     openai_chat::OpenAiChat,
+    path::{NormalPath, Readings},
     reply::{
         CallPiece, CallText, Channel, ChoiceSpan, HoldsJson, ListElement, Patch, RecordKind,
         Relation, ReplyText, ReplyTexts, TextClass, without_choices,
     },
     request::{ChatRequest, RequestFacts, RequestMessage, Text, TextKind},
+    shape::{Shape, shape_of},
     unreadable::Unreadable,
 };
 
 /// The formats of the crate. The first one's errors are what a client reads where no format is known.
 pub fn formats() -> Arc<[Arc<dyn WireFormat>]> {
-    Arc::new([Arc::new(OpenAiChat) as Arc<dyn WireFormat>])
+    Arc::new([
+        Arc::new(OpenAiChat) as Arc<dyn WireFormat>,
+        Arc::new(AnthropicMessages),
+    ])
 }

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+mod bypass_in;
 mod config_errors;
 mod cut;
+mod endpoints;
 mod flows;
+mod formats;
 mod inspect;
 mod limits;
 mod models;

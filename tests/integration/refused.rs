@@ -272,7 +272,6 @@ fn endpoints_that_are_not_read_are_refused() {
         "/v1/%72esponses",
         "/V1/Responses",
         "/v1/completions",
-        "/v1/messages",
         "/v1/threads/t/runs",
         "/v1/batches",
         "/v1beta/models/g:generateContent",

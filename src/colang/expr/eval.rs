@@ -119,7 +119,7 @@ impl Run<'_> {
             }
             Kind::Attribute(of, name) => {
                 let of = self.eval(of)?;
-                attribute(&of, name).at(node.span)
+                self.attribute(&of, name).at(node.span)
             }
             Kind::Method {
                 receiver,
@@ -210,6 +210,21 @@ impl Run<'_> {
             known.value = value;
             known.changed |= hand_back;
         }
+    }
+
+    /// `value.name`.
+    pub(super) fn attribute(&self, value: &Value, name: &str) -> Result<Value, ValueError> {
+        if let Value::Object(object) = value {
+            allowed(name)?;
+            if let Some(found) = self.scope.attribute(object.as_ref(), name) {
+                return Ok(found);
+            }
+        }
+        attribute(value, name)
+    }
+
+    pub(super) fn scope(&self) -> &dyn Scope {
+        self.scope
     }
 
     fn variable_or_name(&mut self, name: &Arc<str>) -> Value {
@@ -458,7 +473,7 @@ impl Run<'_> {
         let is_object = matches!(value, Value::Object(_));
         if !value.has_method(name) && !is_object {
             // Fails where there is no such attribute; what is there cannot be called.
-            attribute(&value, name).at(span)?;
+            self.attribute(&value, name).at(span)?;
             return Err(ValueError::type_error(format!("`{name}` is not a method"))).at(span);
         }
         let arguments = self.arguments(call)?;

@@ -114,6 +114,22 @@ impl Expr {
         names
     }
 
+    /// The value, if it is the same everywhere and no work to find.
+    pub(crate) fn constant(&self) -> Option<&Value> {
+        match &self.root.kind {
+            ast::Kind::Constant(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The variable that the expression is, if it is nothing else.
+    pub(crate) fn as_variable(&self) -> Option<&str> {
+        match &self.root.kind {
+            ast::Kind::Variable(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// The value, where nothing can be or need be changed.
     ///
     /// # Errors

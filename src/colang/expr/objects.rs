@@ -126,8 +126,20 @@ enum Test {
 }
 
 impl Comparison {
+    /// The function that makes this comparison, and what it compares with.
+    pub(crate) fn parts(&self) -> (&'static str, &Value) {
+        let name = match self.test {
+            Test::Ordered(Order::Less) => "less_than",
+            Test::Ordered(Order::LessOrEqual) => "equal_less_than",
+            Test::Ordered(Order::Greater) => "greater_than",
+            Test::Ordered(Order::GreaterOrEqual) => "equal_greater_than",
+            Test::NotEqual => "not_equal_to",
+        };
+        (name, &self.reference)
+    }
+
     /// The comparison that a function of Colang 2.x makes, none for other functions.
-    pub(super) fn of_function(name: &str, reference: &Value) -> Option<Result<Self, ValueError>> {
+    pub(crate) fn of_function(name: &str, reference: &Value) -> Option<Result<Self, ValueError>> {
         let test = match name {
             "less_than" => Test::Ordered(Order::Less),
             "equal_less_than" => Test::Ordered(Order::LessOrEqual),

@@ -58,10 +58,25 @@ impl Place {
         for step in &self.steps {
             value = match step {
                 Step::Key(key) => value.item(key)?,
-                Step::Attribute(name) => attribute(&value, name)?,
+                Step::Attribute(name) => run.attribute(&value, name)?,
             };
         }
         Ok(value)
+    }
+
+    /// The object whose attribute the place is, with the attribute's name.
+    fn owner(&self, run: &mut Run<'_>) -> Result<Option<(Value, Arc<str>)>, ValueError> {
+        let Some((Step::Attribute(name), before)) = self.steps.split_last() else {
+            return Ok(None);
+        };
+        let mut value = run.variable(&self.variable);
+        for step in before {
+            value = match step {
+                Step::Key(key) => value.item(key)?,
+                Step::Attribute(name) => run.attribute(&value, name)?,
+            };
+        }
+        Ok(matches!(value, Value::Object(_)).then(|| (value, Arc::clone(name))))
     }
 
     /// Changes the value that stands there, and so its variable.
@@ -79,6 +94,9 @@ impl Place {
             None => {
                 let mut copy = self.get(run).at(span)?;
                 let result = change(&mut copy).at(span)?;
+                if let Some((Value::Object(object), name)) = self.owner(run).at(span)? {
+                    run.scope().set_attribute(object.as_ref(), &name, &copy);
+                }
                 return run.made(result, span);
             }
         };

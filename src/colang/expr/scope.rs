@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use indexmap::IndexMap;
 
-use crate::value::{Arguments, Dict, Value, ValueError};
+use crate::value::{Arguments, Dict, Object, Value, ValueError};
 
 /// The variables and functions of an expression.
 pub trait Scope {
@@ -17,6 +17,19 @@ pub trait Scope {
     fn call(&self, name: &str, arguments: &Arguments) -> Option<Result<Value, ValueError>> {
         let _ = (name, arguments);
         None
+    }
+
+    /// The attribute of an object that stands for something in the scope; `None` leaves it to the object.
+    fn attribute(&self, object: &dyn Object, name: &str) -> Option<Value> {
+        let _ = (object, name);
+        None
+    }
+
+    /// Takes over a change of what an object's attribute holds (`$flow.context.update(…)`); `false` if it cannot be
+    /// changed: the change is lost, as with anything that is a copy.
+    fn set_attribute(&self, object: &dyn Object, name: &str, value: &Value) -> bool {
+        let _ = (object, name, value);
+        false
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Event {
     pub name: Arc<str>,
     /// All else that it says.
     pub arguments: Dict,
+    /// Whether the machine made it for flows only.
+    pub(super) is_internal: bool,
 }
 
 /// A JSON object that is no event.
@@ -26,6 +28,15 @@ impl Event {
         Self {
             name: name.into(),
             arguments,
+            is_internal: false,
+        }
+    }
+
+    /// An event between flows.
+    pub(super) fn internal(name: &str, arguments: Dict) -> Self {
+        Self {
+            is_internal: true,
+            ..Self::new(name, arguments)
         }
     }
 
@@ -37,12 +48,8 @@ impl Event {
     pub fn from_json(json: &Map<String, Json>) -> Result<Self, EventError> {
         let name = json.get("type").and_then(Json::as_str).ok_or(EventError)?;
         let arguments = json.iter().filter(|(key, _)| *key != "type");
-        Ok(Self {
-            name: name.into(),
-            arguments: arguments
-                .map(|(key, value)| (key.as_str(), Value::from_json(value)))
-                .collect(),
-        })
+        let arguments = arguments.map(|(key, value)| (key.as_str(), Value::from_json(value)));
+        Ok(Self::new(name, arguments.collect()))
     }
 
     /// The event as a JSON object, its `type` first.

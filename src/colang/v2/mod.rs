@@ -20,7 +20,7 @@
 //! What the machine needs of the outside while it runs (identifiers, the clock, a choice by chance) comes from a [`Host`],
 //! so that a test can fix all of it. A step is bounded: flows that never wait end in [`StateError::Endless`].
 //!
-//! ```ignore
+//! ```
 //! use std::sync::Arc;
 //!
 //! use serde_json::json;
@@ -44,8 +44,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod ast;
+mod element;
 mod event;
+mod expression;
 mod host;
+mod lexer;
+mod lower;
 mod parser;
 mod program;
 mod state;

@@ -82,13 +82,8 @@ impl Endpoint {
     fn provider_error(&self, status: StatusCode, payload: &Value, raw: &str) -> ModelError {
         let message = message_of(payload).unwrap_or(raw).trim();
         let kind = match status.as_u16() {
-            401 | 403 => ModelErrorKind::Authentication,
-            408 => ModelErrorKind::Timeout,
-            429 => ModelErrorKind::RateLimit,
             400 | 422 if says_too_long(message) => ModelErrorKind::ContextWindow,
-            500.. => ModelErrorKind::Server,
-            ..400 => ModelErrorKind::InvalidResponse,
-            _ => ModelErrorKind::BadRequest,
+            status => ModelErrorKind::of_status(status),
         };
         let mut error = if message.is_empty() {
             self.error(kind, &format!("HTTP {status}"))

@@ -33,7 +33,7 @@ impl WireFormat for OpenAiChat {
         "openai_chat"
     }
 
-    fn claims(&self, path: &NormalPath) -> Claim {
+    fn claims(&self, path: &NormalPath<'_>) -> Claim {
         match path.ends_with("/chat/completions") {
             true => Claim::Chat,
             false => Claim::No,

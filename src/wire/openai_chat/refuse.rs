@@ -1,14 +1,13 @@
 //! Refusals and errors, as the official clients read them.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::{SystemTime, UNIX_EPOCH},
-};
-
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::wire::{RequestFacts, json::push_string};
+use crate::wire::{
+    RequestFacts,
+    ids::{fresh_id, now},
+    json::push_string,
+};
 
 /// The most choices that the API gives.
 const MOST_CHOICES: u64 = 128;
@@ -27,15 +26,10 @@ pub(super) struct Head {
 impl Head {
     /// That of a reply that no model gave.
     pub(super) fn new(facts: &RequestFacts) -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
         Self {
-            id: format!("chatcmpl-{:x}{count:04x}", now.as_nanos()),
+            id: fresh_id("chatcmpl-"),
             model: facts.model.clone().unwrap_or_default(),
-            created: now.as_secs(),
+            created: now(),
         }
     }
 

@@ -2,8 +2,9 @@
 
 use crate::wire::{
     JsonLimits,
-    json::{Document, Value, unescape_leniently},
+    json::{Document, Value},
     keys,
+    shape::lenient_text,
 };
 
 /// See [`WireFormat::looks_like_request`](crate::wire::WireFormat::looks_like_request).
@@ -15,15 +16,19 @@ pub(super) fn looks_like_request(body: &[u8]) -> bool {
         allow_byte_order_mark: true,
         ..JsonLimits::default()
     };
+    let is_request = |value: Value<'_, '_>| {
+        value.members().any(|member| {
+            let key = member.key.as_str().unwrap_or_default();
+            keys::folded(key.trim()) == "messages" && has_message(member.value)
+        })
+    };
     match Document::read(body, &limits) {
         Ok(document) => {
-            let mut members = document.root().members();
-            members.any(|member| {
-                let key = member.key.as_str().unwrap_or_default();
-                keys::folded(key.trim()) == "messages" && has_message(member.value)
-            })
+            let root = document.root();
+            is_request(root) || root.elements().any(is_request)
         }
-        Err(_) => is_broken_request(body),
+        Err(_) => lenient_text(body)
+            .is_some_and(|text| text.contains("messages") && text.contains("content")),
     }
 }
 
@@ -36,16 +41,4 @@ fn has_message(value: Value<'_, '_>) -> bool {
         })
     };
     is_message(value) || value.elements().any(is_message)
-}
-
-fn is_broken_request(body: &[u8]) -> bool {
-    // What UTF-16 and UTF-32 put around ASCII, and byte order marks, go.
-    let is_letter = |byte: &u8| *byte != 0 && !matches!(byte, 0xFE | 0xFF);
-    let letters: Vec<u8> = body.iter().copied().filter(is_letter).collect();
-    let text = String::from_utf8_lossy(&letters);
-    let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
-    let text = keys::folded(&unescape_leniently(text));
-    let is_object =
-        text.starts_with(['{', '\u{1e}']) || text.starts_with("/*") || text.starts_with("//");
-    is_object && text.contains("messages") && text.contains("content")
 }

@@ -1,0 +1,351 @@
+//! A guarded exchange: the request in, the call, the reply out.
+
+use std::{future::poll_fn, pin::pin, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{
+    body::{RequestBody, ResponseBody},
+    by_shape::Found,
+    draft::Drafting,
+    encoding::{Accepted, ask_for_readable},
+    guard::Guard,
+    inner::InnerModel,
+    layer::Settings,
+    reply::{blocked_response, guard_reply, refused_response, remove_digests},
+    request::{self, ReadBody, Reader, Refusal, check_content_type, client_of, decode_body},
+};
+use crate::{
+    error::BoxError,
+    library::AskContext,
+    verdict::GuardrailsVerdict,
+    wire::{Endpoint, OpenAiChat, RequestFacts, RequestHead, WireFormat},
+};
+
+/// How a request's wire format is found.
+#[derive(Debug, Clone)]
+pub(super) enum Sought {
+    /// The path says it.
+    Known(Arc<dyn WireFormat>),
+    /// The body may be chat, on a path that does not say it.
+    ByShape(Endpoint),
+}
+
+impl Settings {
+    /// What an exchange in this format knows before its request is read.
+    pub(super) fn guard(&self, format: Arc<dyn WireFormat>) -> Guard {
+        Guard {
+            format,
+            rails: self.rails.clone(),
+            facts: RequestFacts::default(),
+            user_message: String::new(),
+            tools: None,
+            accepted: Accepted::default(),
+            verdict: GuardrailsVerdict::default(),
+            limits: self.limits,
+            on_rail_error: self.on_rail_error,
+            enforcement: self.enforcement,
+            block_response: self.block_response.clone(),
+        }
+    }
+}
+
+impl Settings {
+    /// The refusal of whatever the rails would have to judge, where they cannot.
+    fn not_usable(&self) -> Option<Refusal> {
+        let has_faults = !self.rails.refused().is_empty();
+        has_faults.then(|| {
+            Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "guardrails_not_usable",
+                "the guardrails cannot guard: their configuration has faults, which the log names",
+            )
+        })
+    }
+}
+
+/// The format in which the layer speaks where none is known.
+pub(super) fn default_format() -> Arc<dyn WireFormat> {
+    Arc::new(OpenAiChat)
+}
+
+/// A request that may be chat, and its reply.
+pub(super) async fn guarded<S, B, R>(
+    settings: Arc<Settings>,
+    service: S,
+    request: Request<B>,
+    sought: Sought,
+) -> Result<Response<ResponseBody<R>>, S::Error>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError> + Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+    R: Body + Send + 'static,
+    R::Data: Send,
+    R::Error: Into<BoxError>,
+{
+    let (parts, body) = request.into_parts();
+    let has_body = !body.is_end_stream();
+    let mut reader = Reader::new(body, settings.limits);
+    if let Sought::Known(format) = &sought
+        && !has_body
+        && !matches!(parts.method, Method::POST | Method::PUT | Method::PATCH)
+    {
+        let guard = settings.guard(Arc::clone(format));
+        if let Some(refusal) = settings.not_usable() {
+            return Ok(refused_response(&guard, &refusal));
+        }
+        return stored(guard, service, parts).await;
+    }
+    let read = match sought {
+        Sought::Known(format) => match read_request(&settings, &parts.headers, &mut reader).await {
+            Ok(read) => Ok(Found::Chat(format, read)),
+            Err(refusal) => Err((format, refusal)),
+        },
+        Sought::ByShape(endpoint) => {
+            let found = settings.find(endpoint, &parts.headers, &mut reader).await;
+            found.map_err(|refusal| (default_format(), refusal))
+        }
+    };
+    match read {
+        Ok(Found::Chat(format, read)) => {
+            drop(reader);
+            if let Some(refusal) = settings.not_usable() {
+                return Ok(refused_response(&settings.guard(format), &refusal));
+            }
+            Box::pin(chat(settings, service, parts, format, read)).await
+        }
+        Ok(Found::Other) => {
+            let (read, rest) = reader.into_parts();
+            pass(service, parts, read, rest).await
+        }
+        Err((format, refusal)) => {
+            reader.drain().await;
+            Ok(refused_response(&settings.guard(format), &refusal))
+        }
+    }
+}
+
+/// The answer to a request that is refused for its head. What is left of its body is read, so that the client reads the answer.
+pub(super) async fn refused<B, R, E>(
+    guard: Guard,
+    refusal: Refusal,
+    body: B,
+) -> Result<Response<ResponseBody<R>>, E>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    Reader::new(body, guard.limits).drain().await;
+    Ok(refused_response(&guard, &refusal))
+}
+
+/// A request without a body: nothing goes in; what comes out may be stored chat.
+async fn stored<S, B, R>(
+    guard: Guard,
+    mut service: S,
+    mut parts: Parts,
+) -> Result<Response<ResponseBody<R>>, S::Error>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    let mut guard = guard;
+    guard.accepted = Accepted::of(&parts.headers);
+    guard.facts = guard.format.read_head(&head_of(&parts));
+    prepare_headers(&mut parts.headers, None);
+    let request = Request::from_parts(parts, RequestBody::read(Bytes::new()));
+    let response = service.call(request).await?;
+    Ok(guard_reply(guard, AskContext::default(), response).await)
+}
+
+/// A chat request whose body was read.
+async fn chat<S, B, R>(
+    settings: Arc<Settings>,
+    service: S,
+    parts: Parts,
+    format: Arc<dyn WireFormat>,
+    read: ReadBody,
+) -> Result<Response<ResponseBody<R>>, S::Error>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError> + Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+    R: Body + Send + 'static,
+    R::Data: Send,
+    R::Error: Into<BoxError>,
+{
+    let mut guard = settings.guard(Arc::clone(&format));
+    guard.accepted = Accepted::of(&parts.headers);
+    let limits = guard.json_limits();
+    let chat = match format.read_request(&head_of(&parts), &read.decoded, &limits) {
+        Ok(chat) => chat,
+        Err(unreadable) => {
+            let status = StatusCode::from_u16(unreadable.status).unwrap_or(StatusCode::BAD_REQUEST);
+            let refusal = Refusal::new(status, unreadable.code, unreadable.message);
+            return Ok(refused_response(&guard, &refusal));
+        }
+    };
+    guard.facts = chat.facts();
+    guard.user_message = request::last_user_message(&chat);
+    if !guard.rails.plan().calls.is_empty() {
+        guard.tools = Some(Arc::new(format.offered_tools(&chat, &read.decoded)));
+    }
+    let model = guard.facts.model.clone().unwrap_or_default();
+    let (ask, client) = if guard.rails.asks_main_model_of_call() {
+        let inner = InnerModel::<S, B>::new(
+            service.clone(),
+            Arc::clone(&guard.format),
+            parts.uri.clone(),
+            &parts.headers,
+            model.clone(),
+            settings.limits.reply_body,
+        );
+        let client = client_of(&parts.headers, &model);
+        (AskContext::with_main(Arc::new(inner)), client)
+    } else {
+        (AskContext::default(), Vec::new())
+    };
+    let drafting = Drafting {
+        guard: &guard,
+        ask: &ask,
+        cache: &settings.cache,
+        client: &client,
+        history: settings.history,
+    };
+    let mut draft = match drafting.draft(&chat).await {
+        Ok(draft) => draft,
+        Err(blocked) => {
+            guard.verdict.finish();
+            return Ok(blocked_response(&guard, &blocked));
+        }
+    };
+    drop(chat);
+    let ReadBody { raw, decoded } = read;
+    // What goes on is what was read: decoded, and edited where the rails have edited it.
+    let call = |mut service: S, mut parts: Parts, edited: Option<Bytes>, guard: Guard, ask| {
+        let body = edited.unwrap_or_else(|| decoded.clone());
+        if body != raw {
+            parts.headers.remove(header::CONTENT_ENCODING);
+            remove_digests(&mut parts.headers);
+        }
+        prepare_headers(&mut parts.headers, Some(body.len()));
+        let request = Request::from_parts(parts, RequestBody::read(body));
+        async move {
+            let response = service.call(request).await?;
+            Ok(guard_reply(guard, ask, response).await)
+        }
+    };
+    let is_speculative = guard.rails.config().rails.input.speculative_generation;
+    if !draft.is_open() || !is_speculative {
+        return match drafting.judge(&mut draft).await {
+            Ok(()) => {
+                let edited = draft.body(&decoded);
+                call(service, parts, edited, guard, ask).await
+            }
+            Err(blocked) => {
+                guard.verdict.finish();
+                Ok(blocked_response(&guard, &blocked))
+            }
+        };
+    }
+    // The service works on the request while the rails still judge it. Nothing of its answer leaves before they are done, and
+    // a block drops the call.
+    let changes = draft.changes();
+    let again = service.clone();
+    let edited = draft.body(&decoded);
+    let running = pin!(call(
+        service,
+        parts.clone(),
+        edited,
+        guard.clone(),
+        ask.clone()
+    ));
+    let (judged, running) = {
+        let judging = pin!(drafting.judge(&mut draft));
+        match select(judging, running).await {
+            Either::Left((judged, running)) => (judged, Either::Left(running)),
+            Either::Right((response, judging)) => (judging.await, Either::Right(response)),
+        }
+    };
+    if let Err(blocked) = judged {
+        guard.verdict.finish();
+        return Ok(blocked_response(&guard, &blocked));
+    }
+    if draft.changes() == changes {
+        return match running {
+            Either::Left(running) => running.await,
+            Either::Right(response) => response,
+        };
+    }
+    // A rail that was to judge has rewritten: the answer is to another request than the one that may go in.
+    drop(running);
+    let mut again = again;
+    poll_fn(|context| again.poll_ready(context)).await?;
+    let edited = draft.body(&decoded);
+    call(again, parts, edited, guard, ask).await
+}
+
+fn head_of(parts: &Parts) -> RequestHead<'_> {
+    RequestHead {
+        method: &parts.method,
+        uri: &parts.uri,
+        headers: &parts.headers,
+    }
+}
+
+async fn read_request<B>(
+    settings: &Settings,
+    headers: &HeaderMap,
+    reader: &mut Reader<B>,
+) -> Result<ReadBody, Refusal>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    check_content_type(headers)?;
+    let raw = reader.read_all().await?;
+    decode_body(headers, raw, &settings.limits)
+}
+
+/// Hands on a request that is none of the layer's concern, with what was read of it.
+async fn pass<S, B, R>(
+    mut service: S,
+    parts: Parts,
+    read: Bytes,
+    rest: Option<std::pin::Pin<Box<B>>>,
+) -> Result<Response<ResponseBody<R>>, S::Error>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+{
+    let request = Request::from_parts(parts, RequestBody::partly_read(read, rest));
+    Ok(service.call(request).await?.map(ResponseBody::untouched))
+}
+
+/// Headers of a request whose body was read, and whose reply will be.
+fn prepare_headers(headers: &mut HeaderMap, length: Option<usize>) {
+    for name in [
+        header::RANGE,
+        header::IF_RANGE,
+        header::EXPECT,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+    ] {
+        headers.remove(name);
+    }
+    if let Some(length) = length {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    ask_for_readable(headers);
+}

@@ -1,0 +1,145 @@
+//! Asking the model behind the endpoint, as rails do.
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::AnthropicMessages;
+use crate::{
+    error::{ModelError, ModelErrorKind},
+    message::{Role, ToolCall},
+    wire::{Answer, Asked, ModelProtocol, Question, RequestHead},
+};
+
+/// How many tokens an answer may have where the rail does not say: the API wants a number.
+const MAX_TOKENS: u64 = 1024;
+
+impl ModelProtocol for AnthropicMessages {
+    fn question(&self, head: &RequestHead<'_>, question: &Question) -> Result<Asked, ModelError> {
+        let mut system = Vec::new();
+        let mut messages = Vec::new();
+        for message in &question.messages {
+            let text = message.content.text();
+            match message.role {
+                Role::System | Role::Developer => system.push(text.into_owned()),
+                Role::Assistant => messages.push(json!({"role": "assistant", "content": text})),
+                _ => messages.push(json!({"role": "user", "content": text})),
+            }
+        }
+        if messages.is_empty() {
+            // The API wants a turn of the user's: a prompt that is all system is one.
+            messages.push(json!({"role": "user", "content": system.join("\n\n")}));
+            system.clear();
+        }
+        let parameters = &question.parameters;
+        let mut body = Map::new();
+        let path = head.uri.path();
+        let lower = path.to_ascii_lowercase();
+        // Clouds name the model in the path, and the API's version in the body.
+        if lower.contains("rawpredict") {
+            body.insert("anthropic_version".to_owned(), "vertex-2023-10-16".into());
+        } else if lower.trim_end_matches('/').ends_with("/invoke") {
+            body.insert("anthropic_version".to_owned(), "bedrock-2023-05-31".into());
+        } else {
+            body.insert("model".to_owned(), question.model.as_str().into());
+        }
+        let limit = parameters
+            .get("max_tokens")
+            .or_else(|| parameters.get("max_completion_tokens"));
+        let limit = limit.and_then(Value::as_u64).unwrap_or(MAX_TOKENS);
+        body.insert("max_tokens".to_owned(), limit.into());
+        if !system.is_empty() {
+            body.insert("system".to_owned(), system.join("\n\n").into());
+        }
+        body.insert("messages".to_owned(), messages.into());
+        if let Some(temperature) = parameters.get("temperature").and_then(Value::as_f64) {
+            body.insert("temperature".to_owned(), temperature.clamp(0.0, 1.0).into());
+        }
+        if let Some(top_p) = parameters.get("top_p").filter(|top_p| top_p.is_number()) {
+            body.insert("top_p".to_owned(), top_p.clone());
+        }
+        match parameters.get("stop") {
+            Some(Value::String(stop)) => {
+                body.insert("stop_sequences".to_owned(), json!([stop]));
+            }
+            Some(stop @ Value::Array(_)) => {
+                body.insert("stop_sequences".to_owned(), stop.clone());
+            }
+            _ => {}
+        }
+        Ok(Asked {
+            path: path_of(head, &lower),
+            body: Value::Object(body).to_string().into(),
+        })
+    }
+
+    fn answer(&self, status: StatusCode, body: &[u8]) -> Result<Answer, ModelError> {
+        let failed =
+            |kind, message: &str| ModelError::new(kind, "", message).with_status(status.as_u16());
+        if !status.is_success() {
+            let message = format!("the service under the guardrails answered {status}");
+            return Err(failed(ModelErrorKind::of_status(status.as_u16()), &message));
+        }
+        let reply: Value = serde_json::from_slice(body).map_err(|error| {
+            failed(ModelErrorKind::InvalidResponse, "the answer is no JSON").with_source(error)
+        })?;
+        let blocks = reply.get("content").and_then(Value::as_array);
+        let blocks = blocks.ok_or_else(|| {
+            failed(
+                ModelErrorKind::InvalidResponse,
+                "the answer has no `content`",
+            )
+        })?;
+        let mut answer = Answer::default();
+        for block in blocks {
+            let text = |key: &str| block.get(key).and_then(Value::as_str).unwrap_or_default();
+            match text("type") {
+                "text" => answer.content.push_str(text("text")),
+                "thinking" => answer
+                    .reasoning
+                    .get_or_insert_default()
+                    .push_str(text("thinking")),
+                "tool_use" => answer.tool_calls.push(ToolCall {
+                    id: Some(text("id").to_owned()),
+                    name: text("name").to_owned(),
+                    arguments: block.get("input").cloned().unwrap_or_default(),
+                }),
+                _ => {}
+            }
+        }
+        let stop = reply.get("stop_reason").and_then(Value::as_str);
+        answer.finish_reason = stop.map(|stop| {
+            let word = match stop {
+                "end_turn" | "stop_sequence" => "stop",
+                "max_tokens" | "model_context_window_exceeded" => "length",
+                "tool_use" => "tool_calls",
+                "refusal" => "content_filter",
+                other => other,
+            };
+            word.to_owned()
+        });
+        let tokens = |key: &str| reply.pointer(&format!("/usage/{key}"))?.as_u64();
+        answer.tokens = tokens("input_tokens").zip(tokens("output_tokens"));
+        Ok(answer)
+    }
+}
+
+/// Where the question goes: where the client's request does, but for a whole answer.
+fn path_of(head: &RequestHead<'_>, lower: &str) -> Option<String> {
+    let path = head.uri.path().trim_end_matches('/');
+    let cut = |ending: &str| {
+        let length = path.len().checked_sub(ending.len())?;
+        lower
+            .trim_end_matches('/')
+            .ends_with(ending)
+            .then(|| path.get(..length))?
+    };
+    let mut path = match (cut("/count_tokens"), cut(":streamrawpredict")) {
+        (Some(path), _) => path.to_owned(),
+        (None, Some(path)) => format!("{path}:rawPredict"),
+        (None, None) => return None,
+    };
+    if let Some(query) = head.uri.query() {
+        path = format!("{path}?{query}");
+    }
+    Some(path)
+}
