@@ -28,3 +28,4 @@ mod tower;
 mod traces;
 mod untouched;
 mod watch;
+mod wild;
