@@ -1,4 +1,4 @@
-//! Prints what a rails directory holds, with every warning and error: `check DIR [--json]`. Exits 1 where a layer
+//! Prints what a rails directory holds, with every warning and error: `check DIR [--json] [--python INTERPRETER]`. Exits 1 where a layer
 //! would not start with it.
 
 #![allow(
@@ -13,16 +13,31 @@ use serde_json::Value;
 use tower_guardrails::rails::Inspection;
 
 fn main() -> ExitCode {
-    let (flags, paths): (Vec<String>, Vec<String>) = std::env::args()
-        .skip(1)
-        .partition(|argument| argument.starts_with("--"));
-    let ([path], true) = (paths.as_slice(), flags.iter().all(|flag| flag == "--json")) else {
-        eprintln!("usage: check DIR [--json]");
+    let (mut json, mut python, mut paths) = (false, None, Vec::new());
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--json" => json = true,
+            "--python" => match arguments.next() {
+                Some(interpreter) => python = Some(interpreter),
+                None => paths.clear(),
+            },
+            _ => paths.push(argument),
+        }
+    }
+    let ([path], true) = (
+        paths.as_slice(),
+        paths.iter().all(|path| !path.starts_with("--")),
+    ) else {
+        eprintln!("usage: check DIR [--json] [--python INTERPRETER]");
         return ExitCode::from(2);
     };
-    let inspection = Inspection::of(path);
+    let inspection = match python {
+        Some(interpreter) => Inspection::with_python(path, interpreter),
+        None => Inspection::of(path),
+    };
     let facts = serde_json::to_value(&inspection).unwrap_or_default();
-    if flags.is_empty() {
+    if !json {
         print_for_people(&facts, &inspection);
     } else {
         println!("{facts:#}");

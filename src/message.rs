@@ -142,28 +142,81 @@ pub struct ToolCall {
 /// assert_eq!(message.content.text(), "What is the capital of France?");
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Read", into = "Read")]
 #[non_exhaustive]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
     /// What is said.
-    #[serde(default)]
     pub content: Content,
     /// The speaker's or the tool's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The tools that an assistant message calls.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
     /// The call that a tool message answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
     /// What a reasoning model thought before it spoke.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<String>,
     /// Every other key of the message, as it came.
-    #[serde(flatten)]
     pub extra: Map<String, Value>,
+    /// Whether the key `content` is left out, where there is nothing to say: a model then is sent none, not null.
+    omits_content: bool,
+}
+
+/// A message in JSON.
+#[derive(Serialize, Deserialize)]
+struct Read {
+    role: Role,
+    /// None where there is no such key, which is not the same as null.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    content: Option<Content>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<ToolCall>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<String>,
+    #[serde(flatten)]
+    extra: Map<String, Value>,
+}
+
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Content>, D::Error> {
+    Content::deserialize(deserializer).map(Some)
+}
+
+impl From<Read> for Message {
+    fn from(read: Read) -> Self {
+        Self {
+            role: read.role,
+            omits_content: read.content.is_none(),
+            content: read.content.unwrap_or_default(),
+            name: read.name,
+            tool_calls: read.tool_calls,
+            tool_call_id: read.tool_call_id,
+            reasoning_content: read.reasoning_content,
+            extra: read.extra,
+        }
+    }
+}
+
+impl From<Message> for Read {
+    fn from(message: Message) -> Self {
+        Self {
+            content: (!message.has_no_content()).then_some(message.content),
+            role: message.role,
+            name: message.name,
+            tool_calls: message.tool_calls,
+            tool_call_id: message.tool_call_id,
+            reasoning_content: message.reasoning_content,
+            extra: message.extra,
+        }
+    }
 }
 
 impl Message {
@@ -177,7 +230,18 @@ impl Message {
             tool_call_id: None,
             reasoning_content: None,
             extra: Map::new(),
+            omits_content: false,
         }
+    }
+
+    /// Whether the message has no content, not even null.
+    pub(crate) fn has_no_content(&self) -> bool {
+        self.omits_content && self.content.is_none()
+    }
+
+    /// Leaves the key `content` out where it would be null.
+    pub(crate) fn leave_out_empty_content(&mut self) {
+        self.omits_content = true;
     }
 
     /// What a person says.
@@ -210,6 +274,26 @@ impl Message {
         Self {
             tool_call_id: Some(tool_call_id.into()),
             ..Self::new(Role::Tool, content)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn no_content_and_null_are_two_things_in_json() {
+        for json in [
+            json!({"role": "user"}),
+            json!({"role": "tool", "content": null, "tool_call_id": "1"}),
+            json!({"role": "user", "content": "hi", "x": 1}),
+        ] {
+            let message: Message = serde_json::from_value(json.clone()).unwrap();
+            assert_eq!(message.has_no_content(), json.get("content").is_none());
+            assert_eq!(serde_json::to_value(&message).unwrap(), json);
         }
     }
 }

@@ -30,7 +30,7 @@ pub use function::{
     Args, FunctionAction, IntoAction, IsAction, SystemAction, TakesArgs, TakesBoth, TakesContext,
     TakesNothing, system,
 };
-pub(crate) use python::Python;
+pub(crate) use python::{Lent, Python};
 pub use registry::Registry;
 pub(crate) use registry::normalized;
 pub(crate) use server::ActionsServer;

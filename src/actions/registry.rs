@@ -1,6 +1,10 @@
 //! Actions by name.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use super::action::Action;
 
@@ -8,6 +12,8 @@ use super::action::Action;
 #[derive(Clone, Default)]
 pub struct Registry {
     actions: HashMap<String, Arc<dyn Action>>,
+    /// Which of them the directory's Python defines.
+    of_python: HashSet<String>,
 }
 
 impl Registry {
@@ -23,9 +29,20 @@ impl Registry {
             .or_else(|| self.actions.get(&normalized(name)))
     }
 
-    /// Whether an action is registered by exactly this name.
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.actions.contains_key(name)
+    /// Adds an action of the directory's Python, unless the application has registered another of this name.
+    pub(crate) fn insert_python(&mut self, name: String, action: Arc<dyn Action>) {
+        if !self.actions.contains_key(&name) {
+            self.of_python.insert(name.clone());
+            self.actions.insert(name, action);
+        }
+    }
+
+    /// Whether the action that a flow calls `name` is one of the directory's Python.
+    pub(crate) fn is_of_python(&self, name: &str) -> bool {
+        match self.actions.contains_key(name) {
+            true => self.of_python.contains(name),
+            false => self.of_python.contains(&normalized(name)),
+        }
     }
 
     /// All names, sorted.

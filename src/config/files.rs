@@ -13,6 +13,7 @@ use super::{
     colang_version,
     ignore::IgnorePatterns,
     merge,
+    python_files::{self, PythonFile},
     rails_config::ColangFile,
     read::Report,
     yaml::{self, Entry, Kind, Mark, Node},
@@ -45,6 +46,7 @@ const STANDARD_MODULES: [&str; 8] = [
 pub(super) struct Loaded {
     pub(super) root: Node,
     pub(super) colang_files: Vec<ColangFile>,
+    pub(super) python_files: Vec<PythonFile>,
     pub(super) imported_paths: IndexMap<String, String>,
     /// How many files were seen; where there was one, `models` need not be written.
     pub(super) files: usize,
@@ -55,6 +57,7 @@ impl Default for Loaded {
         Self {
             root: Node::empty_mapping(),
             colang_files: Vec::new(),
+            python_files: Vec::new(),
             imported_paths: IndexMap::new(),
             files: 0,
         }
@@ -118,9 +121,10 @@ fn load_file(path: &Path, relative: &Path, shown: &Path, loaded: &mut Loaded, re
         if let Some(text) = read_text(path, &shown, MAX_FILE_BYTES, report) {
             loaded.colang_files.push(ColangFile { path: shown, text });
         }
-    } else if matches!(name.as_ref(), "config.py" | "actions.py") {
-        let message = "Python is not run: what this file defines must be registered in Rust, or served by an actions server";
-        report.warnings.push(Fault::new(message).in_file(shown));
+    } else if python_files::is_run(relative)
+        && let Some(text) = read_text(path, &shown, MAX_FILE_BYTES, report)
+    {
+        loaded.python_files.push(PythonFile::read(shown, &text));
     }
 }
 

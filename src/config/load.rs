@@ -133,6 +133,7 @@ impl RailsConfigLoader {
         }
         let config = config.map(|mut config| {
             config.colang_files = loaded.colang_files;
+            config.python_files = loaded.python_files;
             config.imported_paths = loaded.imported_paths;
             config.warnings = report.warnings;
             config.unread = report.unread;

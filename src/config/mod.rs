@@ -15,6 +15,8 @@ mod models;
 mod prompts;
 mod prompts_directory;
 mod python;
+mod python_files;
+mod python_tokens;
 mod rail_options;
 mod rail_sections;
 mod rail_shapes;

@@ -12,6 +12,7 @@ use super::{
     models::ModelConfig,
     prompts::TaskPrompt,
     python::PythonConfig,
+    python_files::{DefinedAction, PythonFile, WAYS},
     rails::Rails,
     read::{Fields, Report, may_switch_off},
     sections::{
@@ -102,6 +103,9 @@ pub struct RailsConfig {
     /// The Colang files, in the order in which they were read.
     #[serde(skip)]
     pub colang_files: Vec<ColangFile>,
+    /// The Python files that the reference would run.
+    #[serde(skip)]
+    pub(crate) python_files: Vec<PythonFile>,
     #[serde(skip)]
     places: Places,
     #[serde(skip)]
@@ -154,7 +158,32 @@ impl RailsConfig {
     /// What is odd but accepted, keys of which nothing is read among it, with places.
     pub fn warnings(&self) -> Vec<Fault> {
         let unread = self.unread.iter().map(|(_, fault)| fault);
-        self.warnings.iter().chain(unread).cloned().collect()
+        let known = self.warnings.iter().chain(unread).cloned();
+        let is_run = self.python.is_some() || self.actions_server_url.is_some();
+        let files = self.python_files.iter();
+        let not_run = files.filter(|file| !is_run && !file.is_empty);
+        known.chain(not_run.map(PythonFile::not_run)).collect()
+    }
+
+    /// Where the directory's Python defines the action `name`, as far as its text shows.
+    pub(crate) fn defined_in_python(&self, name: &str) -> Option<(&PythonFile, &DefinedAction)> {
+        let mut files = self.python_files.iter().rev();
+        files.find_map(|file| {
+            let mut actions = file.actions.iter();
+            Some((file, actions.find(|action| action.name == name)?))
+        })
+    }
+
+    /// What can be done about the action `name`, which nobody provides.
+    pub(crate) fn ways_to_provide(&self, name: &str) -> String {
+        let Some((file, action)) = self.defined_in_python(name) else {
+            return WAYS.to_owned();
+        };
+        let place = format!("line {} of {} defines it", action.line, file.path.display());
+        match self.python {
+            None => format!("{place}, and nobody runs that file: {WAYS}"),
+            Some(_) => format!("{place}, but the file cannot be loaded: the log says why"),
+        }
     }
 
     /// The keys of which nothing is read, though they may be meant to switch a rail on: mistyped ones under `rails`, those
@@ -248,6 +277,7 @@ impl RailsConfig {
             raw_llm_call_action: fields.or("raw_llm_call_action", Some("raw llm call".to_owned())),
             python: fields.or_default("python"),
             colang_files: Vec::new(),
+            python_files: Vec::new(),
             places: Places::of(root),
             warnings: Vec::new(),
             unread: Vec::new(),

@@ -173,7 +173,8 @@ fn the_files_of_a_directory_are_joined_in_the_order_of_their_names() {
             ("sub/rails.co", "define bot z\n  \"four\"\n"),
             ("kb/one.md", "# One\n"),
             ("kb/two.yml", "models: 3\n"),
-            ("actions.py", "pass\n"),
+            ("actions.py", "x = 1\n"),
+            ("config.py", "# nothing\nimport os\n"),
         ],
     );
     let config = RailsConfig::from_path(&folder.0).unwrap();

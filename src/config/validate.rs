@@ -112,11 +112,11 @@ const FOREIGN_PARAMETERS: [&str; 9] = [
 
 /// What follows a provider's name in a foreign parameter, and what it is called here.
 const PREFIXED_PARAMETERS: [(&str, &str); 5] = [
-    ("_api_version", "api_version"),
     ("_api_key", "api_key"),
     ("_base_url", "base_url"),
     ("_api_base", "base_url"),
     ("_endpoint", "base_url"),
+    ("_api_version", "api_version"),
 ];
 
 /// Notes what does not fit together.
@@ -339,7 +339,7 @@ fn parameters_are_known(config: &RailsConfig, root: &Node, report: &mut Report) 
                 let mut endings = PREFIXED_PARAMETERS.iter();
                 match endings.find(|(ending, _)| is_prefixed(name, ending)) {
                     Some((_, plain)) if model.parameters.contains_key(*plain) => {
-                        "remove it".to_owned()
+                        format!("remove it: `{plain}` stands beside it")
                     }
                     Some((_, plain)) => format!("it is called `{plain}` here"),
                     None => continue,

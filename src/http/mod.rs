@@ -18,7 +18,7 @@ mod tests;
 mod tls;
 
 pub(crate) use client::{Client, Limits};
-pub(crate) use endpoint::{Endpoint, Environment, Known};
+pub(crate) use endpoint::{Endpoint, Environment, Hole, Known};
 pub(crate) use error::HttpError;
 pub(crate) use request::Request;
 pub(crate) use response::{Response, Streaming};

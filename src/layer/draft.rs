@@ -39,6 +39,8 @@ struct Question {
     /// The stage whose rails are asked, by its number.
     stage: usize,
     text: String,
+    /// What came with the text, where a rail looks at it.
+    media: Vec<serde_json::Value>,
     /// What was said before, where a rail looks at it.
     history: Vec<Message>,
     /// Where the message's content lies.
@@ -88,9 +90,10 @@ impl Drafting<'_> {
             .map(|(index, message)| Reading::new(*index, message, judges_results))
             .collect();
         let asks = rails.asking().next().is_some();
+        let sees_media = asks && rails.sees_media();
         if asks && rails.is_steady() {
             for reading in &mut read {
-                let key = self.cache.key(self.client, &reading.identity());
+                let key = self.cache.key(self.client, &reading.identity(sees_media));
                 reading.has_passed = self.cache.has_passed(key);
                 reading.key = Some(key);
             }
@@ -136,6 +139,7 @@ impl Drafting<'_> {
         judges_results: bool,
     ) -> Vec<(usize, Question)> {
         let looks_back = !self.rails().is_steady();
+        let sees_media = self.rails().sees_media();
         let is_result = |message: &RequestMessage<'_>| judges_results && is_tool_result(message);
         let rewritten: Vec<(usize, String)> = read
             .iter()
@@ -145,7 +149,12 @@ impl Drafting<'_> {
         let mut questions = Vec::new();
         for (number, reading) in read.iter().enumerate() {
             let text = reading.asked();
-            if text.is_empty() || reading.has_passed {
+            let media = if sees_media {
+                media_of(reading.message)
+            } else {
+                Vec::new()
+            };
+            if text.is_empty() && media.is_empty() || reading.has_passed {
                 continue;
             }
             let history = if looks_back {
@@ -156,6 +165,7 @@ impl Drafting<'_> {
             let question = Question {
                 stage,
                 text,
+                media,
                 history,
                 contents: if is_result(reading.message) {
                     Vec::new()
@@ -256,7 +266,9 @@ impl Drafting<'_> {
         let questions: Vec<_> = questions
             .into_iter()
             .map(|question| async move {
-                let subject = Subject::input(&question.text).after(&question.history);
+                let subject = Subject::input(&question.text)
+                    .with_media(&question.media)
+                    .after(&question.history);
                 let stage = rails.stages(self.guard.enforcement).nth(question.stage);
                 let checked = match stage {
                     Some(stage) => stage.judge(subject, self.ask, self.guard.policy()).await,
@@ -447,8 +459,12 @@ impl<'r> Reading<'r> {
     }
 
     /// What tells the message from every other one.
-    fn identity(&self) -> String {
+    fn identity(&self, with_media: bool) -> String {
         let mut identity = String::new();
+        for part in self.message.media.iter().filter(|_| with_media) {
+            identity.push_str(&format!("m{}:", part.len()));
+            identity.push_str(part);
+        }
         for (text, current) in self.texts() {
             let mark = if is_content(text) { 'c' } else { 'o' };
             identity.push_str(&format!("{mark}{}:", current.len()));
@@ -461,6 +477,14 @@ impl<'r> Reading<'r> {
         let contents = self.texts().filter(|(text, _)| is_content(text));
         contents.map(|(text, _)| text.span.clone()).collect()
     }
+}
+
+/// The message's pictures, sound and files, as parts.
+fn media_of(message: &RequestMessage<'_>) -> Vec<serde_json::Value> {
+    let parts = message.media.iter();
+    parts
+        .filter_map(|part| serde_json::from_str(part).ok())
+        .collect()
 }
 
 async fn blocked_by_patterns(

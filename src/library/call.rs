@@ -170,12 +170,17 @@ impl<'a> Call<'a> {
     /// The context variable `name`: `user_message`, `bot_message`, `relevant_chunks` and those that flows set; none where it is
     /// nothing.
     pub fn variable(&self, name: &str) -> Option<Cow<'a, Value>> {
+        self.variable_or_null(name).filter(|value| !value.is_null())
+    }
+
+    /// As [`variable`](Self::variable), but null where the variable is set to nothing.
+    pub(crate) fn variable_or_null(&self, name: &str) -> Option<Cow<'a, Value>> {
         if let Arguments::Bound { flow, subject, .. } = self.arguments
             && let Some(text) = subject.variable(flow.place, name)
         {
             return Some(Cow::Owned(text.into()));
         }
-        self.scene.variable(name).filter(|value| !value.is_null())
+        self.scene.variable(name)
     }
 
     /// The context variable `name` as a text; none where it is not set, or is no text.
@@ -205,6 +210,15 @@ impl<'a> Call<'a> {
         match self.arguments {
             Arguments::Bound { subject, .. } => subject.history.to_vec(),
             Arguments::Given(_) => self.scene.history(),
+        }
+    }
+
+    /// What came with the text and is none: pictures, sound and files, as parts of a message.
+    pub fn media(&self) -> &'a [Value] {
+        match self.arguments {
+            Arguments::Bound { subject, .. } => subject.media,
+            // Of a turn the whole content is the variable.
+            Arguments::Given(_) => &[],
         }
     }
 

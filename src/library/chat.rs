@@ -12,7 +12,7 @@ use crate::{
         ModelReply, Verdict,
         prompt::{Prompts, RenderedPrompt},
     },
-    message::{Content, Message},
+    message::{Content, Message, Role},
 };
 
 /// How many tokens the model may answer where the prompt does not say.
@@ -24,6 +24,8 @@ pub(super) struct Chat {
     prompts: Arc<Prompts>,
     /// The tasks that the configuration has prompts for, with their parsers.
     tasks: Vec<(String, Option<String>)>,
+    /// Those whose prompt is a chat.
+    chats: Vec<String>,
     lowest_temperature: Option<f64>,
 }
 
@@ -40,7 +42,10 @@ impl Chat {
     pub(super) fn new(context: &BuildContext<'_>) -> Self {
         let prompts = context.config.prompts.iter();
         let tasks = prompts.map(|prompt| (prompt.task.clone(), prompt.output_parser.clone()));
+        let chats = context.config.prompts.iter();
+        let chats = chats.filter(|prompt| prompt.messages.is_some());
         Self {
+            chats: chats.map(|prompt| prompt.task.clone()).collect(),
             prompts: Arc::clone(context.prompts),
             tasks: tasks.collect(),
             lowest_temperature: context.config.lowest_temperature,
@@ -50,6 +55,11 @@ impl Chat {
     /// The temperature of rails that want none.
     pub(super) fn lowest_temperature(&self) -> Option<f64> {
         self.lowest_temperature
+    }
+
+    /// Whether the prompt for `task` is a chat, whose model is shown pictures and files.
+    pub(super) fn is_chat(&self, task: &str) -> bool {
+        self.chats.iter().any(|chat| chat == task)
     }
 
     /// Whether the configuration has a prompt for `task`.
@@ -168,7 +178,11 @@ impl Chat {
             }
         };
         let rendered = self.prompts.render(task, &lookup, &[]);
-        rendered.map_err(|error| call.failed(error))
+        let mut rendered = rendered.map_err(|error| call.failed(error))?;
+        if let RenderedPrompt::Messages(messages) = &mut rendered {
+            show_media(messages, call.media());
+        }
+        Ok(rendered)
     }
 
     /// Asks `messages`.
@@ -199,6 +213,29 @@ impl Chat {
             parameters,
         };
         call.ask(question).await
+    }
+}
+
+/// Adds `media` to what the user says last. A prompt that shows the user's words to the system alone gets a message for them.
+fn show_media(messages: &mut Vec<Message>, media: &[Value]) {
+    if media.is_empty() {
+        return;
+    }
+    let said = messages
+        .iter()
+        .rposition(|message| message.role == Role::User);
+    let said = said.unwrap_or_else(|| {
+        messages.push(Message::user(Content::None));
+        messages.len() - 1
+    });
+    if let Some(message) = messages.get_mut(said) {
+        let mut parts = match std::mem::take(&mut message.content) {
+            Content::Parts(parts) => parts,
+            Content::Text(text) if !text.is_empty() => vec![json!({"type": "text", "text": text})],
+            _ => Vec::new(),
+        };
+        parts.extend(media.iter().cloned());
+        message.content = Content::Parts(parts);
     }
 }
 

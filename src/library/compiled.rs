@@ -49,11 +49,40 @@ impl CompiledFlow {
         check: Arc<dyn Check>,
         shared: Arc<Shared>,
     ) -> Self {
-        Self {
+        let compiled = Self {
             flow,
             line,
             check,
             shared,
+        };
+        compiled.warn_of_models();
+        compiled
+    }
+
+    /// Warns of what makes the rail fail, or see less than it should, each time.
+    fn warn_of_models(&self) {
+        let kinds = self.check.asks(self.flow, &self.line);
+        let Some(last) = kinds.last() else { return };
+        let models = &self.shared.models;
+        let asked = kinds.iter().find(|kind| models.get(kind).is_some());
+        let asked = asked.copied().unwrap_or("main");
+        let rail = self.line.text.as_str();
+        if let Some(variable) = models.missing_key(asked) {
+            tracing::warn!(
+                rail,
+                model = asked,
+                "the key of the model that the rail asks is not set: the environment variable {variable}"
+            );
+        }
+        let is_named_so = |name: &str| name.to_ascii_lowercase().contains("vision");
+        let model = models.get(asked);
+        let has_eyes = is_named_so(last) || model.is_some_and(|model| is_named_so(model.name()));
+        if has_eyes && !self.check.sees_media(self.flow, &self.line) {
+            tracing::warn!(
+                rail,
+                model = asked,
+                "the rail asks a model that sees pictures by a prompt that shows it none: give the prompt `messages` instead of `content`"
+            );
         }
     }
 }
@@ -128,6 +157,10 @@ impl Ask for CompiledFlow {
 
     fn is_steady(&self) -> bool {
         self.check.is_steady(self.flow)
+    }
+
+    fn sees_media(&self) -> bool {
+        self.check.sees_media(self.flow, &self.line)
     }
 
     fn reach(&self) -> Reach {

@@ -138,11 +138,11 @@ fn build(context: &BuildContext<'_>) -> Built {
     }))
 }
 
-/// The text `name`, as an argument or else from the context; empty where there is none.
+/// The text `name`, as an argument or else from the context; empty where there is no such variable, null where it is nothing.
 fn text(call: &Call<'_>, name: &str) -> Result<Value, Error> {
-    match call.argument(name).or_else(|| call.variable(name)) {
+    match call.argument(name).or_else(|| call.variable_or_null(name)) {
         None => Ok("".into()),
-        Some(value) if value.is_string() => Ok(value.into_owned()),
+        Some(value) if value.is_string() || value.is_null() => Ok(value.into_owned()),
         Some(_) => Err(call.failed(format!("`{name}` is no text"))),
     }
 }
@@ -154,7 +154,7 @@ impl Fiddler {
             _ => "bot_message",
         };
         let text = text(call, name)?;
-        if text == "" {
+        if text == "" || text.is_null() {
             return Ok(Finding::allow().with("blocked", false));
         }
         let is_blocked = match call.action() {

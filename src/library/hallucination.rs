@@ -203,6 +203,10 @@ impl Check for Hallucination {
         Box::pin(async move { self.check(&call).await })
     }
 
+    fn asks<'a>(&self, _: &'a Flow, _: &'a FlowReference) -> Vec<&'a str> {
+        vec![TASK]
+    }
+
     fn accept(&self, _: &Flow, _: &FlowReference) -> Result<(), Unusable> {
         match self.chat.has(TASK) {
             Err(Unusable::Invalid(messages)) => Err(Unusable::Unready(messages)),

@@ -17,6 +17,7 @@ use super::{
     service::{Service, key},
 };
 use crate::{
+    actions::Lent,
     config::FlowReference,
     error::{Error, Fault},
     http::Secret,
@@ -146,6 +147,18 @@ struct JailbreakDetection {
     nim: Option<String>,
     key: Option<Secret>,
     thresholds: (f64, f64),
+    /// What measures perplexities in the worker, where no server does the heuristics; else why nothing does.
+    perplexity: Result<Lent, Option<String>>,
+}
+
+/// The model of the heuristics: the reference's.
+const PERPLEXITY_MODEL: &str = "gpt2-large";
+
+/// What the worker's heuristics rest on. A text of one token has no perplexity.
+#[derive(Deserialize)]
+struct Perplexities {
+    text: Option<f64>,
+    ends: Vec<Option<f64>>,
 }
 
 fn build(context: &BuildContext<'_>) -> Built {
@@ -165,7 +178,17 @@ fn build(context: &BuildContext<'_>) -> Built {
     let path = settings.nim_server_endpoint.as_deref().unwrap_or_default();
     let own = settings.api_key.as_deref().map(Secret::new);
     let variable = filled(&settings.api_key_env_var);
+    let flows = context.config.rails.input.flows.iter();
+    let mut heuristics = flows.filter(|line| line.name == "jailbreak detection heuristics");
+    let perplexity = match context.python {
+        Some(python) if server.is_none() && heuristics.next().is_some() => {
+            let lent = python.lend("perplexity", json!({"model": PERPLEXITY_MODEL}));
+            lent.map_err(Some)
+        }
+        _ => Err(None),
+    };
     Ok(Arc::new(JailbreakDetection {
+        perplexity,
         service: Service::new(context),
         nim: base.map(|base| join(&base, path)),
         server,
@@ -231,6 +254,12 @@ impl JailbreakDetection {
             .text("user_message")
             .or_else(|| call.variable_text("user_message"))
             .unwrap_or_default();
+        if call.action() == HEURISTICS
+            && self.server.is_none()
+            && let Ok(perplexity) = &self.perplexity
+        {
+            return self.measure(call, perplexity, &prompt).await;
+        }
         let (url, body, key) = if call.action() == HEURISTICS {
             let (length_per_perplexity, prefix_suffix) = self.thresholds;
             let body = json!({
@@ -245,7 +274,7 @@ impl JailbreakDetection {
             (&self.server, json!({"prompt": prompt}), None)
         };
         let url = url.as_ref();
-        let url = url.ok_or_else(|| call.failed(no_service(call.action())))?;
+        let url = url.ok_or_else(|| call.failed(self.no_service(call.action())))?;
         let started_at = SystemTime::now();
         let answer = self.service.post_as(url, key, &body).await;
         if call.action() == MODEL {
@@ -262,13 +291,46 @@ impl JailbreakDetection {
     }
 }
 
-fn no_service(action: &str) -> String {
-    let key = "rails.config.jailbreak_detection.";
-    if action == HEURISTICS {
-        format!("the jailbreak heuristics do not run here: set `{key}server_endpoint`")
-    } else {
+impl JailbreakDetection {
+    /// Has the worker measure the perplexities of `prompt`, and its two ends' where it is long enough.
+    #[allow(clippy::cast_precision_loss, reason = "no prompt is that long")]
+    async fn measure(
+        &self,
+        call: &Call<'_>,
+        perplexity: &Lent,
+        prompt: &str,
+    ) -> Result<Finding, Error> {
+        if prompt.is_empty() {
+            return Ok(Finding::allow());
+        }
+        let measured = perplexity.ask(prompt, Value::Null, None).await;
+        let measured = measured.map_err(|error| call.failed(error))?;
+        let measured: Perplexities =
+            serde_json::from_value(measured).map_err(|error| call.failed(error))?;
+        let (length_per_perplexity, prefix_suffix) = self.thresholds;
+        let length = prompt.chars().count() as f64;
+        let is_long = measured
+            .text
+            .is_some_and(|perplexity| length / perplexity >= length_per_perplexity);
+        let mut ends = measured.ends.into_iter().flatten();
+        Ok(Finding::block_if(
+            is_long || ends.any(|perplexity| perplexity >= prefix_suffix),
+        ))
+    }
+
+    fn no_service(&self, action: &str) -> String {
+        let key = "rails.config.jailbreak_detection.";
+        if action != HEURISTICS {
+            return format!(
+                "the jailbreak model does not run here: set `{key}nim_base_url` or `{key}server_endpoint`"
+            );
+        }
+        let why = match &self.perplexity {
+            Err(Some(why)) => format!(" (the worker cannot: {why})"),
+            _ => String::new(),
+        };
         format!(
-            "the jailbreak model does not run here: set `{key}nim_base_url` or `{key}server_endpoint`"
+            "the jailbreak heuristics do not run here: set `{key}server_endpoint`, or `python: {{interpreter: python3}}` to one with transformers and torch{why}"
         )
     }
 }
@@ -280,10 +342,10 @@ impl Check for JailbreakDetection {
 
     fn accept(&self, flow: &Flow, _: &FlowReference) -> Result<(), Unusable> {
         let has_service = self.server.is_some() || (flow.action == MODEL && self.nim.is_some());
-        if has_service {
+        if has_service || (flow.action == HEURISTICS && self.perplexity.is_ok()) {
             return Ok(());
         }
-        Err(Unusable::Unready(vec![no_service(flow.action)]))
+        Err(Unusable::Unready(vec![self.no_service(flow.action)]))
     }
 }
 

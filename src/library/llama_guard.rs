@@ -128,6 +128,14 @@ impl Check for LlamaGuard {
         Box::pin(async move { self.check(&call).await })
     }
 
+    fn asks<'a>(&self, _: &'a Flow, _: &'a FlowReference) -> Vec<&'a str> {
+        vec![MODEL]
+    }
+
+    fn sees_media(&self, flow: &Flow, _: &FlowReference) -> bool {
+        self.chat.is_chat(flow.action)
+    }
+
     fn accept(&self, flow: &Flow, _: &FlowReference) -> Result<(), Unusable> {
         self.chat.has(flow.action)?;
         if self.has_model {

@@ -133,6 +133,10 @@ impl Check for Lynx {
         Box::pin(async move { self.check(&call).await })
     }
 
+    fn asks<'a>(&self, _: &'a Flow, _: &'a FlowReference) -> Vec<&'a str> {
+        vec![MODEL]
+    }
+
     fn accept(&self, flow: &Flow, _: &FlowReference) -> Result<(), Unusable> {
         self.chat.has(ACTION)?;
         if self.has_model {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Answers, Call, Finding, witness::Witness};
 use crate::{
+    actions::Python,
     config::{FlowReference, RailsConfig},
     error::{Error, Fault},
     http::{Client, Environment},
@@ -324,6 +325,8 @@ pub struct BuildContext<'a> {
     pub(crate) client: &'a Client,
     /// The environment variables.
     pub(crate) environment: Environment<'a>,
+    /// The worker that runs Python, where there is one.
+    pub(crate) python: Option<&'a Arc<Python>>,
 }
 
 impl fmt::Debug for BuildContext<'_> {
@@ -389,6 +392,19 @@ pub trait Check: Send + Sync + fmt::Debug {
     /// What its verdicts depend on beside the text: its settings, its prompt. Verdicts are remembered under it.
     fn fingerprint(&self) -> String {
         format!("{self:?}")
+    }
+
+    /// The types of the models that `line`, which names `flow`, asks: the first of them that there is, else the main one. None
+    /// where it asks no model.
+    fn asks<'a>(&self, flow: &'a Flow, line: &'a FlowReference) -> Vec<&'a str> {
+        let _ = (flow, line);
+        Vec::new()
+    }
+
+    /// Whether the model that `line` asks is shown the pictures, sound and files that come with a text.
+    fn sees_media(&self, flow: &Flow, line: &FlowReference) -> bool {
+        let _ = (flow, line);
+        false
     }
 }
 
@@ -477,6 +493,11 @@ pub trait Ask: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Whether it is shown the pictures, sound and files that come with a text.
+    fn sees_media(&self) -> bool {
+        false
+    }
+
     /// Whether it reads what the text says, not only how a call or a result is made.
     fn reads_text(&self) -> bool {
         true
@@ -511,6 +532,8 @@ pub struct Subject<'a> {
     pub user_message: &'a str,
     /// What was said before.
     pub history: &'a [Message],
+    /// What came with the text and is none: pictures, sound and files, as parts of a message.
+    pub media: &'a [Value],
     /// Of a rail on tools: what stands around the calls or the result.
     pub tool: Option<ToolContext<'a>>,
 }
@@ -538,6 +561,7 @@ impl<'a> Subject<'a> {
             text,
             user_message: text,
             history: &[],
+            media: &[],
             tool: None,
         }
     }
@@ -548,8 +572,16 @@ impl<'a> Subject<'a> {
             text,
             user_message,
             history: &[],
+            media: &[],
             tool: None,
         }
+    }
+
+    /// Sets what came with the text and is none.
+    #[must_use]
+    pub fn with_media(mut self, media: &'a [Value]) -> Self {
+        self.media = media;
+        self
     }
 
     /// Sets what was said before.

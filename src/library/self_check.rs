@@ -98,7 +98,8 @@ impl SelfCheck {
         let task = self.task(base, variant.as_deref());
         let text = given(call, judged);
         // Without a text there is nothing that could be found harmless.
-        if is_empty(&text) {
+        let shows_media = !call.media().is_empty() && self.chat.is_chat(&task);
+        if is_empty(&text) && !shows_media {
             return Ok(Finding::block());
         }
         let mut variables = vec![("user_input", given(call, "user_message"))];
@@ -124,6 +125,16 @@ impl Check for SelfCheck {
     fn accept(&self, flow: &Flow, line: &FlowReference) -> Result<(), Unusable> {
         self.chat
             .accept(&self.task(flow.action, line.parameter("variant")))
+    }
+
+    fn asks<'a>(&self, flow: &'a Flow, line: &'a FlowReference) -> Vec<&'a str> {
+        let variant = line.parameter("variant");
+        variant.into_iter().chain([flow.action]).collect()
+    }
+
+    fn sees_media(&self, flow: &Flow, line: &FlowReference) -> bool {
+        self.chat
+            .is_chat(&self.task(flow.action, line.parameter("variant")))
     }
 }
 

@@ -92,6 +92,10 @@ impl Check for Facts {
         Box::pin(async move { self.check(&call).await })
     }
 
+    fn asks<'a>(&self, _: &'a Flow, _: &'a FlowReference) -> Vec<&'a str> {
+        vec![TASK]
+    }
+
     fn accept(&self, _: &Flow, _: &FlowReference) -> Result<(), Unusable> {
         self.chat.accept(TASK)
     }

@@ -81,6 +81,7 @@ impl Trial {
             prompts: &prompts,
             client: &Client::default(),
             environment: &variable,
+            python: None,
         };
         let check = (rail.build)(&context).unwrap();
         let mut texts = indexmap::IndexMap::<String, Vec<String>>::new();
@@ -115,6 +116,7 @@ impl Trial {
             )),
             client: &Client::default(),
             environment: &|_| None,
+            python: None,
         };
         let check = match (rail.build)(&context) {
             Ok(check) => check,
@@ -212,6 +214,7 @@ pub(super) fn faults_of(rail: &'static Rail, config: &str) -> Vec<Fault> {
         prompts: &prompts_of(&config),
         client: &Client::default(),
         environment: &|_| None,
+        python: None,
     };
     (rail.build)(&context).err().unwrap_or_default()
 }

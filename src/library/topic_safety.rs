@@ -133,6 +133,10 @@ impl Check for TopicSafety {
         Box::pin(async move { self.check(&call).await })
     }
 
+    fn asks<'a>(&self, _: &'a Flow, line: &'a FlowReference) -> Vec<&'a str> {
+        line.parameter("model").into_iter().collect()
+    }
+
     fn accept(&self, flow: &Flow, line: &FlowReference) -> Result<(), Unusable> {
         let model = accepted_model(flow, line, &self.models)?;
         self.chat.has(&format!("{ACTION} $model={model}"))

@@ -28,6 +28,15 @@ use crate::{
     message::{Message, ToolCall},
 };
 
+/// The engines that are known by name, in Markdown: `docs/engines.md`.
+///
+/// ```
+/// assert!(tower_guardrails::llm::engines_markdown().contains("GROQ_API_KEY"));
+/// ```
+pub fn engines_markdown() -> String {
+    provider::markdown()
+}
+
 /// Anything that answers a conversation: a provider's endpoint, the service under the layer, a test's script.
 ///
 /// Dropping a returned future or stream cancels the call.

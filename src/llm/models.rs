@@ -17,6 +17,8 @@ const NOT_ASKED: [&str; 2] = ["embeddings", "jailbreak_detection"];
 pub struct Models {
     models: HashMap<String, Arc<dyn Model>>,
     caches: HashMap<String, Arc<AnswerCache>>,
+    /// The environment variables of keys that are wanted and not set, by the type of the model.
+    missing_keys: HashMap<String, String>,
 }
 
 impl Models {
@@ -50,6 +52,11 @@ impl Models {
     /// The cache of the answers of the model of type `kind`, where the configuration asks for one. `main` has none.
     pub(crate) fn cache(&self, kind: &str) -> Option<Arc<AnswerCache>> {
         self.caches.get(kind).cloned()
+    }
+
+    /// The environment variable that should hold the key of the model of type `kind`, where its engine wants one and none is set.
+    pub(crate) fn missing_key(&self, kind: &str) -> Option<&str> {
+        self.missing_keys.get(kind).map(String::as_str)
     }
 
     /// Adds the models that `configs` describe, called through `client`. Of two of one type the first counts; what was
@@ -89,11 +96,16 @@ impl Models {
                 continue;
             }
             match provider::from_config(config, client, environment) {
-                Ok(model) if model.name().is_empty() => {
+                Ok(made) if made.model.name().is_empty() => {
                     let message = format!("the model of type `{kind}` has no name: `model`");
                     faults.push((kind.clone(), config.fault("model", message)));
                 }
-                Ok(model) => self.insert(kind.clone(), model),
+                Ok(made) => {
+                    if let Some(variable) = made.missing_key {
+                        self.missing_keys.insert(kind.clone(), variable);
+                    }
+                    self.insert(kind.clone(), made.model);
+                }
                 Err(error) => {
                     let message = format!("the model of type `{kind}`: {}", error.message);
                     let fault = config.fault(key_in(config, &error.message), message);

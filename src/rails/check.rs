@@ -98,6 +98,11 @@ impl RailSet {
         })
     }
 
+    /// Whether a rail is shown the pictures, sound and files that come with a text.
+    pub(crate) fn sees_media(&self) -> bool {
+        self.rails.iter().any(CompiledRail::sees_media)
+    }
+
     /// Whether a rail may rewrite the text: then nothing of it leaves as it came before that rail has read it.
     pub(crate) fn rewrites(&self, enforcement: Enforcement) -> bool {
         let mut rails = self.rails.iter();
@@ -111,9 +116,10 @@ impl RailSet {
         context: &AskContext,
         policy: Policy<'_>,
     ) -> Checked {
-        let rails = self
-            .asking()
-            .filter(|rail| !(rail.rewrites() && rail.is_enforced(policy.enforcement)));
+        let rails = self.asking().filter(|rail| {
+            let has_rewritten = rail.rewrites() && rail.is_enforced(policy.enforcement);
+            !(has_rewritten || is_blind(rail, subject))
+        });
         run(rails.collect(), self.parallel, subject, context, policy).await
     }
 
@@ -173,7 +179,7 @@ impl Stage<'_> {
         let asking = self
             .judges
             .iter()
-            .filter(|rail| matches!(rail.judge, Judge::Ask(_)));
+            .filter(|rail| matches!(rail.judge, Judge::Ask(_)) && !is_blind(rail, subject));
         run(asking.collect(), self.parallel, subject, context, policy).await
     }
 
@@ -193,6 +199,11 @@ impl Stage<'_> {
         )
         .await
     }
+}
+
+/// Whether there is nothing but pictures to judge, and `rail` does not see them.
+fn is_blind(rail: &CompiledRail, subject: Subject<'_>) -> bool {
+    subject.text.is_empty() && !subject.media.is_empty() && !rail.sees_media()
 }
 
 /// The first block of those of `rails` that judge by patterns.
@@ -230,6 +241,14 @@ async fn run(
 }
 
 impl CompiledRail {
+    /// Whether it is shown the pictures, sound and files that come with a text.
+    fn sees_media(&self) -> bool {
+        match &self.judge {
+            Judge::Patterns(_) => false,
+            Judge::Ask(ask) => ask.sees_media(),
+        }
+    }
+
     /// Whether it acts on what it finds, where `default` counts for rails whose options do not say.
     pub(crate) fn is_enforced(&self, default: Enforcement) -> bool {
         self.options.enforcement.unwrap_or(default) == Enforcement::Enforce

@@ -11,6 +11,7 @@ use super::{
     needed_actions::{NeededAction, needed_actions},
 };
 use crate::{
+    actions::Registry,
     colang::v1::Program,
     config::{FlowReference, RailSection, Rails, RailsConfig, StreamingConfig, nearest},
     error::{Fault, all_faults},
@@ -142,6 +143,18 @@ impl Inspection {
         }
     }
 
+    /// The same, with the directory's Python in a worker of this interpreter, so that what it defines is known. Its files are run
+    /// for that, as they are when the rails are built.
+    pub fn with_python(path: impl AsRef<Path>, interpreter: impl Into<String>) -> Self {
+        match RailsConfig::loader().read_path(path.as_ref()) {
+            (Some(config), faults) => Self::read(config.with_python(interpreter), faults),
+            (None, errors) => Self {
+                errors,
+                ..Self::default()
+            },
+        }
+    }
+
     fn read(config: RailsConfig, faults: Vec<Fault>) -> Self {
         let mut inspection = Self::facts(&config);
         let is_one = config.colang_version == "1.0";
@@ -150,8 +163,9 @@ impl Inspection {
         } else {
             (Definitions::default(), Vec::new())
         };
+        let building = LlmRails::builder(config.clone()).build_all();
         if is_one {
-            inspection.add_definitions(&config, definitions);
+            inspection.add_definitions(&config, definitions, &building.actions);
         }
         inspection.errors = all_faults(faults, wrong);
         if !inspection.errors.is_empty() && is_one {
@@ -160,7 +174,6 @@ impl Inspection {
             let known = std::mem::take(&mut inspection.errors);
             inspection.errors = all_faults(known, missing);
         }
-        let building = LlmRails::builder(config).build_all();
         let known = std::mem::take(&mut inspection.errors);
         let faults = all_faults(known, building.faults);
         let has_faults = !faults.is_empty();
@@ -222,7 +235,12 @@ impl Inspection {
         }
     }
 
-    fn add_definitions(&mut self, config: &RailsConfig, definitions: Definitions) {
+    fn add_definitions(
+        &mut self,
+        config: &RailsConfig,
+        definitions: Definitions,
+        registered: &Registry,
+    ) {
         self.user_messages = counts(&definitions.user_messages);
         self.bot_messages = counts(&definitions.bot_messages);
         self.flows = definitions.flows.len();
@@ -231,8 +249,12 @@ impl Inspection {
             .iter()
             .map(|defined| defined.flow.id.clone())
             .collect();
-        self.actions = needed_actions(config, &definitions.flows);
-        let missing = self.actions.iter().flat_map(NeededAction::missing);
+        self.actions = needed_actions(config, &definitions.flows, registered);
+        let missing = self
+            .actions
+            .iter()
+            .flat_map(|action| action.missing(config));
+        let missing: Vec<Fault> = missing.collect();
         self.warnings.extend(missing);
         self.warnings.extend(unknown_calls(&definitions.flows));
         self.warnings

@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    actions::Python,
     config::RailsConfig,
     error::ConfigError,
     http::Client,
@@ -19,6 +20,8 @@ pub(crate) struct LibraryRails {
     pub(crate) models: Models,
     pub(crate) prompts: Arc<Prompts>,
     client: Client,
+    /// The worker that runs Python, where there is one.
+    python: Option<Arc<Python>>,
     built: Mutex<HashMap<&'static str, Arc<dyn Check>>>,
 }
 
@@ -34,12 +37,14 @@ impl LibraryRails {
         models: Models,
         prompts: Arc<Prompts>,
         client: Client,
+        python: Option<Arc<Python>>,
     ) -> Self {
         Self {
             config,
             models,
             prompts,
             client,
+            python,
             built: Mutex::default(),
         }
     }
@@ -60,6 +65,7 @@ impl LibraryRails {
             prompts: &self.prompts,
             client: &self.client,
             environment: &crate::config::environment_variable,
+            python: self.python.as_ref(),
         };
         let check = (rail.build)(&context).map_err(|faults| ConfigError { faults })?;
         built.insert(rail.name, Arc::clone(&check));

@@ -11,7 +11,7 @@ use super::{
     plan::Plan,
 };
 use crate::{
-    actions::IntoAction,
+    actions::{IntoAction, Registry},
     config::{RailsConfig, read_prompts_directory},
     embeddings::{EmbeddingModel, SearchProvider},
     error::{ConfigError, Fault, Result, all_faults},
@@ -265,6 +265,7 @@ impl LlmRailsBuilder {
             faults,
             unasked,
             findings,
+            actions: _,
         } = self.build_all();
         let faults = all_faults(faults, unasked);
         let rails = match rails {
@@ -308,9 +309,16 @@ impl LlmRailsBuilder {
             std::mem::take(&mut registered.parsers),
         ));
         let has_main = models.get("main").is_some();
-        let library = LibraryRails::new(Arc::clone(&config), models, prompts, client.clone());
+        let library = LibraryRails::new(
+            Arc::clone(&config),
+            models,
+            prompts,
+            client.clone(),
+            registered.python.clone(),
+        );
         let library = Arc::new(library);
         let actions = registered.actions.clone();
+        let python = registered.python.clone();
         let engine = match Engine::new(Arc::clone(&library), registered, client) {
             Ok(engine) => Some(Arc::new(engine)),
             Err(error) => {
@@ -320,6 +328,11 @@ impl LlmRailsBuilder {
         };
         let (mut plan, wrong) = Plan::compile(&library, engine.as_ref());
         faults = all_faults(faults, wrong);
+        if let Some(python) = python.filter(|_| faults.is_empty())
+            && let Err(fault) = python.grow()
+        {
+            faults.push(fault);
+        }
         // Flows that cannot all be read are looked at all the same.
         let read = match &engine {
             None if config.colang_version == "1.0" => {
@@ -359,6 +372,7 @@ impl LlmRailsBuilder {
             faults,
             unasked,
             findings,
+            actions,
         }
     }
 }
@@ -398,6 +412,8 @@ pub(crate) struct Building {
     pub(crate) unasked: Vec<Fault>,
     /// What is wrong besides.
     pub(crate) findings: Findings,
+    /// The actions that are registered, and those of the directory's Python.
+    pub(crate) actions: Registry,
 }
 
 impl Building {

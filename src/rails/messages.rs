@@ -21,6 +21,13 @@ pub(crate) fn events_of(
     let mut events = Vec::new();
     for (index, message) in messages.iter().enumerate().skip(from) {
         let is_last = index + 1 == messages.len();
+        let says = matches!(
+            message.role,
+            Role::User | Role::Assistant | Role::System | Role::Developer
+        );
+        if says && message.has_no_content() {
+            return Err(without_content(&message.role));
+        }
         match &message.role {
             Role::User => {
                 let text = content_value(&message.content);
@@ -65,7 +72,7 @@ pub(crate) fn events_of(
                 );
             }
             Role::Tool if is_last => {
-                events.extend(tool_event(messages, index, has_tool_input_rails));
+                events.extend(tool_event(messages, index, has_tool_input_rails)?);
             }
             _ => {}
         }
@@ -74,19 +81,28 @@ pub(crate) fn events_of(
 }
 
 /// What happens where the conversation ends with the result of a tool: the user is answered once more.
-fn tool_event(messages: &[Message], index: usize, has_tool_input_rails: bool) -> Option<Event> {
-    let earlier = messages.get(..index)?;
+fn tool_event(
+    messages: &[Message],
+    index: usize,
+    has_tool_input_rails: bool,
+) -> Result<Option<Event>> {
+    let earlier = messages.get(..index).unwrap_or_default();
     let asked = earlier
         .iter()
         .rev()
-        .find(|message| message.role == Role::User)?;
-    if asked.content.text().is_empty() {
-        return None;
-    }
+        .find(|message| message.role == Role::User)
+        .filter(|asked| !asked.content.text().is_empty());
+    let Some(asked) = asked else {
+        return Ok(None);
+    };
     if !has_tool_input_rails {
-        return Some(Event::new("UserMessage").with("text", content_value(&asked.content)));
+        let event = Event::new("UserMessage").with("text", content_value(&asked.content));
+        return Ok(Some(event));
     }
     let results = messages.iter().filter(|message| message.role == Role::Tool);
+    if results.clone().any(Message::has_no_content) {
+        return Err(without_content(&Role::Tool));
+    }
     let results: Vec<Value> = results
         .map(|message| {
             json!({
@@ -96,7 +112,16 @@ fn tool_event(messages: &[Message], index: usize, has_tool_input_rails: bool) ->
             })
         })
         .collect();
-    Some(Event::new("UserToolMessages").with("tool_messages", results))
+    Ok(Some(
+        Event::new("UserToolMessages").with("tool_messages", results),
+    ))
+}
+
+fn without_content(role: &Role) -> Error {
+    Error::invalid_input(format!(
+        "a message of the role `{}` has no `content`",
+        role.as_str()
+    ))
 }
 
 fn context_of(message: &Message) -> Result<Map<String, Value>> {

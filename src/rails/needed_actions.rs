@@ -45,6 +45,8 @@ pub enum Provider {
     Library,
     /// The application: it is registered.
     Registered,
+    /// The directory's Python, in the worker.
+    Python,
     /// The server at `actions_server_url`.
     ActionsServer,
     /// Nobody yet: the application has to register it.
@@ -62,6 +64,7 @@ pub(super) fn provider_of(
     if let Some(action) = registered.get(name) {
         return match config.actions_server_url.is_some() && !action.is_system() {
             true => Provider::ActionsServer,
+            false if registered.is_of_python(name) => Provider::Python,
             false => Provider::Registered,
         };
     }
@@ -78,9 +81,13 @@ pub(super) fn provider_of(
 
 /// The actions that the flows of `config` run, and those of the built-in rails that it names, in the order in which
 /// they are met.
-pub(super) fn needed_actions(config: &RailsConfig, own: &[Defined]) -> Vec<NeededAction> {
+pub(super) fn needed_actions(
+    config: &RailsConfig,
+    own: &[Defined],
+    registered: &Registry,
+) -> Vec<NeededAction> {
     let [_, library] = built_in_flows();
-    let provider = |name: &str| provider_of(name, &Registry::default(), config, v1::has_action);
+    let provider = |name: &str| provider_of(name, registered, config, v1::has_action);
     let mut needed: IndexMap<String, NeededAction> = IndexMap::new();
     let mut note = |flow: &Flow, file: Option<&PathBuf>| {
         for (name, origin) in flow.actions() {
@@ -118,14 +125,16 @@ pub(super) fn needed_actions(config: &RailsConfig, own: &[Defined]) -> Vec<Neede
 
 impl NeededAction {
     /// A warning at each place where it is called, if nobody provides it.
-    pub(super) fn missing(&self) -> Vec<Fault> {
+    pub(super) fn missing(&self, config: &RailsConfig) -> Vec<Fault> {
         if self.provided_by != Provider::Application {
             return Vec::new();
         }
         let warning = |call: &ActionCall| {
             let message = format!(
-                "the action `{}`, which the flow `{}` runs, must be registered by the application or served by an actions server",
-                self.name, call.flow
+                "the flow `{}` runs the action `{}`, which nobody provides: {}",
+                call.flow,
+                self.name,
+                config.ways_to_provide(&self.name)
             );
             let mut fault = Fault::new(message);
             if let Some(file) = &call.file {

@@ -213,8 +213,9 @@ impl<'a> OwnRail<'a> {
                     let hint = nearest(name, known.map(|action| action.name))
                         .map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
                     let message = format!(
-                        "the flow `{}` runs the action `{name}`, which nobody provides{hint}: register it in Rust, run the directory's Python in a worker, or name an actions server as `actions_server_url`",
-                        found.flow.id
+                        "the flow `{}` runs the action `{name}`, which nobody provides{hint}: {}",
+                        found.flow.id,
+                        self.all.library.config.ways_to_provide(name)
                     );
                     let fault = self.at(&found, message);
                     self.faults.push(fault);

@@ -338,7 +338,12 @@ impl<'a> Compiler<'a> {
         let found = library::find(&line.name);
         // A flow of the application goes before a library rail of the same name.
         let by_flow = self.engine.filter(|engine| {
-            engine.flows.is_own(&line.name) || (found.is_none() && engine.flows.has(&line.name))
+            // One whose action the application replaces is run with that action.
+            let replaces = |flow: &library::Flow| {
+                flow.place == place && engine.actions.get(flow.action).is_some()
+            };
+            engine.flows.is_own(&line.name)
+                || (found.is_none_or(|(_, flow)| replaces(flow)) && engine.flows.has(&line.name))
         });
         if let Some(engine) = by_flow {
             return Some(Judge::Ask(Arc::new(FlowRail::new(

@@ -17,6 +17,7 @@
 
 mod types;
 // What `types` holds, in reading order.
+mod braces;
 mod dict;
 mod error;
 mod format;
@@ -33,18 +34,19 @@ mod text;
 mod tests;
 
 pub(crate) use self::text::write_quoted;
-pub use self::{
-    dict::{Dict, Key, Set},
-    error::{ErrorKind, ValueError},
-    methods::Arguments,
-    object::Object,
-    types::Value,
-};
 pub(crate) use self::{
+    braces::format_braces,
     index::Slice,
     methods::{entries, to_set},
     number::{parse_float, parse_int_radix, to_float, to_int},
     ops::{Binary, Order},
     outcome::{ANSWER, parts as outcome_parts},
     types::{MAX_LENGTH, MAX_NESTING},
+};
+pub use self::{
+    dict::{Dict, Key, Set},
+    error::{ErrorKind, ValueError},
+    methods::Arguments,
+    object::Object,
+    types::Value,
 };

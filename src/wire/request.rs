@@ -74,6 +74,8 @@ pub struct RequestMessage<'a> {
     pub tool_calls: Vec<ToolCall>,
     /// The call that the message answers.
     pub tool_call_id: Option<Cow<'a, str>>,
+    /// The parts of the content that are no text, in JSON as they came: pictures, sound, files.
+    pub media: Vec<&'a str>,
     /// Where the message lies in the body.
     pub span: Range<usize>,
 }
@@ -86,6 +88,7 @@ impl RequestMessage<'_> {
             texts: Vec::new(),
             tool_calls: Vec::new(),
             tool_call_id: None,
+            media: Vec::new(),
             span,
         }
     }

@@ -277,7 +277,9 @@ impl Session {
 
     async fn generate(&mut self, arguments: &Value) -> Result<Value, Failure> {
         let request = self.request(arguments)?;
-        let is_prompt = arguments.get("prompt").is_some();
+        // The reference gives a text for a prompt that says something, a message for any other.
+        let prompt = arguments.get("prompt").and_then(Value::as_str);
+        let is_prompt = prompt.is_some_and(|prompt| !prompt.is_empty());
         if request.options.is_none() && request.state.is_none() {
             let message = self.rails.generate(request).await?;
             if self.rails.is_io() {

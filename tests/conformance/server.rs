@@ -92,7 +92,12 @@ async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response
         false => serde_json::from_slice(&raw)
             .unwrap_or_else(|_| String::from_utf8_lossy(&raw).into_owned().into()),
     };
-    if path.ends_with("/chat/completions") {
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or(path.clone(), ToString::to_string);
+    // As in the recordings: an address with a query, such as Azure's, is a service's.
+    if target.ends_with("/chat/completions") {
         let mut seen = body.clone();
         if !script.headers.is_empty() {
             let header = |name: &String| {
@@ -109,13 +114,9 @@ async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response
         }
         return chat(&script, &body, seen).await;
     }
-    if path.ends_with("/embeddings") {
+    if target.ends_with("/embeddings") {
         return embeddings(&script, &body);
     }
-    let target = parts
-        .uri
-        .path_and_query()
-        .map_or(path.clone(), ToString::to_string);
     service(&script, &path, &target, &body)
 }
 

@@ -10,6 +10,7 @@ mod flows;
 mod formats;
 mod inspect;
 mod limits;
+mod media;
 mod models;
 mod monitor;
 mod outcomes;

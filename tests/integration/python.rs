@@ -793,3 +793,76 @@ async fn a_directory_guards_in_the_layer() {
     assert_eq!(blocked.json()["choices"][0]["message"]["content"], "No.");
     assert_eq!(ask("hello").await.seen.len(), 1);
 }
+
+/// An actions server that answers with the parameters that it was sent, and notes nothing else.
+async fn actions_server() -> String {
+    use axum::{Json, Router, routing::post};
+    let run = async |Json(call): Json<serde_json::Value>| {
+        Json(json!({"status": "success", "result": {"sent": call["action_parameters"]}}))
+    };
+    let app = Router::new().route("/v1/actions/run", post(run));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    url
+}
+
+#[tokio::test]
+async fn an_actions_server_gets_the_context_where_the_action_asks_for_it() {
+    let url = actions_server().await;
+    let yaml = format!("{YAML}actions_server_url: {url}\n");
+    let actions = "from nemoguardrails.actions import action\n\n@action()\nasync def asks(text, context=None, __context__user_message=None): ...\n\n@action()\ndef asks_not(text): ...\n";
+    for (call, expected) in [
+        (
+            "execute asks(text=\"a\")\n  $told = $told[\"sent\"][\"text\"] + $told[\"sent\"][\"context\"][\"user_message\"] + $told[\"sent\"][\"__context__user_message\"]",
+            "ahellohello",
+        ),
+        (
+            "execute asks_not(text=\"a\")\n  $told = $told[\"sent\"]",
+            "{'text': 'a'}",
+        ),
+        (
+            "execute unknown(text=\"a\")\n  $told = $told[\"sent\"]",
+            "{'text': 'a'}",
+        ),
+    ] {
+        let flows = telling(call);
+        let files = [
+            ("config.yml", yaml.as_str()),
+            ("rails.co", &flows),
+            ("actions.py", actions),
+        ];
+        let directory = Directory::new(&files);
+        let rails = LlmRails::new(directory.config()).unwrap();
+        assert_eq!(said(&rails, "hello").await, expected, "{call}");
+    }
+}
+
+#[tokio::test]
+async fn an_action_of_the_directory_replaces_a_built_in_one_in_the_layer() {
+    let Some(interpreter) = interpreter() else {
+        return;
+    };
+    let yaml = format!(
+        "models: []\nrails: {{input: {{flows: [jailbreak detection heuristics]}}}}\npython: {{interpreter: {interpreter}}}\n"
+    );
+    let actions = r#"
+from nemoguardrails.actions import action
+from nemoguardrails.actions.rail_outcome import RailOutcome
+
+@action(is_system_action=True)
+async def jailbreak_detection_heuristics(context=None):
+    found = "BLOCKME" in context["user_message"]
+    return RailOutcome.block(reason="found") if found else RailOutcome.allow()
+"#;
+    let directory = Directory::new(&[("config.yml", &yaml), ("actions.py", actions)]);
+    let layer = GuardrailsLayer::from_path(&directory.0).unwrap();
+    let answer = Reply::json(
+        r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"fine"},"finish_reason":"stop"}]}"#,
+    );
+    for (text, reached) in [("BLOCKME", 0), ("hello", 1)] {
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": text}]});
+        let done = exchange(&layer, chat(body.to_string()), &answer).await;
+        assert_eq!(done.seen.len(), reached, "{}", done.text());
+    }
+}

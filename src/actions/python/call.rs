@@ -35,6 +35,18 @@ pub(super) trait Answers: Send + Sync {
     fn answer(&self, question: Map<String, Value>) -> BoxFuture<'_, Result<Value, Unanswered>>;
 }
 
+/// Nobody.
+pub(super) struct NoAnswers;
+
+impl Answers for NoAnswers {
+    fn answer(&self, _: Map<String, Value>) -> BoxFuture<'_, Result<Value, Unanswered>> {
+        let message = "this code cannot ask for models or prompts";
+        Box::pin(std::future::ready(Err(Unanswered::Other(
+            message.to_owned(),
+        ))))
+    }
+}
+
 /// A call that runs; dropping it cancels it.
 struct Running<'a> {
     pool: &'a Pool,
@@ -74,18 +86,22 @@ async fn run_unlimited(
 ) -> Result<Line, BoxError> {
     let length = serde_json::to_vec(&request)?.len();
     let _room = pool.room(length).await?;
-    let process = pool.worker().await?;
-    let number = process.next_number();
-    request.insert("id".to_owned(), number.into());
     let (told, mut comes) = tokio::sync::mpsc::unbounded_channel();
-    let waiter = Box::new(move |come| {
-        // That nobody waits any more is no error.
-        let _ = told.send(come);
-    });
-    let line = serde_json::to_vec(&request)?;
-    drop(request);
-    let begun = process.begin(number, line, waiter);
-    begun.map_err(|reason| PythonError::Died(reason.to_string()))?;
+    let (process, number) = loop {
+        let process = pool.worker().await?;
+        let number = process.next_number();
+        request.insert("id".to_owned(), number.into());
+        let told = told.clone();
+        let waiter = Box::new(move |come| {
+            // That nobody waits any more is no error.
+            let _ = told.send(come);
+        });
+        // One that is gone by now has not had the call: the next gets it.
+        if process.begin(number, serde_json::to_vec(&request)?, waiter) {
+            break (process, number);
+        }
+    };
+    drop((told, request));
     let running = Running {
         pool,
         process,
@@ -153,8 +169,9 @@ pub(super) fn run_blocking(
     let waiter = Box::new(move |come| {
         let _ = told.send(come);
     });
-    let begun = process.begin(number, line, waiter);
-    begun.map_err(|reason| PythonError::Died(reason.to_string()))?;
+    if !process.begin(number, line, waiter) {
+        return Err(PythonError::Away("it has just ended".to_owned()).into());
+    }
     let running = Running {
         pool,
         process,

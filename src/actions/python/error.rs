@@ -58,6 +58,9 @@ pub(crate) enum PythonError {
     /// What the code returned cannot be sent.
     #[error("what the Python code gives cannot be taken: {0}")]
     NotSent(String),
+    /// What came is no answer.
+    #[error("the Python worker's answer makes no sense: {0}")]
+    Answer(String),
 }
 
 impl PythonError {

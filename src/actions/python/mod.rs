@@ -12,6 +12,7 @@ mod action;
 mod call;
 mod error;
 mod host;
+mod lent;
 mod names;
 mod output;
 mod pool;
@@ -22,6 +23,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use super::Action;
 use crate::{config::RailsConfig, error::Fault};
+pub(crate) use lent::Lent;
 use pool::Pool;
 use protocol::Facts;
 
@@ -44,7 +46,7 @@ impl Python {
             return Ok(None);
         };
         let shown = serde_json::to_value(config).unwrap_or_default();
-        let started = Pool::start(settings, roots(config), shown, Vec::new());
+        let started = Pool::start(settings, roots(config), shown);
         let (pool, facts) = started.map_err(error::PythonError::into_fault)?;
         for problem in &facts.problems {
             let mut fault = Fault::new(format!(
@@ -70,6 +72,15 @@ impl Python {
             facts,
             limit: settings.time_limit(),
         })))
+    }
+
+    /// Starts the other workers that were asked for: by now the first has all that they will need.
+    ///
+    /// # Errors
+    ///
+    /// Where the system gives no threads.
+    pub(crate) fn grow(&self) -> Result<(), Fault> {
+        self.pool.grow().map_err(error::PythonError::into_fault)
     }
 
     /// The actions of the directory, by their names.

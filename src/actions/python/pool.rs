@@ -24,7 +24,7 @@ use super::{
 use crate::config::PythonConfig;
 
 /// How long a directory may take to load: some load a model.
-const START_LIMIT: Duration = Duration::from_secs(180);
+pub(super) const START_LIMIT: Duration = Duration::from_secs(180);
 /// How long a worker may take to end by itself, before it is ended.
 const END_LIMIT: Duration = Duration::from_secs(3);
 /// The pause before a worker is started again: the first, and the longest.
@@ -47,7 +47,8 @@ struct Shared {
     interpreter: String,
     roots: Vec<String>,
     config: Value,
-    lends: Vec<Value>,
+    /// What is made ready when a worker starts.
+    lends: Mutex<Vec<Value>>,
     places: Vec<Mutex<Place>>,
     /// Rung when a worker comes or goes.
     changed: watch::Sender<u64>,
@@ -82,14 +83,13 @@ impl Pool {
         settings: &PythonConfig,
         roots: Vec<String>,
         config: Value,
-        lends: Vec<Value>,
     ) -> Result<(Self, Facts), PythonError> {
         let nothing = || Mutex::new(Place::Pause(Instant::now(), Arc::from("it is started")));
         let shared = Arc::new(Shared {
             interpreter: settings.interpreter.clone(),
             roots,
             config,
-            lends,
+            lends: Mutex::default(),
             places: (0..settings.max_workers.max(1))
                 .map(|_| nothing())
                 .collect(),
@@ -116,11 +116,24 @@ impl Pool {
                 return Err(shared.not_started("it takes too long".to_owned()));
             }
         };
-        for place in 1..shared.places.len() {
-            let shared = Arc::clone(&shared);
-            pool.spawn("guardrails-python-out", move || shared.keep(place, None))?;
-        }
         Ok((pool, facts))
+    }
+
+    /// Starts the other workers that were asked for: by now the first has all that they will need.
+    pub(crate) fn grow(&self) -> Result<(), PythonError> {
+        for place in 1..self.shared.places.len() {
+            let shared = Arc::clone(&self.shared);
+            self.spawn("guardrails-python-out", move || shared.keep(place, None))?;
+        }
+        Ok(())
+    }
+
+    /// Has workers that start from now on do what `request` says first.
+    pub(super) fn remember(&self, request: Value) {
+        let mut lends = self.shared.lends();
+        if !lends.contains(&request) {
+            lends.push(request);
+        }
     }
 
     fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), PythonError> {
@@ -236,6 +249,10 @@ impl Shared {
         self.alarm.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn lends(&self) -> MutexGuard<'_, Vec<Value>> {
+        self.lends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn ring(&self) {
         self.alarm().rung = true;
         self.alarm.1.notify_all();
@@ -276,6 +293,7 @@ impl Shared {
         let ready = self.processes().into_iter();
         ready
             .filter_map(|(process, starts)| starts.is_none().then_some(process))
+            .filter(|process| !process.is_dead())
             .min_by_key(|process| process.load())
     }
 
@@ -352,13 +370,14 @@ impl Shared {
         told: &mut Option<mpsc::Sender<Result<Facts, PythonError>>>,
     ) -> Result<Arc<str>, PythonError> {
         let token = token();
+        let lends = self.lends().clone();
         let settings = Settings {
             token: &token,
             max_line: MAX_LINE,
             threads: THREADS,
             roots: &self.roots,
             config: &self.config,
-            lends: &self.lends,
+            lends: &lends,
         };
         let spawned = Process::spawn(&self.interpreter, &settings);
         let (process, mut pipes) = spawned.map_err(|error| PythonError::Interpreter {

@@ -147,20 +147,17 @@ impl Process {
         self.number.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Begins the call `number`, whose `line` is sent; what comes for it goes to `waiter`.
-    ///
-    /// # Errors
-    ///
-    /// Where the worker is gone.
-    pub(super) fn begin(&self, number: u64, line: Vec<u8>, waiter: Waiter) -> Result<(), Arc<str>> {
+    /// Begins the call `number`, whose `line` is sent; what comes for it goes to `waiter`. Gives whether: no call begins where the
+    /// worker is gone.
+    pub(super) fn begin(&self, number: u64, line: Vec<u8>, waiter: Waiter) -> bool {
         let mut calls = self.calls();
-        if let Some(reason) = &calls.dead {
-            return Err(Arc::clone(reason));
+        if calls.dead.is_some() {
+            return false;
         }
         calls.waiting.insert(number, waiter);
         drop(calls);
         self.send(line);
-        Ok(())
+        true
     }
 
     /// Nobody waits for the call `number` any more. Gives whether it was still running.
@@ -173,6 +170,11 @@ impl Process {
         drop(calls);
         self.send(json!({"cancel": number}).to_string().into_bytes());
         true
+    }
+
+    /// Whether it is gone, or about to be.
+    pub(super) fn is_dead(&self) -> bool {
+        self.calls().dead.is_some()
     }
 
     /// How many calls it has, cancelled ones among them.

@@ -20,7 +20,7 @@ pub(super) struct Settings<'a> {
     pub(super) roots: &'a [String],
     /// The configuration.
     pub(super) config: &'a Value,
-    /// What the crate's own rails would like to borrow.
+    /// What is made ready for the crate's own rails.
     pub(super) lends: &'a [Value],
 }
 
@@ -76,8 +76,6 @@ pub(crate) struct Facts {
     pub(crate) problems: Vec<Problem>,
     /// What `init` registers that only the reference runs.
     pub(crate) not_run: Vec<String>,
-    /// What of the things to borrow there is: why not, or nothing.
-    pub(crate) lent: Map<String, Value>,
 }
 
 /// An action.

@@ -203,7 +203,6 @@ class Registry:
             "params": sorted(map(str, self.params)),
             "problems": self.problems,
             "not_run": self.not_run,
-            "lent": lent(self.worker.settings["lends"]),
         }
 
     def fact(self, name, action):

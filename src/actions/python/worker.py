@@ -109,6 +109,8 @@ class Worker:
         threading.Thread(target=self.read, name="guardrails-in", daemon=True).start()
         try:
             self.registry.load(self)
+            for lent in self.settings["lends"]:
+                lend(lent)
             self.channel.send({"ready": self.registry.facts()})
         except BaseException as error:
             print(trace_of(error), file=sys.stderr)

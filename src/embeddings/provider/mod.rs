@@ -42,9 +42,10 @@ const OPENAI: Provider = Provider {
     known: Known {
         engine: "openai",
         base_url: Some("https://api.openai.com/v1"),
-        key_variable: Some("OPENAI_API_KEY"),
+        key_variables: &["OPENAI_API_KEY"],
         azure: false,
         key_header: None,
+        holes: &[],
     },
     protocol: Protocol::OpenAi,
     batch: 2048,
@@ -55,9 +56,9 @@ const PROVIDERS: &[Provider] = &[
         known: Known {
             engine: "AzureOpenAI",
             base_url: None,
-            key_variable: Some("AZURE_OPENAI_API_KEY"),
+            key_variables: &["AZURE_OPENAI_API_KEY"],
             azure: true,
-            key_header: None,
+            ..Known::NONE
         },
         ..OPENAI
     },
@@ -65,7 +66,7 @@ const PROVIDERS: &[Provider] = &[
         known: Known {
             engine: "cohere",
             base_url: Some("https://api.cohere.com/v1"),
-            key_variable: Some("COHERE_API_KEY"),
+            key_variables: &["COHERE_API_KEY"],
             ..OPENAI.known
         },
         protocol: Protocol::Cohere,
@@ -75,9 +76,9 @@ const PROVIDERS: &[Provider] = &[
         known: Known {
             engine: "google",
             base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
-            key_variable: Some("GOOGLE_API_KEY"),
+            key_variables: &["GOOGLE_API_KEY"],
             key_header: Some("x-goog-api-key"),
-            azure: false,
+            ..Known::NONE
         },
         protocol: Protocol::Google,
         batch: 100,
@@ -88,7 +89,7 @@ const PROVIDERS: &[Provider] = &[
         known: Known {
             engine: "ollama",
             base_url: Some("http://localhost:11434/v1"),
-            key_variable: None,
+            key_variables: &[],
             ..OPENAI.known
         },
         ..OPENAI
@@ -101,9 +102,8 @@ const fn nvidia(engine: &'static str) -> Provider {
         known: Known {
             engine,
             base_url: Some("https://integrate.api.nvidia.com/v1"),
-            key_variable: Some("NVIDIA_API_KEY"),
-            azure: false,
-            key_header: None,
+            key_variables: &["NVIDIA_API_KEY"],
+            ..Known::NONE
         },
         protocol: Protocol::OpenAi,
         batch: 256,

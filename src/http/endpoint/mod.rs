@@ -1,32 +1,19 @@
 //! An endpoint that is configured by a map of parameters: where it is, which keys it takes, how its failures read.
 
 mod failure;
+mod known;
 mod parameters;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+pub(crate) use self::known::{Hole, Known};
 use self::parameters::Parameters;
 use super::{Client, HttpError, Limits, Request, Response, Secret, Streaming};
 use crate::error::ModelError;
 
 /// Where the values of environment variables come from.
 pub(crate) type Environment<'a> = &'a (dyn Fn(&str) -> Option<String> + 'a);
-
-/// What is known of an endpoint before its parameters are read.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Known<'a> {
-    /// The name under `engine:`, for messages.
-    pub(crate) engine: &'a str,
-    /// Where it answers, unless `base_url` says so.
-    pub(crate) base_url: Option<&'a str>,
-    /// The environment variable of its key, unless the configuration gives a key or names another.
-    pub(crate) key_variable: Option<&'a str>,
-    /// Whether its URLs name a deployment, and its key goes into `api-key`.
-    pub(crate) azure: bool,
-    /// The header of its key, where that is not `Authorization`.
-    pub(crate) key_header: Option<&'a str>,
-}
 
 /// An endpoint, with all that its calls need.
 #[derive(Debug)]
@@ -39,6 +26,8 @@ pub(crate) struct Endpoint {
     query: Vec<(String, Secret)>,
     /// Time-outs, tries and sizes.
     pub(crate) limits: Limits,
+    /// The environment variable that should hold its key, where there is none and the engine wants one.
+    pub(crate) missing_key: Option<String>,
 }
 
 impl Endpoint {
@@ -59,12 +48,15 @@ impl Endpoint {
     ) -> Result<Self, ModelError> {
         let mut parameters = Parameters { model, parameters };
         let own_key = parameters.text("api_key")?;
+        let gives_key = own_key.is_some();
         let variable = |name: &str| environment(name).filter(|key| !key.trim().is_empty());
         let key = named_variable
             .and_then(variable)
             .or(own_key)
-            .or_else(|| known.key_variable.and_then(variable))
+            .or_else(|| known.key_variables.iter().find_map(|name| variable(name)))
             .map(|key| Secret::new(&key));
+        let wanted = named_variable.or(known.key_variables.first().copied());
+        let missing_key = wanted.filter(|_| key.is_none()).map(str::to_owned);
         let mut endpoint = Self {
             model: model.to_owned(),
             base_url: String::new(),
@@ -72,17 +64,12 @@ impl Endpoint {
             headers: parameters.pairs("default_headers")?,
             query: parameters.pairs("default_query")?,
             limits: parameters.limits()?,
+            missing_key,
         };
         if known.azure {
-            endpoint.set_up_azure(&mut parameters, key)?;
+            endpoint.set_up_azure(&mut parameters, key, gives_key)?;
         } else {
-            let given = parameters.text("base_url")?;
-            endpoint.base_url = given.or_else(|| known.base_url.map(str::to_owned)).ok_or_else(|| {
-                parameters.error(format!(
-                    "nothing is known of the engine `{}`: set `parameters.base_url` to where it answers as OpenAI does",
-                    known.engine
-                ))
-            })?;
+            endpoint.base_url = known.address(&mut parameters, environment)?;
             match (known.key_header, key) {
                 (Some(header), Some(key)) => endpoint.add_header(header, key),
                 (_, key) => endpoint.bearer = key,
@@ -91,6 +78,10 @@ impl Endpoint {
         let length = endpoint.base_url.trim_end_matches('/').len();
         endpoint.base_url.truncate(length);
         endpoint.warn_of_plaintext_key();
+        let header = known.key_header.unwrap_or("authorization");
+        if endpoint.has_header(header) {
+            endpoint.missing_key = None;
+        }
         Ok(endpoint)
     }
 
@@ -98,6 +89,7 @@ impl Endpoint {
         &mut self,
         parameters: &mut Parameters<'_>,
         key: Option<Secret>,
+        gives_key: bool,
     ) -> Result<(), ModelError> {
         let endpoint = match (
             parameters.text("azure_endpoint")?,
@@ -112,7 +104,7 @@ impl Endpoint {
         };
         let deployment = parameters.text("azure_deployment")?;
         let deployment = deployment.ok_or_else(|| parameters.missing("azure_deployment"))?;
-        let version = parameters.text("api_version")?;
+        let version = parameters.printed("api_version")?;
         let version = version.ok_or_else(|| parameters.missing("api_version"))?;
         match self.query.iter().find(|(name, _)| name == "api-version") {
             Some((_, other)) if other.expose() != version => {
@@ -124,7 +116,12 @@ impl Endpoint {
                 .query
                 .push(("api-version".to_owned(), Secret::new(&version))),
         }
-        if !self.has_header("api-key") {
+        let has_header = self.has_header("api-key");
+        if has_header && gives_key {
+            let message = "`api_key` and `default_headers.api-key` are the same setting: keep one";
+            return Err(parameters.error(message.to_owned()));
+        }
+        if !has_header {
             self.add_header("api-key", key.ok_or_else(|| parameters.missing("api_key"))?);
         }
         let endpoint = endpoint.trim_end_matches('/');

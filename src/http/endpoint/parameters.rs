@@ -42,6 +42,18 @@ impl Parameters<'_> {
         }
     }
 
+    /// As [`text`](Self::text), where a number is as good: its digits.
+    pub(super) fn printed(&mut self, name: &str) -> Result<Option<String>, ModelError> {
+        match self.parameters.get(name) {
+            Some(Value::Number(number)) => {
+                let text = number.to_string();
+                self.parameters.shift_remove(name);
+                Ok(Some(text))
+            }
+            _ => self.text(name),
+        }
+    }
+
     fn seconds(&mut self, name: &str) -> Result<Option<Duration>, ModelError> {
         let Some(value) = self.take(name) else {
             return Ok(None);

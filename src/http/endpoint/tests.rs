@@ -21,7 +21,7 @@ fn keys_come_in_order() {
     };
     let known = Known {
         base_url: Some("http://h/v1/"),
-        key_variable: Some("KNOWN"),
+        key_variables: &["KNOWN"],
         ..Known::default()
     };
     let given = || json!({"api_key": "given"});
@@ -32,7 +32,7 @@ fn keys_come_in_order() {
         (
             json!({}),
             Known {
-                key_variable: None,
+                key_variables: &[],
                 ..known
             },
             None,

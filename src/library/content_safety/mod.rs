@@ -176,6 +176,16 @@ impl Check for ContentSafety {
         let model = accepted_model(flow, line, &self.models)?;
         self.chat.accept(&format!("{} $model={model}", flow.action))
     }
+
+    fn asks<'a>(&self, _: &'a Flow, line: &'a FlowReference) -> Vec<&'a str> {
+        line.parameter("model").into_iter().collect()
+    }
+
+    fn sees_media(&self, flow: &Flow, line: &FlowReference) -> bool {
+        let model = line.parameter("model").unwrap_or_default();
+        self.chat
+            .is_chat(&format!("{} $model={model}", flow.action))
+    }
 }
 
 #[cfg(test)]

@@ -20,8 +20,27 @@ pub(super) fn blocks(
         Engine::Vllm => vllm(answer, is_blocked, threshold),
         Engine::Kserve => kserve(answer, is_blocked, threshold),
         Engine::Fms => fms(answer, is_blocked, threshold),
-        Engine::Local => Err(Unclear("it has no server")),
+        Engine::Local => local(answer, is_blocked, threshold),
     }
+}
+
+/// `[{"label": "toxic", "score": 0.9}]`: the best label of a text, or those of its tokens, of which there may be none.
+fn local(
+    answer: &Value,
+    is_blocked: &dyn Fn(&str) -> bool,
+    threshold: f64,
+) -> Result<bool, Unclear> {
+    let found = answer.as_array().ok_or(Unclear("it is no list"))?;
+    let mut blocks = false;
+    for one in found {
+        let label = one.get("label").and_then(Value::as_str);
+        let score = one.get("score").and_then(Value::as_f64);
+        let (Some(label), Some(score)) = (label, score) else {
+            return Err(Unclear("a label has no name or no score"));
+        };
+        blocks |= is_blocked(label) && score >= threshold;
+    }
+    Ok(blocks)
 }
 
 /// `{"data": [{"label": "toxic", "probs": [0.1, 0.9]}]}`: the highest probability is the label's.

@@ -1,7 +1,7 @@
 //! `hf classifier check input $classifier=x`, `hf classifier check output $classifier=x`, `hf classifier check retrieval
 //! $classifier=x`: a Hugging Face classifier labels a text, and some labels are blocked.
 //!
-//! - Service: the classifier's server: vLLM, KServe or FMS's guardrails detectors. None runs here (`engine: local`).
+//! - Service: the classifier's server: vLLM, KServe or FMS's guardrails detectors; or none: `engine: local` runs in the Python worker.
 //! - Config: `rails.config.hf_classifier.NAME`.
 //! - On block: the refusal to respond; chunks are dropped, and the turn goes on without them. A service that fails, blocks.
 
@@ -70,11 +70,17 @@ pub(super) static RAIL: Rail = Rail {
         keys: &[
             Key::new(
                 "NAME.engine",
-                "vllm, kserve or fms",
+                "vllm, kserve, fms or local",
                 "",
-                "the kind of server; `local` does not run here",
+                "the kind of server; `local`: a Python worker with transformers",
             ),
             Key::new("NAME.model", "text", "", "the model's name at the server"),
+            Key::new(
+                "NAME.task",
+                "text",
+                "text-classification",
+                "what a local classifier does: text-classification or token-classification",
+            ),
             Key::new("NAME.base_url", "URL", "", "the server's URL"),
             Key::new(
                 "NAME.blocked_labels",
@@ -202,6 +208,13 @@ impl HfClassifier {
 impl Classifier {
     /// Whether the server gives `text` a label that is blocked.
     async fn blocks(&self, text: &str) -> Result<bool, BoxError> {
+        let is_blocked = |label: &str| self.blocked_labels.iter().any(|blocked| blocked == label);
+        if self.engine == Engine::Local {
+            let classifier = self.local.as_ref().map_err(String::as_str)?;
+            let answer = classifier.ask(text, Value::Null, None).await?;
+            let blocks = answer::blocks(self.engine, &answer, &is_blocked, self.threshold);
+            return Ok(blocks?);
+        }
         let service = self.service.as_ref().map_err(String::as_str)?;
         let model = &self.model;
         let (path, body) = match self.engine {
@@ -217,7 +230,7 @@ impl Classifier {
                 "/api/v1/text/contents".to_owned(),
                 json!({"contents": [text], "detector_params": {"threshold": self.threshold}}),
             ),
-            Engine::Local => return Err(settings::LOCAL.into()),
+            Engine::Local => return Err("it has no server".into()),
         };
         let url = format!("{}{path}", self.url);
         let mut tries = 0;
@@ -232,7 +245,6 @@ impl Classifier {
                 Err(error) => return Err(error.into()),
             }
         };
-        let is_blocked = |label: &str| self.blocked_labels.iter().any(|blocked| blocked == label);
         Ok(answer::blocks(
             self.engine,
             &answer,
@@ -251,7 +263,10 @@ impl Check for HfClassifier {
         let classifier = self.find(line.parameter("classifier"));
         let classifier = classifier.map_err(|message| Unusable::Unready(vec![message]))?;
         if classifier.engine == Engine::Local {
-            return Err(Unusable::Invalid(vec![settings::LOCAL.to_owned()]));
+            return match &classifier.local {
+                Ok(_) => Ok(()),
+                Err(message) => Err(Unusable::Invalid(vec![message.clone()])),
+            };
         }
         match &classifier.service {
             Ok(_) => Ok(()),

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use crate::{
+    actions::Lent,
     error::Fault,
     http::{Secret, Tls},
     library::{
@@ -13,9 +15,9 @@ use crate::{
     },
 };
 
-/// Why a local classifier cannot run.
-pub(super) const LOCAL: &str =
-    "`engine: local` does not run here: serve the classifier by `vllm`, `kserve` or `fms`";
+/// What a local classifier takes.
+const LOCAL: &str = "`engine: local` runs in a Python worker whose interpreter has `transformers` and `torch`: set \
+     `python: {interpreter: python3}` in the configuration; or serve the classifier by `vllm`, `kserve` or `fms`";
 
 /// How long a server may take, in seconds.
 const TIMEOUT: f64 = 30.0;
@@ -33,6 +35,13 @@ pub(super) struct Settings {
     api_key_env_var: Option<String>,
     #[serde(default)]
     parameters: Parameters,
+    /// What a local classifier says of a text: `text-classification`, or `token-classification`.
+    #[serde(default = "of_texts")]
+    task: String,
+}
+
+fn of_texts() -> String {
+    "text-classification".to_owned()
 }
 
 fn half() -> f64 {
@@ -57,6 +66,9 @@ struct Parameters {
     ca_cert: Option<String>,
     client_cert: Option<String>,
     client_key: Option<String>,
+    /// What a local classifier's pipeline is made with.
+    #[serde(flatten)]
+    of_pipeline: Map<String, Value>,
 }
 
 /// A classifier that can be asked.
@@ -70,6 +82,8 @@ pub(super) struct Classifier {
     pub(super) key: Option<Secret>,
     /// Else why its certificates cannot be used.
     pub(super) service: Result<Service, String>,
+    /// A local one, else why there is none.
+    pub(super) local: Result<Lent, String>,
 }
 
 impl Classifier {
@@ -101,6 +115,10 @@ impl Classifier {
             Ok(Some(tls)) => Ok(service.tls(tls)),
             Err(message) => Err(format!("`rails.config.hf_classifier.{name}`: {message}")),
         };
+        let local = match settings.engine {
+            Engine::Local => local(context, &settings),
+            _ => Err(LOCAL.to_owned()),
+        };
         let variable = settings.api_key_env_var.as_deref();
         let url = settings.base_url.unwrap_or_default();
         Ok(Self {
@@ -111,8 +129,25 @@ impl Classifier {
             blocked_labels: settings.blocked_labels,
             key: variable.and_then(|variable| key(context, variable)),
             service,
+            local,
         })
     }
+}
+
+/// Has the worker make the classifier ready.
+///
+/// # Errors
+///
+/// Why it cannot, and what would.
+fn local(context: &BuildContext<'_>, settings: &Settings) -> Result<Lent, String> {
+    let python = context.python.ok_or(LOCAL)?;
+    let asked = json!({
+        "model": settings.model,
+        "task": settings.task,
+        "parameters": settings.parameters.of_pipeline,
+    });
+    let lent = python.lend("classifier", asked);
+    lent.map_err(|why| format!("the worker cannot run it: {why}. {LOCAL}"))
 }
 
 fn faults(
@@ -171,6 +206,7 @@ fn tls(parameters: &Parameters) -> Result<Option<Tls>, String> {
         client_cert,
         client_key,
         timeout: _,
+        of_pipeline: _,
     } = parameters;
     let (mut tls, mut is_usual) = (Tls::default(), true);
     let path = |path: &Option<String>| path.clone().filter(|path| !path.is_empty());

@@ -1,12 +1,17 @@
 //! A Presidio analyzer, which finds what only a model of language can: names of people and places, dates in words.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::json;
 
 use super::detect::Found;
-use crate::{http::HttpError, library::service::Service};
+use crate::{
+    actions::{Lent, Python},
+    error::BoxError,
+    http::HttpError,
+    library::service::Service,
+};
 
 /// What the analyzer says of one entity; its offsets count characters.
 #[derive(Debug, Deserialize)]
@@ -22,6 +27,8 @@ struct Answer {
 pub(super) enum AnalyzerError {
     #[error("the Presidio analyzer gives no answer")]
     Http(#[from] HttpError),
+    #[error("the Presidio analyzer in the worker gives no answer")]
+    Python(#[source] BoxError),
     #[error(
         "the Presidio analyzer's answer is no list of entities with `entity_type`, `start`, `end` and `score`"
     )]
@@ -32,10 +39,20 @@ pub(super) enum AnalyzerError {
 
 /// A Presidio analyzer.
 #[derive(Debug)]
-pub(super) struct Analyzer {
-    service: Service,
-    url: String,
+pub(super) enum Analyzer {
+    /// A server's.
+    Server {
+        /// What it is asked with.
+        service: Service,
+        /// Its address.
+        url: String,
+    },
+    /// One in the Python worker.
+    Lent(Lent),
 }
+
+/// The model of language that the analyzer in the worker reads with: the reference's.
+const LANGUAGE_MODEL: &str = "en_core_web_lg";
 
 impl Analyzer {
     pub(super) fn new(service: Service, url: &str) -> Self {
@@ -45,7 +62,17 @@ impl Analyzer {
         } else {
             format!("{url}/analyze")
         };
-        Self { service, url }
+        Self::Server { service, url }
+    }
+
+    /// One in the worker, for the entities of the names `asked`.
+    ///
+    /// # Errors
+    ///
+    /// Why the worker has none.
+    pub(super) fn lent(python: &Arc<Python>, asked: &[&str]) -> Result<Self, String> {
+        let settings = json!({"model": LANGUAGE_MODEL, "entities": asked});
+        python.lend("presidio", settings).map(Self::Lent)
     }
 
     /// The entities of the names `asked` in `text`, by their places in `entities`.
@@ -66,7 +93,14 @@ impl Analyzer {
             "entities": asked,
             "score_threshold": threshold,
         });
-        let answer = self.service.post(&self.url, &[], &body).await?;
+        let answer = match self {
+            Self::Server { service, url } => service.post(url, &[], &body).await?,
+            Self::Lent(lent) => {
+                let asked = json!({"entities": asked, "score_threshold": threshold});
+                let answer = lent.ask(text, asked, None).await;
+                answer.map_err(AnalyzerError::Python)?
+            }
+        };
         let answers: Vec<Answer> = serde_json::from_value(answer)?;
         let mut found = Vec::new();
         for answer in answers {

@@ -156,7 +156,8 @@ struct SensitiveData {
     input: Arc<Source>,
     output: Arc<Source>,
     retrieval: Arc<Source>,
-    analyzer: Option<Analyzer>,
+    /// What finds the rest; else why the worker does not.
+    analyzer: Result<Analyzer, Option<String>>,
     fingerprint: String,
 }
 
@@ -181,20 +182,42 @@ fn build(context: &BuildContext<'_>) -> Built {
         });
         Arc::new(source)
     };
+    let (input, output, retrieval) = (
+        source(&settings.input, "input"),
+        source(&settings.output, "output"),
+        source(&settings.retrieval, "retrieval"),
+    );
+    let asked = [&input, &output, &retrieval].map(|source| &source.asked);
+    let analyzer = analyzer(context, &settings, asked);
     let rail = SensitiveData {
-        input: source(&settings.input, "input"),
-        output: source(&settings.output, "output"),
-        retrieval: source(&settings.retrieval, "retrieval"),
-        analyzer: settings
-            .analyzer_url
-            .as_deref()
-            .map(|url| Analyzer::new(Service::new(context), url)),
+        input,
+        output,
+        retrieval,
+        analyzer,
         fingerprint: format!("{settings:?}"),
     };
     if faults.is_empty() {
         Ok(Arc::new(rail))
     } else {
         Err(faults)
+    }
+}
+
+/// What finds the entities that no pattern finds, else why nothing does.
+fn analyzer(
+    context: &BuildContext<'_>,
+    settings: &Settings,
+    asked: [&Vec<String>; 3],
+) -> Result<Analyzer, Option<String>> {
+    if let Some(url) = settings.analyzer_url.as_deref() {
+        return Ok(Analyzer::new(Service::new(context), url));
+    }
+    let mut asked: Vec<&str> = asked.into_iter().flatten().map(String::as_str).collect();
+    asked.sort_unstable();
+    asked.dedup();
+    match context.python {
+        Some(python) if !asked.is_empty() => Analyzer::lent(python, &asked).map_err(Some),
+        _ => Err(None),
     }
 }
 
@@ -210,12 +233,15 @@ impl SensitiveData {
     /// What is wrong with a source's entities, where something is.
     fn unusable(&self, name: &str) -> Option<String> {
         let asked = &self.source(name)?.asked;
-        if asked.is_empty() || self.analyzer.is_some() {
-            return None;
-        }
+        let why = match &self.analyzer {
+            Err(why) if !asked.is_empty() => why.as_deref(),
+            _ => return None,
+        };
+        let why = why.map_or_else(String::new, |why| format!(" (the worker does not: {why})"));
         Some(format!(
             "rails.config.{SECTION}.{name}.entities: no pattern finds {}; set rails.config.{SECTION}.analyzer_url to a \
-             Presidio analyzer that does",
+             Presidio analyzer that does, or `python: {{interpreter: python3}}` to one with presidio-analyzer and spaCy's \
+             en_core_web_lg{why}",
             asked.join(", ")
         ))
     }
@@ -266,7 +292,12 @@ impl SensitiveData {
             searched.detector.find(text, threshold, stop)
         });
         let mut found = found.await?.map_err(|error| call.failed(error))?;
-        if let Some(analyzer) = self.analyzer.as_ref().filter(|_| !source.asked.is_empty()) {
+        if let Some(analyzer) = self
+            .analyzer
+            .as_ref()
+            .ok()
+            .filter(|_| !source.asked.is_empty())
+        {
             let more = analyzer.find(text, &source.asked, &detector.entities, threshold);
             found.extend(more.await.map_err(|error| call.failed(error))?);
         }

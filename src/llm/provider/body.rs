@@ -66,13 +66,12 @@ fn wire_message(message: &Message) -> Value {
     let mut wire = Map::new();
     wire.insert("role".into(), message.role.as_str().into());
     let content = match &message.content {
-        Content::None => None,
+        Content::None if message.has_no_content() => None,
+        Content::None => Some(Value::Null),
         Content::Text(text) => Some(Value::String(text.clone())),
         Content::Parts(parts) => Some(Value::Array(parts.clone())),
         Content::Data(data) => Some(Value::Object(data.clone())),
     };
-    // Providers want the key, if for nothing, of a message that only calls tools.
-    let content = content.or_else(|| (!message.tool_calls.is_empty()).then_some(Value::Null));
     if let Some(content) = content {
         wire.insert("content".into(), content);
     }

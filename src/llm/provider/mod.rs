@@ -1,11 +1,12 @@
 //! Providers: the endpoints that answer as OpenAI's Chat Completions do.
 //!
 //! [`from_config`] makes a [`Model`] of an entry of `models:`. A provider that speaks the same protocol is one
-//! line in [`PROVIDERS`]; one that needs no defaults works by its `parameters.base_url` alone.
+//! line in [`known::PROVIDERS`]; one that needs no defaults works by its `parameters.base_url` alone.
 
 mod bodies;
 mod body;
 mod chat;
+mod known;
 mod reply;
 mod settings;
 mod stream;
@@ -15,53 +16,23 @@ mod tests;
 use std::sync::Arc;
 
 pub(crate) use bodies::ChatBodies;
+pub(crate) use known::markdown;
 
 use self::settings::Settings;
 use super::Model;
 use crate::{
     config::ModelConfig,
     error::ModelError,
-    http::{Client, Environment, Known},
+    http::{Client, Environment},
 };
 
-/// The providers that need no `parameters.base_url`, or more than that.
-const PROVIDERS: &[Known<'static>] = &[
-    azure("azure"),
-    azure("azure_openai"),
-    provider("nim", NVIDIA, Some("NVIDIA_API_KEY")),
-    provider("nvidia_ai_endpoints", NVIDIA, Some("NVIDIA_API_KEY")),
-    provider("ollama", "http://localhost:11434/v1", None),
-    provider(
-        "openai",
-        "https://api.openai.com/v1",
-        Some("OPENAI_API_KEY"),
-    ),
-];
-
-const NVIDIA: &str = "https://integrate.api.nvidia.com/v1";
-
-const fn provider(
-    engine: &'static str,
-    base_url: &'static str,
-    key_variable: Option<&'static str>,
-) -> Known<'static> {
-    Known {
-        engine,
-        base_url: Some(base_url),
-        key_variable,
-        azure: false,
-        key_header: None,
-    }
-}
-
-const fn azure(engine: &'static str) -> Known<'static> {
-    Known {
-        engine,
-        base_url: None,
-        key_variable: Some("AZURE_OPENAI_API_KEY"),
-        azure: true,
-        key_header: None,
-    }
+/// A model that a configuration describes.
+#[derive(Debug)]
+pub(crate) struct Configured {
+    /// The model.
+    pub(crate) model: Arc<dyn Model>,
+    /// The environment variable of its key, where its engine wants one and there is none.
+    pub(crate) missing_key: Option<String>,
 }
 
 /// The environment variable that should hold the key of the model that `config` describes, where its engine needs one and it is not set.
@@ -94,7 +65,10 @@ pub(crate) fn from_config(
     config: &ModelConfig,
     client: &Client,
     environment: Environment<'_>,
-) -> Result<Arc<dyn Model>, ModelError> {
+) -> Result<Configured, ModelError> {
     let settings = Settings::new(config, environment)?;
-    Ok(Arc::new(chat::ChatModel::new(settings, client.clone())))
+    Ok(Configured {
+        missing_key: settings.endpoint.missing_key.clone(),
+        model: Arc::new(chat::ChatModel::new(settings, client.clone())),
+    })
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::PROVIDERS;
+use super::known::known;
 use crate::{
     config::ModelConfig,
     error::{ModelError, ModelErrorKind},
@@ -37,10 +37,11 @@ impl Settings {
             let name = parameters.shift_remove(key);
             names.push(name.and_then(|name| name.as_str().map(str::to_owned)));
         }
-        if PROVIDERS
-            .iter()
-            .any(|known| known.engine == engine && known.azure)
-        {
+        let known = known(engine).unwrap_or(Known {
+            engine,
+            ..Known::default()
+        });
+        if known.azure {
             names.push(
                 parameters
                     .get("azure_deployment")
@@ -52,11 +53,6 @@ impl Settings {
         let model = model.unwrap_or_default();
 
         let shown = if model.is_empty() { engine } else { &model };
-        let known = PROVIDERS.iter().find(|known| known.engine == engine);
-        let known = known.copied().unwrap_or(Known {
-            engine,
-            ..Known::default()
-        });
         let variable = config.api_key_env_var.as_deref();
         let endpoint = Endpoint::read(shown, known, variable, &mut parameters, environment)?;
         let usage_in_stream = match parameters.shift_remove("include_usage_in_stream") {

@@ -19,7 +19,7 @@ fn no_environment(_: &str) -> Option<String> {
 
 fn model_of(config: Value) -> Result<Arc<dyn Model>, ModelError> {
     let config = serde_json::from_value(config).unwrap();
-    super::from_config(&config, &Client::default(), &no_environment)
+    super::from_config(&config, &Client::default(), &no_environment).map(|made| made.model)
 }
 
 fn model(server: &Server, parameters: Value) -> Arc<dyn Model> {

@@ -12,9 +12,11 @@ use regex::Regex;
 use super::{
     TemplateError, filters,
     history::{SharedEvent, TELLING_FILTERS},
+    methods,
     outcome::OutcomeValue,
     python,
     shared::SharedEvents,
+    syntax,
 };
 
 /// Gives a variable's value by its name. Only what a template mentions is asked for.
@@ -45,8 +47,11 @@ impl Templates {
         environment.set_formatter(|out, _, value| {
             python::write_str(out, value).map_err(minijinja::Error::from)
         });
-        environment
-            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(methods::call);
+        environment.add_filter(syntax::MODULO, |left: &Value, right: &Value| {
+            methods::modulo(left, right)
+        });
+        environment.add_filter(syntax::SEQUENCE, methods::sequence);
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(RECURSION_LIMIT);
         filters::add_to(&mut environment);
@@ -108,7 +113,8 @@ impl Templates {
     /// The parser's error.
     pub(crate) fn check(&self, source: &str) -> Result<(), TemplateError> {
         use minijinja::ErrorKind::{UnknownFilter, UnknownTest};
-        let template = self.environment.template_from_str(source)?;
+        let adapted = syntax::adapted(source);
+        let template = self.environment.template_from_str(&adapted)?;
         // Filters are looked for when they are met: with no variables that fails for many reasons, of which these are
         // the template's own.
         match template.render(()) {
@@ -139,7 +145,8 @@ impl Templates {
     ) -> Result<String, TemplateError> {
         // Jinja2 reads every line end as a line feed.
         let source = source.replace("\r\n", "\n").replace('\r', "\n");
-        let template = self.environment.template_from_str(&source)?;
+        let adapted = syntax::adapted(&source);
+        let template = self.environment.template_from_str(&adapted)?;
         let mut context = HashMap::new();
         for name in names_in(&source) {
             let registered = self.contexts.get(name).map(|value| value());

@@ -5,9 +5,11 @@ mod filters;
 mod history;
 mod history_v2;
 mod literal;
+mod methods;
 mod outcome;
 mod python;
 mod shared;
+mod syntax;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,6 @@
 //! Dispatch of actions: who runs an action, with which arguments, and whose failure ends the turn.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use serde_json::{Map, Value};
 
@@ -10,7 +10,7 @@ use super::{
     rail_call::{self, RailCall},
 };
 use crate::{
-    actions::{ActionContext, ActionResult, EventLog, Search, Services, model_error},
+    actions::{ActionContext, ActionResult, EventLog, Search, Services, model_error, normalized},
     error::{BoxError, Error, Result},
 };
 
@@ -47,11 +47,9 @@ impl Turn {
         // What the application registered comes first: it may replace a built-in action.
         if let Some(action) = self.engine.actions.get(name) {
             if !action.is_system()
-                && let Some(server) = &self.engine.actions_server
+                && let Some(result) = self.run_served(conversation, name, arguments).await
             {
-                return Ok(Some(
-                    server.run(name, arguments).await.map(ActionResult::value),
-                ));
+                return Ok(Some(result));
             }
             let context = self.action_context(conversation, name);
             return settle(name, action.run(arguments.clone(), context).await).map(Some);
@@ -70,12 +68,33 @@ impl Turn {
         if let Some(result) = rail_call::run(call).await {
             return settle(name, result).map(Some);
         }
-        match &self.engine.actions_server {
-            Some(server) => Ok(Some(
-                server.run(name, arguments).await.map(ActionResult::value),
-            )),
-            None => Ok(None),
+        Ok(self.run_served(conversation, name, arguments).await)
+    }
+
+    /// Runs an action on the actions server; none where there is none.
+    async fn run_served(
+        &self,
+        conversation: &dyn Conversation,
+        name: &str,
+        arguments: &Map<String, Value>,
+    ) -> Option<Settled> {
+        let server = self.engine.actions_server.as_ref()?;
+        let mut arguments = Cow::Borrowed(arguments);
+        let config = &self.engine.config;
+        // Of the server's actions only their names are known; the directory's own files show what they ask for.
+        let defined = config.defined_in_python(name);
+        let defined = defined.or_else(|| config.defined_in_python(&normalized(name)));
+        for parameter in defined.iter().flat_map(|(_, action)| &action.parameters) {
+            let value = match parameter.strip_prefix("__context__") {
+                Some(variable) => conversation.variable(variable).unwrap_or_default(),
+                None if parameter == "context" => conversation.all_variables().into(),
+                None => continue,
+            };
+            if !arguments.contains_key(parameter) {
+                arguments.to_mut().insert(parameter.clone(), value);
+            }
         }
+        Some(server.run(name, &arguments).await.map(ActionResult::value))
     }
 
     fn action_context(&self, conversation: &dyn Conversation, name: &str) -> ActionContext {

@@ -57,9 +57,7 @@ impl Registered {
             return Ok(());
         };
         for (name, action) in python.actions() {
-            if !self.actions.contains(&name) {
-                self.actions.insert(name, action);
-            }
+            self.actions.insert_python(name, action);
         }
         python.add_to_prompts(
             self.templates.get_or_insert_with(Templates::new),

@@ -86,7 +86,7 @@ impl IoRailsBuilder {
             Templates::new(),
             parsers,
         ));
-        let library = LibraryRails::new(Arc::clone(&config), models.clone(), prompts, client);
+        let library = LibraryRails::new(Arc::clone(&config), models.clone(), prompts, client, None);
         let plan = match Plan::compile_alone(&Arc::new(library)) {
             Ok(plan) if faults.is_empty() => plan,
             Ok(_) => return Err(ConfigError { faults }.into()),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     library::{Asked, Seen},
     llm::ModelReply,
-    message::{Content, Message},
+    message::Message,
     rails::{
         check::Checked,
         log::{ActivatedRail, ExecutedAction, GenerationLog, GenerationStats, ModelCall},
@@ -216,7 +216,7 @@ fn call_of(reply: &ModelReply, started: SystemTime, duration: Duration) -> Model
 fn shown(messages: &[Message]) -> String {
     let lines = messages.iter().map(|message| {
         let mut line = format!("{}: {}", message.role.as_str(), message.content.text());
-        if message.content == Content::None && !message.tool_calls.is_empty() {
+        if message.content.is_none() && !message.tool_calls.is_empty() {
             let names: Vec<&str> = message.tool_calls.iter().map(|call| &*call.name).collect();
             line.push_str(&format!("[calls {}]", names.join(", ")));
         }

@@ -68,6 +68,9 @@ const MESSAGE_KEYS: &[&str] = &[
     "reasoning",
 ];
 
+/// The keys under which parts hold what is no text.
+const MEDIA_KEYS: &[&str] = &["audio_url", "file", "image_url", "input_audio", "video_url"];
+
 /// The documented keys under a message: of parts and of tool calls.
 const INNER_KEYS: &[&str] = &[
     "type",
@@ -157,12 +160,16 @@ fn message<'a>(message: Value<'_, 'a>) -> Result<RequestMessage<'a>, Unreadable>
     let mut texts = Vec::with_capacity(1);
     let mut tool_calls = Vec::new();
     let mut tool_call_id = None;
+    let mut media = Vec::new();
     for member in message.members() {
         let value = member.value;
         let mut texts = Texts(&mut texts);
         match member.key.as_str().as_deref().unwrap_or_default() {
             "role" => role = value.as_str(),
-            "content" => texts.content(value)?,
+            "content" => {
+                texts.content(value)?;
+                media.extend(media_of(value));
+            }
             "name" => texts.any(value, "name", TextKind::Name),
             "refusal" => texts.any(value, "refusal", TextKind::Refusal),
             name @ ("reasoning_content" | "reasoning") => {
@@ -203,8 +210,27 @@ fn message<'a>(message: Value<'_, 'a>) -> Result<RequestMessage<'a>, Unreadable>
         texts,
         tool_calls,
         tool_call_id,
+        media,
         span: message.span(),
     })
+}
+
+/// The parts of a content that are no text.
+fn media_of<'d, 'a: 'd>(content: Value<'d, 'a>) -> impl Iterator<Item = &'a str> {
+    let is_media = |part: &Value<'_, '_>| {
+        let mut members = part.members();
+        members.any(|member| {
+            let key = member.key.as_str();
+            key.is_some_and(|key| MEDIA_KEYS.contains(&&*key))
+        })
+    };
+    let single = content.is_object().then_some(content);
+    let parts = content.elements().chain(single);
+    parts
+        .filter(is_media)
+        .map(Value::source)
+        .collect::<Vec<_>>()
+        .into_iter()
 }
 
 /// The tools that a request offers, those in the older spelling, of functions, among them.

@@ -86,6 +86,10 @@ impl Asked<'_> {
         if let Some(last) = last.filter(|message| message.role == Role::User) {
             last.content = content;
         }
+        // The reference sends no key for a content that says nothing.
+        for message in &mut prompt {
+            message.leave_out_empty_content();
+        }
         let sendable = [
             Role::System,
             Role::Developer,
