@@ -19,7 +19,6 @@ use crate::{
     llm::{
         Model, Models, OutputParser,
         prompt::{PromptSettings, Prompts},
-        provider,
         template::Templates,
     },
 };
@@ -377,20 +376,17 @@ impl LlmRailsBuilder {
     }
 }
 
-/// Warnings of models that rails will ask without the key that they need.
+/// Warnings of models that own flows will ask without the key that they need.
 fn keys_not_set(config: &RailsConfig, models: &Models, flows: Option<&v1::Flows>) -> Vec<Fault> {
     let mut warnings = Vec::new();
     for model in &config.models {
-        let Some(variable) = provider::key_not_set(model, &crate::config::environment_variable)
-        else {
+        let Some(variable) = models.missing_key(&model.kind) else {
             continue;
         };
-        // A registered one has what it needs.
-        let is_configured = models
-            .get(&model.kind)
-            .is_some_and(|known| known.provider() == model.engine);
-        let asked_by = asked_by(&model.kind, config, flows);
-        let Some(rail) = asked_by.filter(|_| is_configured) else {
+        // Rails of the library say so themselves, when they are compiled.
+        let is_own = |name: &str| flows.is_some_and(|flows| flows.is_own(name));
+        let rail = asked_by(&model.kind, config, flows);
+        let Some(rail) = rail.filter(|rail| is_own(&rail.name)) else {
             continue;
         };
         let message = format!(

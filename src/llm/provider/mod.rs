@@ -35,26 +35,6 @@ pub(crate) struct Configured {
     pub(crate) missing_key: Option<String>,
 }
 
-/// The environment variable that should hold the key of the model that `config` describes, where its engine needs one and it is not set.
-pub(crate) fn key_not_set(
-    config: &ModelConfig,
-    environment: Environment<'_>,
-) -> Option<&'static str> {
-    let known = PROVIDERS
-        .iter()
-        .find(|known| known.engine == config.engine)?;
-    let given = ["api_key", "default_headers", "base_url"];
-    if config.api_key_env_var.is_some()
-        || given.iter().any(|key| config.parameters.contains_key(*key))
-    {
-        return None;
-    }
-    let variable = known.key_variable?;
-    environment(variable)
-        .is_none_or(|key| key.trim().is_empty())
-        .then_some(variable)
-}
-
 /// The model that `config` describes, called through `client`; `environment` gives the keys.
 ///
 /// # Errors
