@@ -44,7 +44,8 @@ pub struct Inspection {
     pub loads: bool,
     /// Why not: everything that is wrong, with files and lines.
     pub errors: Vec<Fault>,
-    /// Whether a [`GuardrailsLayer`](crate::GuardrailsLayer) starts with it: it loads, and nothing is refused.
+    /// Whether a [`GuardrailsLayer`](crate::GuardrailsLayer) starts with it: nothing is refused, and nothing is wrong but with
+    /// models that no rail asks.
     pub guards: bool,
     /// What a layer refuses besides: mistyped keys under `rails`, rails that can never block, prompts that would fail, actions
     /// that nobody provides.
@@ -185,10 +186,12 @@ impl Inspection {
             inspection.errors = all_faults(known, missing);
         }
         let known = std::mem::take(&mut inspection.errors);
-        inspection.errors = all_faults(known, building.faults);
+        let faults = all_faults(known, building.faults);
+        let has_faults = !faults.is_empty();
+        inspection.errors = all_faults(faults, building.unasked);
         inspection.loads = inspection.errors.is_empty();
         inspection.refused = building.findings.refused;
-        inspection.guards = inspection.loads && inspection.refused.is_empty();
+        inspection.guards = !has_faults && inspection.refused.is_empty();
         // What is refused is more than odd.
         let refused = &inspection.refused;
         let found = std::mem::take(&mut inspection.warnings);

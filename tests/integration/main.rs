@@ -32,3 +32,4 @@ mod tower;
 mod traces;
 mod untouched;
 mod watch;
+mod wild;
