@@ -1,7 +1,7 @@
 //! A guarded reverse proxy.
 //!
 //! ```text
-//! cargo run --release --example proxy -- [--config DIR] [--upstream URL] [--listen ADDR]
+//! cargo run --release --example proxy -- [--config DIR] [--upstream URL] [--listen ADDR] [--python INTERPRETER]
 //! ```
 //!
 //! Without `--config` it uses `examples/rails`, without `--upstream` a built-in scripted model that streams.
@@ -10,7 +10,12 @@
 
 mod support;
 
-use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    error::Error,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
@@ -22,7 +27,10 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tower::{Layer, service_fn};
-use tower_guardrails::{GuardrailsLayer, GuardrailsVerdict, layer::RequestBody};
+use tower_guardrails::{
+    GuardrailsLayer, GuardrailsVerdict, LlmRails, RailsConfig, error::ConfigError,
+    layer::RequestBody,
+};
 use tracing::info;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -33,6 +41,7 @@ struct Arguments {
     config: PathBuf,
     upstream: Option<Uri>,
     listen: SocketAddr,
+    python: Option<String>,
 }
 
 #[tokio::main]
@@ -55,7 +64,10 @@ async fn serve() -> Result<(), BoxError> {
         .with_writer(std::io::stderr)
         .init();
     let arguments = arguments()?;
-    let layer = GuardrailsLayer::from_path(&arguments.config)?;
+    let layer = match &arguments.python {
+        Some(interpreter) => with_python(&arguments.config, interpreter)?,
+        None => GuardrailsLayer::from_path(&arguments.config)?,
+    };
     let upstream = match arguments.upstream {
         Some(upstream) => upstream,
         None => format!("http://{}", support::scripted_upstream().await?).parse()?,
@@ -92,6 +104,19 @@ async fn serve() -> Result<(), BoxError> {
                 tracing::debug!(%error, "a connection broke off");
             }
         });
+    }
+}
+
+/// A layer of the rails directory whose Python is run by `interpreter`, with the checks of `from_path`.
+fn with_python(config: &Path, interpreter: &str) -> Result<GuardrailsLayer, BoxError> {
+    let rails = LlmRails::builder(RailsConfig::from_path(config)?);
+    let rails = rails.python(interpreter).build()?;
+    match rails.refused() {
+        [] => Ok(GuardrailsLayer::new(rails)),
+        faults => Err(ConfigError {
+            faults: faults.to_vec(),
+        }
+        .into()),
     }
 }
 
@@ -216,6 +241,7 @@ fn arguments() -> Result<Arguments, BoxError> {
         config: "examples/rails".into(),
         upstream: None,
         listen: ([127, 0, 0, 1], 8080).into(),
+        python: None,
     };
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
@@ -224,9 +250,10 @@ fn arguments() -> Result<Arguments, BoxError> {
             "--config" => found.config = value()?.into(),
             "--upstream" => found.upstream = Some(value()?.parse()?),
             "--listen" => found.listen = value()?.parse()?,
+            "--python" => found.python = Some(value()?),
             _ => {
                 return Err(format!(
-                    "unknown argument {name}; known: --config DIR, --upstream URL, --listen ADDR"
+                    "unknown argument {name}; known: --config DIR, --upstream URL, --listen ADDR, --python INTERPRETER"
                 )
                 .into());
             }

@@ -1,6 +1,10 @@
 //! What must hold for any input. The fuzz targets and the replay of their seeds share it.
 
-use std::{collections::BTreeMap, convert::Infallible, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{Arc, LazyLock},
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -9,6 +13,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_guardrails::{
     GuardrailsLayer, GuardrailsVerdict, LlmRails, RailsConfig,
+    colang::{v1, v2},
     framing::{Framer, Framing},
     wire::{
         OpenAiChat, RequestHead, WireFormat,
@@ -213,4 +218,71 @@ fn joined_contents(body: &[u8]) -> Vec<String> {
         }
     }
     contents.into_values().collect()
+}
+
+/// Colang of both versions: whatever the text is, its parser and its machine come back; what they report lies in the text; a
+/// stored state is the state.
+pub(crate) fn colang(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let lines = text.matches('\n').count() + 1;
+    let (parsed, faults) = v1::parse("fuzz.co", &text);
+    assert!(
+        faults
+            .iter()
+            .all(|fault| fault.line.is_none_or(|line| line <= lines))
+    );
+    let flows = Arc::new(v1::Program::new(parsed.flows));
+    let mut state = v1::State::new(flows, tower_guardrails::value::Value::None);
+    for event in [
+        serde_json::json!({"type": "UserIntent", "intent": "express greeting"}),
+        serde_json::json!({"type": "BotIntent", "intent": "express greeting"}),
+    ] {
+        if state.feed(event.as_object().expect("it is one")).is_err() {
+            break;
+        }
+    }
+
+    let (module, faults) = v2::parse("fuzz.co", &text);
+    assert!(
+        faults
+            .iter()
+            .all(|fault| fault.line.is_none_or(|line| line <= lines))
+    );
+    if !faults.is_empty() {
+        return;
+    }
+    let Ok(program) = v2::Program::new([module]) else {
+        return;
+    };
+    let program = Arc::new(program);
+    let host = v2::SystemHost;
+    let mut state = v2::State::new(Arc::clone(&program), Default::default());
+    let mut inputs = state.start(&host);
+    for event in [
+        serde_json::json!({"type": "Go", "n": 3, "text": "a"}),
+        serde_json::json!({"type": "UtteranceUserActionFinished", "final_transcript": "hi"}),
+        serde_json::json!({"type": "Go", "n": 1, "text": "b"}),
+    ] {
+        let event = event.as_object().expect("it is one");
+        inputs.push(v2::Event::from_json(event).expect("it has a type"));
+        for _ in 0..4 {
+            let mut left = Vec::new();
+            for event in inputs {
+                match state.feed(event, &host) {
+                    Ok(decision) => left.extend(decision.events),
+                    Err(_) => return,
+                }
+            }
+            inputs = left;
+            inputs.truncate(32);
+        }
+        inputs = Vec::new();
+        let stored = serde_json::to_string(&state).expect("a state is JSON");
+        let snapshot = serde_json::from_str(&stored).expect("its JSON is a state");
+        let restored = v2::State::restore(Arc::clone(&program), Default::default(), snapshot);
+        let restored = restored.expect("the flows are the same");
+        let again = serde_json::to_string(&restored).expect("a state is JSON");
+        assert_eq!(again, stored);
+        state = restored;
+    }
 }

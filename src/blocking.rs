@@ -57,8 +57,10 @@ impl LlmRails {
     ///
     /// # Errors
     ///
-    /// As there; and inside an async context, where it would block a whole thread of the runtime.
+    /// As there. In an async context it blocks a whole thread of the runtime: call it within
+    /// [`spawn_blocking`](tokio::task::spawn_blocking).
     pub fn generate(&self, request: impl Into<GenerationRequest>) -> Result<Message> {
+        let request: GenerationRequest = request.into();
         self.wait(self.rails.generate(request))
     }
 
@@ -71,6 +73,7 @@ impl LlmRails {
         &self,
         request: impl Into<GenerationRequest>,
     ) -> Result<GenerationResponse> {
+        let request: GenerationRequest = request.into();
         self.wait(self.rails.generate_with(request))
     }
 
@@ -80,6 +83,7 @@ impl LlmRails {
     ///
     /// As [`generate`](Self::generate).
     pub fn check(&self, messages: impl IntoIterator<Item = Message>) -> Result<RailsResult> {
+        let messages: Vec<Message> = messages.into_iter().collect();
         self.wait(self.rails.check(messages))
     }
 
@@ -97,16 +101,20 @@ impl LlmRails {
         self.rails.explain()
     }
 
-    fn wait<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
-        if tokio::runtime::Handle::try_current().is_ok() {
-            return Err(Error::invalid_input(
-                "a blocking call inside an async context: use the async `LlmRails` there",
-            ));
+    fn wait<T: Send>(&self, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let Some(runtime) = &self.runtime.0 else {
+            return Err(Error::invalid_input("the runtime has ended"));
+        };
+        if tokio::runtime::Handle::try_current().is_err() {
+            return runtime.block_on(call);
         }
-        match &self.runtime.0 {
-            Some(runtime) => runtime.block_on(call),
-            None => Err(Error::invalid_input("the runtime has ended")),
-        }
+        // A thread of another runtime, such as one of `spawn_blocking`, cannot always enter this one.
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| runtime.block_on(call));
+            waiting
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 }
 

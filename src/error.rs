@@ -60,6 +60,40 @@ impl Error {
     pub(crate) fn invalid_input(message: impl Into<String>) -> Self {
         Self::InvalidInput(message.into())
     }
+
+    /// As [`for_log`].
+    pub(crate) fn for_log(&self) -> String {
+        for_log(self)
+    }
+}
+
+/// An error with its causes, in one line, for logs: without what a service said, which may repeat the user's text or a key.
+pub(crate) fn for_log(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let said = match (error.downcast_ref::<Error>(), error.downcast_ref()) {
+            (Some(Error::Model(model)), _) | (_, Some(model)) => ModelError::for_log(model),
+            _ => without_answer(error),
+        };
+        // An error that shows its cause itself says it once.
+        if !line.ends_with(&said) {
+            if !line.is_empty() {
+                line.push_str(": ");
+            }
+            line.push_str(&said);
+        }
+        next = error.source();
+    }
+    line
+}
+
+/// What an error says, unless it quotes what it could not read.
+fn without_answer(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.downcast_ref::<serde_json::Error>() {
+        Some(json) => format!("line {} column {}", json.line(), json.column()),
+        None => error.to_string(),
+    }
 }
 
 /// Everything that is wrong with a configuration, reported together.
@@ -278,6 +312,16 @@ impl ModelError {
         }
     }
 
+    /// The error for logs. What came with a status is the provider's own text.
+    fn for_log(&self) -> String {
+        let Self { kind, model, .. } = self;
+        match (self.status, &self.code) {
+            (Some(status), _) => format!("model `{model}`: {kind:?}, status {status}"),
+            (None, Some(_)) => format!("model `{model}`: {kind:?}"),
+            (None, None) => self.to_string(),
+        }
+    }
+
     /// Sets the HTTP status.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
@@ -290,5 +334,32 @@ impl ModelError {
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_do_not_show_what_a_service_said() {
+        let refused = ModelError::new(ModelErrorKind::BadRequest, "m", "bad: my user's words")
+            .with_status(400);
+        let rail = Error::Rail {
+            rail: "self check input".to_owned(),
+            source: refused.into(),
+        };
+        assert_eq!(
+            rail.for_log(),
+            "rail `self check input` failed: model `m`: BadRequest, status 400"
+        );
+        let broken = ModelError::new(ModelErrorKind::Connection, "m", "no route");
+        assert_eq!(Error::from(broken).for_log(), "model `m`: no route");
+        let json = serde_json::from_str::<u64>("\"my user's words\"").unwrap_err();
+        let rail = Error::Rail {
+            rail: "r".to_owned(),
+            source: json.into(),
+        };
+        assert_eq!(rail.for_log(), "rail `r` failed: line 1 column 17");
     }
 }

@@ -40,3 +40,8 @@ fn framing() {
 fn stream_guard() {
     replay("stream_guard", checks::stream_guard);
 }
+
+#[test]
+fn colang() {
+    replay("colang", checks::colang);
+}

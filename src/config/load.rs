@@ -154,11 +154,7 @@ fn check_colang(loaded: &Loaded, report: &mut Report) {
     if !matches!(version, "1.0" | "2.x") {
         let mark = root.place_of("colang_version");
         let message = format!("`colang_version` must be \"1.0\" or \"2.x\", not `{version}`");
-        if loaded.colang_files.is_empty() {
-            report.warn(mark, message);
-        } else {
-            report.fault(mark, message);
-        }
+        report.fault(mark, message);
     }
     let Some(rails) = root.get("rails").filter(|_| version == "2.x") else {
         return;

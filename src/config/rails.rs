@@ -60,8 +60,8 @@ impl Read for Rails {
             retrieval: fields.or("retrieval", default.retrieval),
             dialog: fields.or("dialog", default.dialog),
             actions: fields.or("actions", default.actions),
-            tool_output: fields.or("tool_output", default.tool_output),
-            tool_input: fields.or("tool_input", default.tool_input),
+            tool_output: one_of(&mut fields, ["tool_output", "tool_call"]),
+            tool_input: one_of(&mut fields, ["tool_input", "tool_result"]),
             options: rail_options::read_options(&mut fields),
             enforcement: fields.optional("enforcement"),
             given: given(node),
@@ -69,6 +69,19 @@ impl Read for Rails {
         fields.close();
         Some(section)
     }
+}
+
+/// The section under either of two names: 0.25 of the reference calls it by the second.
+fn one_of(fields: &mut Fields<'_>, [name, later]: [&'static str; 2]) -> RailSection {
+    let (first, second) = (fields.optional(name), fields.optional(later));
+    if first.is_some() && second.is_some() {
+        let message = format!(
+            "`rails.{later}` is another name of `rails.{name}`, which stands there too: join them into one"
+        );
+        let at = fields.node.place_of(later).clone();
+        fields.report.fault(&at, message);
+    }
+    first.or(second).unwrap_or_default()
 }
 
 fn given(node: &Node) -> Vec<String> {

@@ -230,10 +230,15 @@ impl RailsConfig {
         let mut instructions: Vec<Instruction> = fields
             .or_default::<Option<_>>("instructions")
             .unwrap_or_default();
+        let colang_version: String = fields.or("colang_version", "1.0".to_owned());
+        let (default_instructions, sample_conversation) = match colang_version.as_str() {
+            "2.x" => (defaults::INSTRUCTIONS_2, defaults::SAMPLE_CONVERSATION_2),
+            _ => (defaults::INSTRUCTIONS, defaults::SAMPLE_CONVERSATION),
+        };
         if instructions.is_empty() {
             instructions.push(Instruction {
                 kind: "general".to_owned(),
-                content: defaults::INSTRUCTIONS.to_owned(),
+                content: default_instructions.to_owned(),
             });
         }
         let config = Self {
@@ -244,10 +249,8 @@ impl RailsConfig {
             instructions,
             docs: fields.or_default::<Option<_>>("docs").unwrap_or_default(),
             actions_server_url: fields.or_default("actions_server_url"),
-            sample_conversation: fields.or(
-                "sample_conversation",
-                Some(defaults::SAMPLE_CONVERSATION.to_owned()),
-            ),
+            sample_conversation: fields
+                .or("sample_conversation", Some(sample_conversation.to_owned())),
             prompts: fields
                 .or_default::<Option<_>>("prompts")
                 .unwrap_or_default(),
@@ -261,7 +264,7 @@ impl RailsConfig {
             enable_multi_step_generation: fields
                 .or_default::<Option<_>>("enable_multi_step_generation")
                 .unwrap_or_default(),
-            colang_version: fields.or("colang_version", "1.0".to_owned()),
+            colang_version,
             custom_data: fields.or_default("custom_data"),
             knowledge_base: fields.or_default("knowledge_base"),
             core: fields.or_default("core"),

@@ -233,6 +233,7 @@ fn streaming_can_rewrite(config: &RailsConfig, root: &Node, report: &mut Report)
     let flows = config.rails.output.flows.iter();
     let rewriting: Vec<String> = flows
         .filter(|flow| REWRITING.contains(&flow.name.as_str()))
+        .filter(|flow| flow.name != "injection detection" || injections_are_cut_out(config))
         .map(|flow| format!("`{}`", flow.text))
         .collect();
     if !rewriting.is_empty() {
@@ -242,6 +243,13 @@ fn streaming_can_rewrite(config: &RailsConfig, root: &Node, report: &mut Report)
         );
         report.fault(root.place_of("rails.output.streaming"), message);
     }
+}
+
+/// Whether `injection detection` rewrites: with `reject`, the default, it only blocks.
+fn injections_are_cut_out(config: &RailsConfig) -> bool {
+    let section = config.rails.config.node.get("injection_detection");
+    let action = section.and_then(|section| section.get("action"));
+    action.and_then(Node::as_str) == Some("omit")
 }
 
 fn jailbreak_endpoints(config: &RailsConfig, root: &Node, report: &mut Report) {

@@ -2,6 +2,8 @@
 
 mod cache;
 mod index;
+#[cfg(feature = "local-embeddings")]
+mod local;
 pub(crate) mod provider;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -1,6 +1,7 @@
 //! Verdicts that are remembered: which texts the asking rails let pass.
 
 use std::{
+    fmt,
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -14,10 +15,10 @@ const CAPACITY: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 /// A bounded memory of texts that passed the asking input rails.
 ///
 /// A text is remembered under the rails, their prompts and models, and, where the model is the service under the layer,
-/// the client's own key and model: nobody passes by what a model of somebody else's choice said.
+/// under all that chooses it and its answer: nobody passes by what a model of somebody else's choice said.
 #[derive(Debug, Clone)]
 pub(super) struct VerdictCache {
-    salt: Arc<str>,
+    rails: Hasher,
     passed: Arc<Mutex<LruCache<[u8; 32], ()>>>,
 }
 
@@ -25,27 +26,43 @@ pub(super) struct VerdictCache {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Key([u8; 32]);
 
+/// A key in the making.
+#[derive(Clone)]
+pub(super) struct Hasher(Sha256);
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hasher(..)")
+    }
+}
+
+impl Hasher {
+    /// Adds a part. Parts cannot run into each other.
+    pub(super) fn add(&mut self, part: &[u8]) {
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part);
+    }
+
+    /// The key of all parts.
+    pub(super) fn key(self) -> Key {
+        Key(self.0.finalize().into())
+    }
+}
+
 impl VerdictCache {
     /// An empty memory of rails that are described by `salt`.
     pub(super) fn new(salt: &str) -> Self {
+        let mut rails = Hasher(Sha256::new());
+        rails.add(salt.as_bytes());
         Self {
-            salt: salt.into(),
+            rails,
             passed: Arc::new(Mutex::new(LruCache::new(CAPACITY))),
         }
     }
 
-    /// The key of `text`, for a client described by `client`.
-    pub(super) fn key(&self, client: &[Vec<u8>], text: &str) -> Key {
-        let mut hash = Sha256::new();
-        for part in client
-            .iter()
-            .map(Vec::as_slice)
-            .chain([self.salt.as_bytes(), text.as_bytes()])
-        {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
-        Key(hash.finalize().into())
+    /// The beginning of all keys: the rails.
+    pub(super) fn hasher(&self) -> Hasher {
+        self.rails.clone()
     }
 
     /// Whether the text passed before.
@@ -73,11 +90,15 @@ mod tests {
     #[test]
     fn a_text_is_remembered_for_its_client_only() {
         let cache = VerdictCache::new("rails");
-        let client =
-            |key: &str, model: &str| vec![key.as_bytes().to_vec(), model.as_bytes().to_vec()];
-        cache.remember(cache.key(&client("key a", "model"), "hello"));
-        assert!(cache.has_passed(cache.key(&client("key a", "model"), "hello")));
-        assert!(!cache.has_passed(cache.key(&client("key b", "model"), "hello")));
-        assert!(!cache.has_passed(cache.key(&client("key amodel", ""), "hello")));
+        let key = |parts: &[&str]| {
+            let mut hasher = cache.hasher();
+            parts.iter().for_each(|part| hasher.add(part.as_bytes()));
+            hasher.key()
+        };
+        cache.remember(key(&["key a", "model", "hello"]));
+        assert!(cache.has_passed(key(&["key a", "model", "hello"])));
+        assert!(!cache.has_passed(key(&["key b", "model", "hello"])));
+        assert!(!cache.has_passed(key(&["key amodel", "", "hello"])));
+        assert!(!cache.has_passed(key(&["key a", "modelhello"])));
     }
 }

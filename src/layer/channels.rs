@@ -590,6 +590,22 @@ impl Channels {
     pub(super) fn finish(&mut self) -> Vec<Halt> {
         self.may_ask = true;
         self.calls.finish();
+        let open = self.entries.iter_mut().filter(|entry| !entry.halted);
+        let rests = open.filter_map(|entry| {
+            let rest = entry.unescape.as_mut()?.rest();
+            (!rest.is_empty()).then_some((entry.id, entry.class, rest))
+        });
+        let rests: Vec<_> = rests.collect();
+        let mut halts = Vec::new();
+        for (id, class, rest) in rests {
+            let said = Said {
+                class,
+                ..Said::loose(&rest, false)
+            };
+            if self.find(id.unescaped()).is_some() {
+                halts.extend(self.push_one(id.unescaped(), said).err());
+            }
+        }
         let mut stopped = Vec::new();
         for entry in self.entries.iter_mut().filter(|entry| !entry.halted) {
             if let Err(stop) = entry.track.finish() {
@@ -597,10 +613,8 @@ impl Channels {
                 stopped.push((entry.id, stop));
             }
         }
-        stopped
-            .into_iter()
-            .map(|(id, stop)| self.halt(id, stop))
-            .collect()
+        halts.extend(stopped.into_iter().map(|(id, stop)| self.halt(id, stop)));
+        halts
     }
 
     /// Notes that the rest of all texts was lost.

@@ -11,13 +11,13 @@ use tower_service::Service;
 use super::{
     body::{RequestBody, ResponseBody},
     by_shape::Found,
-    draft::Drafting,
+    draft::{Drafting, Stop},
     encoding::{Accepted, ask_for_readable},
     guard::Guard,
     inner::InnerModel,
     layer::Settings,
     reply::{blocked_response, guard_reply, refused_response, remove_digests},
-    request::{self, ReadBody, Reader, Refusal, check_content_type, client_of, decode_body},
+    request::{self, ReadBody, Reader, Refusal, check_content_type, decode_body},
 };
 use crate::{
     error::BoxError,
@@ -229,7 +229,8 @@ where
         guard.tools = Some(Arc::new(format.offered_tools(&chat, &read.decoded)));
     }
     let model = guard.facts.model.clone().unwrap_or_default();
-    let (ask, client) = if guard.rails.asks_main_model_of_call() {
+    let mut hasher = settings.cache.hasher();
+    let ask = if guard.rails.asks_main_model_of_call() {
         let inner = InnerModel::<S, B>::new(
             service.clone(),
             Arc::clone(&guard.format),
@@ -238,24 +239,25 @@ where
             model.clone(),
             settings.limits.reply_body,
         );
-        let client = client_of(&parts.headers, &model);
-        (AskContext::with_main(Arc::new(inner)), client)
+        inner.add_to(&mut hasher);
+        AskContext::with_main(Arc::new(inner))
     } else {
-        (AskContext::default(), Vec::new())
+        AskContext::default()
     };
     let drafting = Drafting {
         guard: &guard,
         ask: &ask,
         cache: &settings.cache,
-        client: &client,
+        hasher: &hasher,
         history: settings.history,
     };
     let mut draft = match drafting.draft(&chat).await {
         Ok(draft) => draft,
-        Err(blocked) => {
+        Err(Stop::Blocked(blocked)) => {
             guard.verdict.finish();
             return Ok(blocked_response(&guard, &blocked));
         }
+        Err(Stop::Refused(refusal)) => return Ok(refused_response(&guard, &refusal)),
     };
     drop(chat);
     let ReadBody { raw, decoded } = read;

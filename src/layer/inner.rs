@@ -8,13 +8,14 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 use tower_service::Service;
 
 use super::{
     body::RequestBody,
+    cache::Hasher,
     encoding::{Coding, decode},
 };
 use crate::{
@@ -46,20 +47,11 @@ impl<S, B> InnerModel<S, B> {
         reply_limit: usize,
     ) -> Self {
         let mut headers = client.clone();
-        for name in [
-            header::CONTENT_LENGTH,
-            header::CONTENT_ENCODING,
-            header::TRANSFER_ENCODING,
-            header::ACCEPT_ENCODING,
-            header::ACCEPT,
-            header::EXPECT,
-            header::RANGE,
-            header::IF_RANGE,
-            header::TRAILER,
-            header::TE,
-            header::CONNECTION,
-            header::UPGRADE,
-        ] {
+        let own: Vec<_> = client
+            .keys()
+            .filter(|name| is_exchanges_own(name))
+            .collect();
+        for name in own {
             headers.remove(name);
         }
         headers.insert(
@@ -76,6 +68,72 @@ impl<S, B> InnerModel<S, B> {
             body: PhantomData,
         }
     }
+}
+
+impl<S, B> InnerModel<S, B> {
+    /// Adds all that chooses the model and its answer to what verdicts are remembered under.
+    pub(super) fn add_to(&self, hasher: &mut Hasher) {
+        hasher.add(self.uri.to_string().as_bytes());
+        hasher.add(self.model.as_bytes());
+        for (name, value) in &self.headers {
+            hasher.add(name.as_str().as_bytes());
+            hasher.add(value.as_bytes());
+        }
+    }
+}
+
+/// Whether a header belongs to the client's own exchange: to its connection and its body, or to what a gateway does with one request,
+/// which is another one than a rail's question.
+fn is_exchanges_own(name: &HeaderName) -> bool {
+    const NAMES: &[&str] = &[
+        "content-length",
+        "content-encoding",
+        "content-md5",
+        "content-digest",
+        "digest",
+        "repr-digest",
+        "transfer-encoding",
+        "accept-encoding",
+        "accept",
+        "expect",
+        "range",
+        "if-range",
+        "if-match",
+        "if-none-match",
+        "if-modified-since",
+        "if-unmodified-since",
+        "trailer",
+        "te",
+        "connection",
+        "upgrade",
+        "cache-control",
+        "pragma",
+        "traceparent",
+        "tracestate",
+        "baggage",
+        "b3",
+        "x-amzn-trace-id",
+        "x-cloud-trace-context",
+        "x-portkey-config",
+        "x-portkey-metadata",
+        "helicone-id",
+    ];
+    const PARTS: &[&str] = &[
+        "idempotency",
+        "request-id",
+        "correlation-id",
+        "trace-id",
+        "span-id",
+        "session-id",
+        "retry-count",
+        "cache",
+    ];
+    let name = name.as_str();
+    let is_gateways = name.starts_with("cf-aig-") && name != "cf-aig-authorization";
+    is_gateways
+        || NAMES.contains(&name)
+        || name.starts_with("x-b3-")
+        || PARTS.iter().any(|part| name.contains(part))
 }
 
 impl<S, B> fmt::Debug for InnerModel<S, B> {

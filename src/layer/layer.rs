@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 use tower_layer::Layer;
 
 use super::{
+    builder::GuardrailsLayerBuilder,
     cache::VerdictCache,
     limits::Limits,
     policy::{BlockResponse, Enforcement, History, OnRailError, UnreadEndpoints},
@@ -13,8 +14,7 @@ use super::{
     watch::{LiveSettings, Watched},
 };
 use crate::{
-    config::RailsConfig,
-    error::{ConfigError, Error, Result},
+    error::{Error, Result},
     rails::LlmRails,
     wire::{self, WireFormat},
 };
@@ -107,6 +107,23 @@ impl GuardrailsLayer {
         self
     }
 
+    /// A layer of the rails directory, or the single YAML file, at `path`, with actions, models and more of the application's own.
+    ///
+    /// ```no_run
+    /// use tower_guardrails::GuardrailsLayer;
+    ///
+    /// async fn is_open() -> Result<bool, std::convert::Infallible> {
+    ///     Ok(true)
+    /// }
+    ///
+    /// # fn main() -> Result<(), tower_guardrails::Error> {
+    /// let layer = GuardrailsLayer::builder("rails").action("is_open", is_open).build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn builder(path: impl AsRef<Path>) -> GuardrailsLayerBuilder {
+        GuardrailsLayerBuilder::new(path.as_ref())
+    }
+
     /// A layer of rails that are already built.
     ///
     /// It makes the same checks as [`from_path`](Self::from_path). Where they find [faults](LlmRails::refused) it logs them as
@@ -114,6 +131,11 @@ impl GuardrailsLayer {
     pub fn new(rails: LlmRails) -> Self {
         for fault in rails.refused() {
             tracing::error!("the layer lets no chat pass: {fault}");
+        }
+        if rails.refused().is_empty() {
+            for line in rails.describe() {
+                tracing::info!("{line}");
+            }
         }
         let cache = VerdictCache::new(&rails.plan().input.fingerprint());
         Self {
@@ -211,7 +233,7 @@ impl GuardrailsLayer {
         self
     }
 
-    /// The most bytes of a request's body. Default: 4 MiB.
+    /// The most bytes of a request's body. Default: 32 MiB, of which 4 MiB may be [text](Limits::request_text).
     #[must_use]
     pub fn max_body_size(mut self, bytes: usize) -> Self {
         self.settings.limits.request_body = bytes;
@@ -236,9 +258,5 @@ impl<S> Layer<S> for GuardrailsLayer {
 
 /// The engine of the rails directory at `path`, if nothing is wrong with it.
 fn load(path: &Path) -> Result<LlmRails> {
-    let (config, faults) = RailsConfig::loader().read_path(path);
-    let Some(config) = config else {
-        return Err(ConfigError { faults }.into());
-    };
-    Ok(LlmRails::builder(config).build_all().guarding(faults)?)
+    GuardrailsLayerBuilder::new(path).rails()
 }

@@ -6,13 +6,18 @@ use std::time::Duration;
 ///
 /// ```
 /// let limits = tower_guardrails::layer::Limits::default();
-/// assert_eq!(limits.request_body, 4 << 20);
+/// assert_eq!(limits.request_body, 32 << 20);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The most bytes of a chat request's body, as sent and decoded; over it: 413. Default 4 MiB.
+    /// The most bytes of a chat request's body, as sent and decoded; over it: 413. Default 32 MiB, for pictures.
     pub request_body: usize,
+    /// The most bytes of all texts of a request that rails read, files that are text among them; over it: 413. Default 4 MiB.
+    pub request_text: usize,
+    /// The most questions that rails are asked about one request, each of a message or of small ones together; over it: 413. Rails that rewrite
+    /// a text are asked 32 times as often at most. Default 64.
+    pub questions: usize,
     /// The most bytes of a buffered reply's body, as sent and decoded; over it: 502. Default 16 MiB.
     pub reply_body: usize,
     /// The most bytes of text of one stream that wait for a verdict, and with what is around the text, four times as many; over
@@ -29,7 +34,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            request_body: 4 << 20,
+            request_body: 32 << 20,
+            request_text: 4 << 20,
+            questions: 64,
             reply_body: 16 << 20,
             held_stream: 16 << 20,
             stream_event: 16 << 20,

@@ -80,6 +80,7 @@
 mod asides;
 mod body;
 mod buffered;
+mod builder;
 mod by_shape;
 mod cache;
 mod calls;
@@ -101,10 +102,12 @@ mod layer;
 mod limits;
 mod policy;
 mod queue;
+mod reading;
 mod reply;
 mod request;
 mod results;
 mod route;
+mod select;
 mod service;
 mod stream;
 mod stream_body;
@@ -115,6 +118,7 @@ mod watch;
 mod watched;
 
 pub use body::{RequestBody, ResponseBody};
+pub use builder::GuardrailsLayerBuilder;
 pub use future::ResponseFuture;
 pub use layer::GuardrailsLayer;
 pub use limits::Limits;

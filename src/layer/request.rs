@@ -311,19 +311,3 @@ pub(super) fn last_user_message(request: &ChatRequest<'_>) -> String {
         .find(|message| message.role == Role::User);
     last.map_or_else(String::new, |message| message.content().into_owned())
 }
-
-/// What a client is known by where its own model and key answer for the rails.
-pub(super) fn client_of(headers: &HeaderMap, model: &str) -> Vec<Vec<u8>> {
-    let header = |name: &str| {
-        headers
-            .get(name)
-            .map(|value| value.as_bytes().to_vec())
-            .unwrap_or_default()
-    };
-    vec![
-        header("authorization"),
-        header("api-key"),
-        header("x-api-key"),
-        model.as_bytes().to_vec(),
-    ]
-}

@@ -2,17 +2,23 @@
 
 use std::{collections::HashMap, ops::Range};
 
-use super::{draft::selected, policy::History};
+use super::{
+    policy::History,
+    select::{is_tool_result, selected},
+};
 use crate::{
     library::{ToolContext, result_faults},
     message::{Content, Message, Role, ToolCall},
-    wire::{ChatRequest, RequestMessage, TextKind},
+    wire::{ChatRequest, TextKind},
 };
 
 /// The result of a tool.
 #[derive(Debug)]
 pub(super) struct ToolResult {
+    /// Every text of it: the content, and then the others, a line each.
     pub(super) text: String,
+    /// What stands behind the content in `text`.
+    others: String,
     /// Where the content's texts lie.
     pub(super) contents: Vec<Range<usize>>,
     name: Option<String>,
@@ -23,6 +29,14 @@ pub(super) struct ToolResult {
 }
 
 impl ToolResult {
+    /// The content in a text that rails made of `text`; none where they changed more.
+    pub(super) fn content_of(&self, rewritten: String) -> Option<String> {
+        match self.others.is_empty() {
+            true => Some(rewritten),
+            false => rewritten.strip_suffix(&self.others).map(str::to_owned),
+        }
+    }
+
     /// What rails know of it beside its text.
     pub(super) fn context(&self) -> ToolContext<'_> {
         ToolContext {
@@ -33,11 +47,6 @@ impl ToolResult {
             ..ToolContext::default()
         }
     }
-}
-
-/// Whether a message is the result of a tool.
-pub(super) fn is_tool_result(message: &RequestMessage<'_>) -> bool {
-    matches!(message.role, Role::Tool | Role::Function)
 }
 
 /// The results of tools that the rails read. Of [`History::LastMessage`] these are those at the conversation's end.
@@ -64,6 +73,11 @@ pub(super) fn tool_results(request: &ChatRequest<'_>, history: History) -> Vec<T
         .iter()
         .map(|message| match message.role {
             Role::Tool | Role::Function | Role::Assistant => message.to_message(),
+            _ if is_tool_result(message) => {
+                let mut result = message.to_message();
+                result.role = Role::Tool;
+                result
+            }
             _ => Message::new(message.role.clone(), Content::None),
         })
         .collect();
@@ -85,8 +99,16 @@ pub(super) fn tool_results(request: &ChatRequest<'_>, history: History) -> Vec<T
             .texts
             .iter()
             .filter(|text| text.kind == TextKind::Content);
+        let mut others = String::new();
+        for text in &read.texts {
+            if text.kind != TextKind::Content && text.says_something() {
+                others.push('\n');
+                others.push_str(&text.text);
+            }
+        }
         results.push(ToolResult {
-            text: read.content().into_owned(),
+            text: format!("{}{others}", read.content()),
+            others,
             contents: contents.map(|text| text.span.clone()).collect(),
             // OpenAI's clients send no name: the call has it.
             name: message

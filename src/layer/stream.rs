@@ -32,6 +32,9 @@ use crate::{
 /// How many bytes of records may wait for each byte of text that may: most of a record is no text.
 const ENVELOPE: usize = 4;
 
+/// How long records have to wait for comments to go before them: what is cleared at once leaves in its order.
+const LONG_HELD: Duration = Duration::from_millis(300);
+
 /// A guarded stream.
 #[derive(Debug)]
 pub(super) struct GuardedStream {
@@ -50,6 +53,8 @@ pub(super) struct GuardedStream {
     spent: Duration,
     /// The upstream ended before a choice did.
     cut_off: bool,
+    /// Since when records wait.
+    held_since: Option<Instant>,
     /// The choices of the record that leaves: kept for its memory.
     left: Vec<u32>,
 }
@@ -103,6 +108,7 @@ impl GuardedStream {
             state: State::Reading,
             spent: Duration::ZERO,
             cut_off: false,
+            held_since: None,
             left: Vec::new(),
         }
     }
@@ -703,6 +709,9 @@ impl GuardedStream {
             channels, choices, ..
         } = &self.intake;
         self.queue.push(queued, &*self.stream, channels, choices);
+        if !self.queue.is_empty() {
+            self.held_since.get_or_insert_with(Instant::now);
+        }
     }
 
     /// A record without a payload. Comments go before what is held.
@@ -714,7 +723,14 @@ impl GuardedStream {
         let mut lines = queued.record.aside.split(|byte| *byte == b'\n');
         let is_comment = queued.record.name.is_none()
             && lines.all(|line| line.is_empty() || line.starts_with(b":"));
-        if self.queue.is_empty() || !is_comment || self.reads_otherwise(&queued.record, false) {
+        let waits = self
+            .held_since
+            .is_some_and(|since| since.elapsed() >= LONG_HELD);
+        if self.queue.is_empty()
+            || !is_comment
+            || !waits
+            || self.reads_otherwise(&queued.record, false)
+        {
             if self.reads_otherwise(&queued.record, false) {
                 return self.fail_unreadable("a comment of the reply can be read as an event");
             }
@@ -742,6 +758,9 @@ impl GuardedStream {
             let choices = self.intake.choices.len();
             let next = self.queue.next_cleared(&self.intake.channels, choices);
             let Some(queued) = next else {
+                if self.queue.is_empty() {
+                    self.held_since = None;
+                }
                 if self.cut_off && self.intake.channels.is_settled() {
                     self.end();
                 }

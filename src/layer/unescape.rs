@@ -11,6 +11,11 @@ pub(super) struct Unescape {
 }
 
 impl Unescape {
+    /// The beginning of an escape whose end never came: it stands as it is.
+    pub(super) fn rest(&mut self) -> String {
+        std::mem::take(&mut self.pending)
+    }
+
     /// The next piece of the reading.
     pub(super) fn read(&mut self, text: &str) -> String {
         self.pending.push_str(text);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::stream::{self, StreamExt};
 use serde_json::{Map, Value, json};
 
 use super::{BuildContext, Call, Flow, Unusable, call::Question};
@@ -10,13 +11,52 @@ use crate::{
     error::Error,
     llm::{
         ModelReply, Verdict,
-        prompt::{Prompts, RenderedPrompt},
+        prompt::{PromptError, Prompts, RenderedPrompt},
     },
     message::{Content, Message, Role},
 };
 
 /// How many tokens the model may answer where the prompt does not say.
 const MOST_TOKENS: u64 = 1024;
+
+/// Of a text that is longer than the prompt may be: how many characters each window repeats of the one before, how few it may have,
+/// how many windows are asked about, and how many at a time.
+const OVERLAP: usize = 400;
+const SMALLEST_WINDOW: usize = 256;
+const MOST_WINDOWS: usize = 64;
+const TOGETHER: usize = 4;
+
+/// The prompt's limit, where `error` says that it is over it.
+fn too_long(error: &Error) -> Option<u64> {
+    let Error::Rail { source, .. } = error else {
+        return None;
+    };
+    match source.downcast_ref::<PromptError>()? {
+        PromptError::TooLong { limit, .. } => Some(*limit),
+        _ => None,
+    }
+}
+
+/// Cuts `text` into windows of `size` characters, each of which begins with the last `overlap` of the one before.
+fn windows(text: &str, size: usize, overlap: usize) -> Vec<&str> {
+    let mut windows = Vec::new();
+    let mut start = 0;
+    while let Some(rest) = text.get(start..) {
+        let mut places = rest.char_indices().map(|(place, _)| place);
+        let next = places.nth(size.saturating_sub(overlap).max(1));
+        // Behind the place of the next window, as many more as it repeats.
+        let end = next.and_then(|next| {
+            let mut places = rest.get(next..)?.char_indices();
+            places.nth(overlap).map(|(place, _)| next + place)
+        });
+        windows.push(rest.get(..end.unwrap_or(rest.len())).unwrap_or_default());
+        match (next, end) {
+            (Some(next), Some(_)) => start += next,
+            _ => break,
+        }
+    }
+    windows
+}
 
 /// The prompts of a configuration, and how questions by them are asked.
 #[derive(Debug, Clone)]
@@ -119,6 +159,80 @@ impl Chat {
         })
     }
 
+    /// As [`verdict`](Self::verdict), for a text of any length: where the prompt with the variable `judged` is longer than its
+    /// `max_length`, the text is asked about in windows that fit, each with the end of the one before it. The first that is not
+    /// safe is the answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`verdict`](Self::verdict); and a text of more windows than are asked about.
+    pub(super) async fn verdict_of(
+        &self,
+        call: &Call<'_>,
+        task: &str,
+        kinds: &[&str],
+        variables: &[(&str, Value)],
+        judged: &str,
+        temperature: Option<f64>,
+    ) -> Result<Answer, Error> {
+        let asked = self
+            .verdict(call, task, kinds, temperature, variables)
+            .await;
+        let text = variables.iter().find(|(name, _)| *name == judged);
+        let (Err(error), Some((_, Value::String(text)))) = (&asked, text) else {
+            return asked;
+        };
+        let Some(limit) = too_long(error) else {
+            return asked;
+        };
+        let with = |window: &str| -> Vec<(&str, Value)> {
+            let variables = variables.iter();
+            let variables = variables.map(|(name, value)| match *name == judged {
+                true => (*name, window.into()),
+                false => (*name, value.clone()),
+            });
+            variables.collect()
+        };
+        // The rest of the prompt takes some of it.
+        let mut size = usize::try_from(limit).unwrap_or(usize::MAX).min(text.len());
+        loop {
+            size -= size / 8;
+            let first: String = text.chars().take(size).collect();
+            match self.render(call, task, &with(&first)) {
+                Ok(_) => break,
+                Err(error) if too_long(&error).is_some() && size > SMALLEST_WINDOW => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let windows = windows(text, size, OVERLAP.min(size / 4));
+        if windows.len() > MOST_WINDOWS {
+            return Err(call.failed(format!(
+                "the text is too long: {} windows of the prompt's `max_length`, which is {limit}; at most {MOST_WINDOWS} are asked about",
+                windows.len()
+            )));
+        }
+        let questions: Vec<_> = windows
+            .into_iter()
+            .map(|window| {
+                let variables = with(window);
+                async move {
+                    self.verdict(call, task, kinds, temperature, &variables)
+                        .await
+                }
+            })
+            .collect();
+        let mut asking = stream::iter(questions).buffered(TOGETHER);
+        let mut last = None;
+        while let Some(answer) = asking.next().await {
+            let answer = answer?;
+            if !answer.verdict.is_safe() {
+                return Ok(answer);
+            }
+            last = Some(answer);
+        }
+        last.map_or(asked, Ok)
+    }
+
     /// As [`verdict`](Self::verdict), but gives the answer as it came, and whether it broke off before it said anything.
     ///
     /// # Errors
@@ -212,7 +326,12 @@ impl Chat {
             messages,
             parameters,
         };
-        call.ask(question).await
+        let mut reply = call.ask(question).await?;
+        if reply.is_unclear {
+            // Nothing that it says is a verdict.
+            reply.content.clear();
+        }
+        Ok(reply)
     }
 }
 
@@ -346,5 +465,26 @@ pub(super) fn accepted_model<'a>(
     } else {
         let message = format!("there is no model of the type `{model}`");
         Err(Unusable::Invalid(vec![message]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_repeat_the_end_of_the_one_before() {
+        assert_eq!(windows("abcdefgh", 4, 2), ["abcd", "cdef", "efgh"]);
+        assert_eq!(windows("äbcdé", 3, 1), ["äbc", "cdé"]);
+        assert_eq!(windows("abc", 4, 1), ["abc"]);
+        assert_eq!(windows("", 4, 1), [""]);
+        let text = "0123456789".repeat(100);
+        let all = windows(&text, 64, 16);
+        let mut joined = all[0].to_owned();
+        for window in &all[1..] {
+            assert!(joined.ends_with(&window[..16]));
+            joined.push_str(&window[16..]);
+        }
+        assert_eq!(joined, text);
     }
 }

@@ -102,6 +102,11 @@ impl SelfCheck {
         if is_empty(&text) && !shows_media {
             return Ok(Finding::block());
         }
+        let read_as = if base == OUTPUT {
+            "bot_response"
+        } else {
+            "user_input"
+        };
         let mut variables = vec![("user_input", given(call, "user_message"))];
         if base == OUTPUT {
             variables.push(("bot_response", text));
@@ -111,7 +116,7 @@ impl SelfCheck {
         let temperature = self.chat.lowest_temperature();
         let answer = self
             .chat
-            .verdict(call, &task, &kinds, temperature, &variables)
+            .verdict_of(call, &task, &kinds, &variables, read_as, temperature)
             .await?;
         Ok(Finding::block_if(!answer.verdict.is_safe()))
     }
@@ -145,6 +150,10 @@ mod tests {
     use super::{
         super::testing::{Script, Trial},
         *,
+    };
+    use crate::{
+        error::ModelError,
+        llm::{Model, ModelReply, ModelRequest},
     };
 
     const CONFIG: &str = "prompts: [{task: self_check_input, content: 'Block {{ user_input }}?', stop: [x]}, {task: 'self_check_input $variant=strict', content: 'Strict {{ user_input }}?', max_tokens: 3}, {task: bare, content: Bare?}, {task: self_check_output, content: '{{ user_input }}|{{ bot_response }}|{{ bot_thinking }}'}]";
@@ -201,6 +210,62 @@ mod tests {
             );
         }
         assert!(trial.judge("self check input", "hi").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_long_text_is_asked_about_in_windows() {
+        let config = "prompts: [{task: self_check_input, content: 'Block {{ user_input }}?', max_length: 1000}, {task: self_check_output, content: '{{ user_input }} {{ bot_response }}', max_length: 1000}]";
+        let long = "some words ".repeat(250);
+        for (answers, blocks) in [
+            (["no"; 8], false),
+            (["no", "no", "yes", "no", "no", "no", "no", "no"], true),
+        ] {
+            let script = Script::new(answers);
+            let models = script.of(&["main"]);
+            let trial = Trial::with_models(&RAIL, config, &[], Vec::new(), models).await;
+            let outcome = trial.judge("self check input", &long).await.unwrap();
+            assert_eq!(outcome.is_block(), blocks);
+            let asked = script.asked();
+            assert!((3..8).contains(&asked.len()), "{}", asked.len());
+            for request in &asked {
+                assert!(request.messages[0].content.text().chars().count() <= 1000);
+            }
+        }
+        // What no window can hold is a failed rail, which says that it is the length.
+        let script = Script::new(["no"; 1]);
+        let trial = Trial::with_models(&RAIL, config, &[], Vec::new(), script.of(&["main"])).await;
+        let failed = trial
+            .judge("self check input", &long.repeat(40))
+            .await
+            .unwrap_err();
+        assert!(failed.for_log().contains("too long"), "{failed:?}");
+        assert!(script.asked().is_empty());
+    }
+
+    /// A model whose provider says that it refused, in words that could be a verdict.
+    #[derive(Debug)]
+    struct Refuses;
+
+    impl Model for Refuses {
+        fn complete(&self, _: ModelRequest) -> BoxFuture<'_, Result<ModelReply, ModelError>> {
+            let reply = ModelReply {
+                content: "No".to_owned(),
+                is_unclear: true,
+                ..ModelReply::default()
+            };
+            Box::pin(std::future::ready(Ok(reply)))
+        }
+
+        fn name(&self) -> &'static str {
+            "refuses"
+        }
+    }
+
+    #[tokio::test]
+    async fn a_judge_that_refuses_to_answer_blocks() {
+        let trial = Trial::with_model(&RAIL, CONFIG, "main", Refuses).await;
+        let outcome = trial.judge("self check input", "hi").await.unwrap();
+        assert!(outcome.is_block());
     }
 
     #[tokio::test]

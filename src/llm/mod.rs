@@ -16,7 +16,7 @@ pub use prompt::PromptError;
 pub(crate) use prompt::{History, Scope};
 pub(crate) use python_json::dumps;
 pub use template::TemplateError;
-pub(crate) use template::{SharedEvent, colang_history, is_told};
+pub(crate) use template::{SharedEvent, colang_history, is_told, parse_literal};
 
 use std::fmt;
 
@@ -97,6 +97,9 @@ pub struct ModelReply {
     pub reasoning: Option<String>,
     /// The tools that it calls.
     pub tool_calls: Vec<ToolCall>,
+    /// Whether the text is no answer that could be read as a verdict: the model refused to answer, or its thoughts do not end, or
+    /// stand elsewhere than before the text.
+    pub is_unclear: bool,
     /// Why it ended: `stop`, `length`, `tool_calls` …
     pub finish_reason: Option<String>,
     /// Tokens read and written.
@@ -142,6 +145,7 @@ impl From<ModelReply> for ModelChunk {
             content,
             reasoning,
             tool_calls,
+            is_unclear: _,
             finish_reason,
             usage,
             metadata,

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{Model, cache::AnswerCache, provider};
 use crate::{
     config::ModelConfig,
-    error::ConfigError,
+    error::Fault,
     http::{Client, Environment},
 };
 
@@ -62,16 +62,14 @@ impl Models {
     /// Adds the models that `configs` describe, called through `client`. Of two of one type the first counts; what was
     /// [inserted](Self::insert) before stays.
     ///
-    /// # Errors
-    ///
-    /// All entries that cannot work.
+    /// Gives what is wrong with the entries that cannot work, each with its type.
     pub(crate) fn add_configured(
         &mut self,
         configs: &[ModelConfig],
         client: &Client,
         environment: Environment<'_>,
-    ) -> Result<(), ConfigError> {
-        let mut faults = Vec::new();
+    ) -> Vec<(String, Fault)> {
+        let mut faults: Vec<(String, Fault)> = Vec::new();
         for config in configs
             .iter()
             .filter(|config| !NOT_ASKED.contains(&&*config.kind))
@@ -86,7 +84,7 @@ impl Models {
                     let message = format!(
                         "the cache of the model `{kind}` has no room: `maxsize` must be above 0"
                     );
-                    faults.push(config.fault("cache.maxsize", message));
+                    faults.push((kind.clone(), config.fault("cache.maxsize", message)));
                 }
                 if let Some(cache) = AnswerCache::new(cache) {
                     self.caches
@@ -100,7 +98,7 @@ impl Models {
             match provider::from_config(config, client, environment) {
                 Ok(made) if made.model.name().is_empty() => {
                     let message = format!("the model of type `{kind}` has no name: `model`");
-                    faults.push(config.fault("model", message));
+                    faults.push((kind.clone(), config.fault("model", message)));
                 }
                 Ok(made) => {
                     if let Some(variable) = made.missing_key {
@@ -110,15 +108,12 @@ impl Models {
                 }
                 Err(error) => {
                     let message = format!("the model of type `{kind}`: {}", error.message);
-                    faults.push(config.fault(key_in(config, &error.message), message));
+                    let fault = config.fault(key_in(config, &error.message), message);
+                    faults.push((kind.clone(), fault));
                 }
             }
         }
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(ConfigError { faults })
-        }
+        faults
     }
 }
 
@@ -137,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    fn add(models: &mut Models, configs: Value) -> Result<(), ConfigError> {
+    fn add(models: &mut Models, configs: Value) -> Vec<(String, Fault)> {
         let configs: Vec<ModelConfig> = serde_json::from_value(configs).unwrap();
         models.add_configured(&configs, &Client::default(), &|_| None)
     }
@@ -145,7 +140,7 @@ mod tests {
     #[test]
     fn models_are_found_by_type() {
         let mut models = Models::default();
-        add(
+        let faults = add(
             &mut models,
             json!([
                 {"type": "main", "engine": "openai", "model": "a"},
@@ -153,8 +148,8 @@ mod tests {
                 {"type": "self_check_input", "engine": "openai", "model": "c", "cache": {"enabled": true}},
                 {"type": "embeddings", "engine": "nothing known"},
             ]),
-        )
-        .unwrap();
+        );
+        assert!(faults.is_empty(), "{faults:?}");
         let name = |model: Option<Arc<dyn Model>>| model.map(|model| model.name().to_owned());
         assert_eq!(models.kinds(), ["main", "self_check_input"]);
         assert_eq!(name(models.main()).as_deref(), Some("a"));
@@ -167,11 +162,11 @@ mod tests {
 
         let mut registered = Models::default();
         registered.insert("main", models.get("self_check_input").unwrap());
-        add(
+        let faults = add(
             &mut registered,
             json!([{"type": "main", "engine": "not looked at"}]),
-        )
-        .unwrap();
+        );
+        assert!(faults.is_empty(), "{faults:?}");
         assert_eq!(name(registered.main()).as_deref(), Some("c"));
     }
 
@@ -185,8 +180,10 @@ mod tests {
                 {"type": "guard", "engine": "openai", "model": "g", "cache": {"enabled": true, "maxsize": 0}},
             ]),
         );
-        let faults = faults.unwrap_err().faults;
-        let messages: Vec<_> = faults.iter().map(|fault| fault.message.as_str()).collect();
+        let messages: Vec<_> = faults
+            .iter()
+            .map(|(_, fault)| fault.message.as_str())
+            .collect();
         assert_eq!(messages.len(), 3, "{messages:?}");
         assert!(
             messages[0].contains("`main`") && messages[0].contains("nosuch"),

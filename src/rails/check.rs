@@ -268,7 +268,7 @@ fn settle(
             (decision, block.reason, Checked::Block(blocked))
         }
         Err(error) => {
-            let reason = describe(&error);
+            let reason = error.for_log();
             tracing::warn!(rail = %rail.name, error = %reason, "a rail failed");
             match on_error {
                 OnRailError::Pass => (Decision::FailedOpen, Some(reason), Checked::Allow),
@@ -291,16 +291,4 @@ fn settle(
     }
     policy.verdict.add(rail.report(decision, reason, duration));
     checked
-}
-
-/// An error with its causes, in one line.
-fn describe(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

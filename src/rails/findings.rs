@@ -3,12 +3,16 @@
 //! [`LlmRails`](super::LlmRails) is built all the same, as the reference is; a layer does not start with it.
 
 use super::{
-    dialog::Flows, library_rails::LibraryRails, needed_actions::Provider, own_rails::OwnRails,
+    dialog::{Flows, v2},
+    library_rails::LibraryRails,
+    needed_actions::Provider,
+    own_rails::OwnRails,
 };
 use crate::{
     config::RailsConfig,
     error::{Fault, all_faults},
     library,
+    verdict::Place,
 };
 
 /// What was found.
@@ -35,14 +39,20 @@ impl Findings {
         }
         refused.extend(library::unknown_keys(&config.rails.config));
         refused.extend(library.prompts.warnings());
-        if let Some(Flows::V1(flows)) = flows {
-            refused.extend(flows.broken().iter().cloned());
-            let own = OwnRails {
-                flows,
-                library,
-                provider,
-            };
-            refused = all_faults(refused, own.faults());
+        match flows {
+            Some(Flows::V1(flows)) => {
+                refused.extend(flows.broken().iter().cloned());
+                let own = OwnRails {
+                    flows,
+                    library,
+                    provider,
+                };
+                refused = all_faults(refused, own.faults());
+            }
+            Some(Flows::V2(flows)) => {
+                refused = all_faults(refused, v2::refused(flows, config, provider));
+            }
+            None => {}
         }
         let mut warnings = Vec::new();
         for warning in config.mere_warnings() {
@@ -56,7 +66,11 @@ impl Findings {
 
 /// That there is no rail.
 fn nothing_to_guard(config: &RailsConfig, flows: Option<&Flows>) -> Option<Fault> {
-    if config.rails.lines().next().is_some() {
+    let has_rail = |flows: &Flows| {
+        let mut places = [Place::Input, Place::Output].into_iter();
+        places.any(|place| !flows.rails(config, place).is_empty())
+    };
+    if config.rails.lines().next().is_some() || flows.is_some_and(has_rail) {
         return None;
     }
     let has_dialogue = flows

@@ -6,7 +6,7 @@ use futures_core::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
 use super::{
-    dialog::{Conversation as _, Engine, Flows, INTERNAL_ERROR, Turn, v1::Run},
+    dialog::{Conversation as _, Engine, Flows, INTERNAL_ERROR, Turn, v1::Run, v2},
     event::Event,
     log::ProcessingLog,
     messages::tool_calls_value,
@@ -83,7 +83,10 @@ pub(crate) async fn judge(
     main: Option<Arc<dyn Model>>,
 ) -> Result<Outcome> {
     let turn = Turn::new(Arc::clone(engine), None, None, main, None);
-    let Flows::V1(flows) = &engine.flows;
+    let flows = match &engine.flows {
+        Flows::V1(flows) => flows,
+        Flows::V2(flows) => return v2::judge(flows, &turn, place, flow, subject).await,
+    };
     let mut run = Run::new(flows);
     let variable = library::text_variable(place);
     let text = match place {
@@ -107,7 +110,8 @@ pub(crate) async fn judge(
     let new = turn
         .run_rail_flow(&mut run, flow, &ProcessingLog::default())
         .await?;
-    match outcome_of(&new, &text, run.variable(variable)) {
+    let failure = turn.take_failure();
+    match outcome_of(&new, &text, run.variable(variable), failure) {
         outcome if outcome.is_block() || run.has_ended() => Ok(outcome),
         // What it has not come to may be the very thing that blocks.
         _ => Err(Error::Colang(format!(
@@ -145,7 +149,12 @@ fn variables(place: Place, subject: Subject<'_>) -> Map<String, Value> {
     variables
 }
 
-fn outcome_of(new: &[Event], before: &Value, after: Option<Value>) -> Outcome {
+fn outcome_of(
+    new: &[Event],
+    before: &Value,
+    after: Option<Value>,
+    failure: Option<String>,
+) -> Outcome {
     let said = new
         .iter()
         .filter(|event| event.kind() == "StartUtteranceBotAction");
@@ -159,6 +168,7 @@ fn outcome_of(new: &[Event], before: &Value, after: Option<Value>) -> Outcome {
             let message = event.text("message").unwrap_or_default();
             format!("{}: {message}", event.kind())
         });
+        let reason = failure.filter(|_| failed).or(reason);
         let message = if said.is_empty() {
             failed.then(|| INTERNAL_ERROR.to_owned())
         } else {

@@ -4,15 +4,21 @@ use serde_json::Value;
 
 use super::{
     LlmRails,
+    dialog::Flows,
+    flows::judge,
     log::ExplainInfo,
     options::{GenerationOptions, LogOptions, RailsOptions},
+    plan::REFUSAL,
     response::{GenerationRequest, GenerationResponse, RailStatus, RailType, RailsResult},
+    state::State,
     streaming::{ChunkStream, StreamRequest, stream},
     turn::{self, Attachments},
 };
 use crate::{
     error::{Error, Result},
+    library::Subject,
     message::{Content, Message, Role},
+    verdict::Outcome,
 };
 
 impl LlmRails {
@@ -96,13 +102,9 @@ impl LlmRails {
         messages: impl IntoIterator<Item = Message>,
         rails: &[RailType],
     ) -> Result<RailsResult> {
-        let configured = &self.engine().config.rails;
+        let engine = self.engine();
         for rail in rails {
-            let flows = match rail {
-                RailType::Input => &configured.input.flows,
-                RailType::Output => &configured.output.flows,
-            };
-            if flows.is_empty() {
+            if engine.flows.rails(&engine.config, rail.place()).is_empty() {
                 return Err(Error::InvalidInput(format!(
                     "the configuration has no {} rails",
                     rail.as_str()
@@ -117,6 +119,9 @@ impl LlmRails {
         mut messages: Vec<Message>,
         rails: &[RailType],
     ) -> Result<RailsResult> {
+        if let Flows::V2(_) = &self.engine().flows {
+            return self.judge_all(&messages, rails).await;
+        }
         let checked = if rails.contains(&RailType::Output) {
             Role::Assistant
         } else {
@@ -168,6 +173,59 @@ impl LlmRails {
         })
     }
 
+    /// Runs the rails one after the other on the last texts: in Colang 2.x each rail judges without a turn around it.
+    async fn judge_all(&self, messages: &[Message], rails: &[RailType]) -> Result<RailsResult> {
+        let engine = self.engine();
+        let last = |role: Role| {
+            let message = messages.iter().rev().find(|message| message.role == role);
+            message.map(|message| message.content.text().into_owned())
+        };
+        let (mut asked, mut answered) = (last(Role::User), last(Role::Assistant));
+        let original = match rails.contains(&RailType::Output) {
+            true => answered.clone(),
+            false => asked.clone(),
+        };
+        for rail in rails {
+            let place = rail.place();
+            for line in engine.flows.rails(&engine.config, place) {
+                let user = asked.clone().unwrap_or_default();
+                let text = match rail {
+                    RailType::Input => &mut asked,
+                    RailType::Output => &mut answered,
+                };
+                let judged = text.clone().unwrap_or_default();
+                let subject = match rail {
+                    RailType::Input => Subject::input(&judged),
+                    RailType::Output => Subject::output(&judged, &user),
+                };
+                match judge(engine, place, &line.text, subject, None).await? {
+                    Outcome::Allow => {}
+                    Outcome::Transform(new) => *text = Some(new),
+                    Outcome::Block(block) => {
+                        let said = block.message.unwrap_or_else(|| REFUSAL.to_owned());
+                        return Ok(RailsResult {
+                            status: RailStatus::Blocked,
+                            content: said,
+                            rail: Some(line.text),
+                        });
+                    }
+                }
+            }
+        }
+        let checked = match rails.contains(&RailType::Output) {
+            true => answered,
+            false => asked,
+        };
+        Ok(RailsResult {
+            status: match checked == original {
+                true => RailStatus::Passed,
+                false => RailStatus::Modified,
+            },
+            content: checked.unwrap_or_default(),
+            rail: None,
+        })
+    }
+
     /// Runs the flows on a history of events, and gives the new ones. The history is read anew each time.
     ///
     /// # Errors
@@ -175,6 +233,52 @@ impl LlmRails {
     /// Where the history is empty or holds what is no event, a model fails, or a flow cannot go on.
     pub async fn generate_events(&self, history: &[Value]) -> Result<Vec<Value>> {
         turn::generate_events(self.engine(), history).await
+    }
+
+    /// Feeds `events` to a conversation in Colang 2.x, and gives the events that leave it, with the state after them.
+    ///
+    /// An empty state begins a conversation. Actions that are registered, built in or on the actions server run until they end;
+    /// every other one leaves as an event `Start…Action`, what the bot says among them (`StartUtteranceBotAction`), and its end is
+    /// to be fed as `…ActionFinished` with its `action_uid`. Dropping the future cancels what runs.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tower_guardrails::{LlmRails, RailsConfig, rails::State};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let flows = r#"
+    /// import core
+    ///
+    /// flow main
+    ///   user said "ping"
+    ///   bot say "pong"
+    /// "#;
+    /// let config = RailsConfig::from_content("colang_version: 2.x\nmodels: []\n", flows)?;
+    /// let rails = LlmRails::new(config)?;
+    /// let said = json!({"type": "UtteranceUserActionFinished", "final_transcript": "ping"});
+    /// let (events, state) = rails.process_events(&[said], State::default()).await?;
+    /// assert_eq!(events[0]["script"], "pong");
+    ///
+    /// // The state can be stored as JSON until the bot has spoken.
+    /// let state = State::from_value(&serde_json::to_value(&state)?)?;
+    /// let spoken = json!({"type": "UtteranceBotActionFinished", "action_uid": events[0]["action_uid"], "is_success": true});
+    /// let (events, _) = rails.process_events(&[spoken], state).await?;
+    /// assert!(events.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Where an event is none, the state is of other flows, a model fails, or the flows come to no end; where the flows are of
+    /// Colang 1.0.
+    pub async fn process_events(
+        &self,
+        events: &[Value],
+        state: State,
+    ) -> Result<(Vec<Value>, State)> {
+        turn::process_events(self.engine(), events, state).await
     }
 
     /// What the last call did. With several calls at once, the last one to end.

@@ -6,9 +6,12 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::{
-    dialog::v1::{Defined, Definitions, built_in_flows},
+    dialog::{
+        v1::{Defined, Definitions, built_in_flows},
+        v2,
+    },
     llm_rails::LlmRails,
-    needed_actions::{NeededAction, needed_actions},
+    needed_actions::{NeededAction, needed_actions, needed_actions_2},
 };
 use crate::{
     actions::Registry,
@@ -41,7 +44,8 @@ pub struct Inspection {
     pub loads: bool,
     /// Why not: everything that is wrong, with files and lines.
     pub errors: Vec<Fault>,
-    /// Whether a [`GuardrailsLayer`](crate::GuardrailsLayer) starts with it: it loads, and nothing is refused.
+    /// Whether a [`GuardrailsLayer`](crate::GuardrailsLayer) starts with it: nothing is refused, and nothing is wrong but with
+    /// models that no rail asks.
     pub guards: bool,
     /// What a layer refuses besides: mistyped keys under `rails`, rails that can never block, prompts that would fail, actions
     /// that nobody provides.
@@ -163,9 +167,17 @@ impl Inspection {
             (Definitions::default(), Vec::new())
         };
         let building = LlmRails::builder(config.clone()).build_all();
-        if is_one {
+        let wrong = if is_one {
             inspection.add_definitions(&config, definitions, &building.actions);
-        }
+            wrong
+        } else {
+            let (definitions, wrong) = v2::Definitions::of(&config);
+            inspection.flows = definitions.flows.len();
+            let names = definitions.flows.iter().map(|flow| flow.name.to_string());
+            inspection.flow_ids = names.collect();
+            inspection.actions = needed_actions_2(&config, &definitions.flows, &building.actions);
+            wrong
+        };
         inspection.errors = all_faults(faults, wrong);
         if !inspection.errors.is_empty() && is_one {
             // Where flows cannot be built, nobody else looks for those that rails name.
@@ -174,10 +186,12 @@ impl Inspection {
             inspection.errors = all_faults(known, missing);
         }
         let known = std::mem::take(&mut inspection.errors);
-        inspection.errors = all_faults(known, building.faults);
+        let faults = all_faults(known, building.faults);
+        let has_faults = !faults.is_empty();
+        inspection.errors = all_faults(faults, building.unasked);
         inspection.loads = inspection.errors.is_empty();
         inspection.refused = building.findings.refused;
-        inspection.guards = inspection.loads && inspection.refused.is_empty();
+        inspection.guards = !has_faults && inspection.refused.is_empty();
         // What is refused is more than odd.
         let refused = &inspection.refused;
         let found = std::mem::take(&mut inspection.warnings);

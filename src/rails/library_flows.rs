@@ -1,4 +1,8 @@
-//! The library's rails as Colang 1.0 flows, written from their declarations.
+//! The library's rails as Colang flows, written from their declarations: in 1.0, and from that in 2.x.
+
+mod two;
+
+pub(crate) use two::{colang2, module_of};
 
 use std::fmt::Write as _;
 

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
+    asked_models::asked_by,
     dialog::{Engine, Flows, Registered, shown_config, v1},
     findings::Findings,
     library_rails::LibraryRails,
@@ -79,6 +80,23 @@ impl LlmRails {
     /// can never block, keys under `rails` that nothing reads, actions that nobody provides.
     pub fn refused(&self) -> &[Fault] {
         &self.plan().refused
+    }
+
+    /// What a layer judges by what, and what it does not run, a line each.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        let flows = &self.engine().flows;
+        let mut lines = self.plan().describe(&|flow| flows.is_own(flow));
+        let mut idle = Vec::new();
+        if !flows.user_messages().is_empty() || !flows.examples().is_empty() {
+            idle.push(format!("the dialogue ({} flows)", flows.examples().len()));
+        }
+        if !self.config().docs.is_empty() {
+            idle.push("the knowledge base".to_owned());
+        }
+        if !idle.is_empty() {
+            lines.push(format!("not run: {}", idle.join(", ")));
+        }
+        lines
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -244,10 +262,15 @@ impl LlmRailsBuilder {
         let Building {
             rails,
             faults,
+            unasked,
             findings,
             actions: _,
         } = self.build_all();
-        let rails = rails.ok_or(ConfigError { faults })?;
+        let faults = all_faults(faults, unasked);
+        let rails = match rails {
+            Some(rails) if faults.is_empty() => rails,
+            _ => return Err(ConfigError { faults }.into()),
+        };
         for fault in findings.warnings.iter().chain(rails.refused()) {
             tracing::warn!("{fault}");
         }
@@ -272,9 +295,7 @@ impl LlmRailsBuilder {
             faults.push(error);
         }
         let environment = &crate::config::environment_variable;
-        if let Err(error) = models.add_configured(&config.models, &client, environment) {
-            faults.extend(error.faults);
-        }
+        let broken = models.add_configured(&config.models, &client, environment);
         let mut settings = prompt_settings(&config);
         if let Some(directory) = environment("PROMPTS_DIR").filter(|path| !path.is_empty()) {
             let (shared, wrong) = read_prompts_directory(directory.as_ref());
@@ -322,9 +343,24 @@ impl LlmRailsBuilder {
         let flows = read
             .as_ref()
             .or(engine.as_ref().map(|engine| &engine.flows));
+        let v1 = match flows {
+            Some(Flows::V1(flows)) => Some(&**flows),
+            Some(Flows::V2(_)) | None => None,
+        };
+        // Flows of 2.x may ask any of them.
+        let may_ask_all = matches!(flows, Some(Flows::V2(_)));
         let of_language = |name: &str| flows.is_some_and(|flows| flows.has_action(name));
         let provider = |name: &str| provider_of(name, &actions, &config, of_language);
         let mut findings = Findings::of(&library, flows, &provider);
+        // What nobody asks need not be there.
+        let (asked, idle): (Vec<_>, Vec<_>) = broken
+            .into_iter()
+            .partition(|(kind, _)| may_ask_all || asked_by(kind, &config, v1).is_some());
+        faults = all_faults(asked.into_iter().map(|(_, fault)| fault).collect(), faults);
+        findings
+            .warnings
+            .extend(keys_not_set(&config, &library.models, v1));
+        let unasked: Vec<Fault> = idle.into_iter().map(|(_, fault)| fault).collect();
         let refused = std::mem::take(&mut findings.refused);
         plan.refused = all_faults(refused, std::mem::take(&mut plan.refused));
         findings.refused = plan.refused.clone();
@@ -338,10 +374,33 @@ impl LlmRailsBuilder {
         Building {
             rails,
             faults,
+            unasked,
             findings,
             actions,
         }
     }
+}
+
+/// Warnings of models that own flows will ask without the key that they need.
+fn keys_not_set(config: &RailsConfig, models: &Models, flows: Option<&v1::Flows>) -> Vec<Fault> {
+    let mut warnings = Vec::new();
+    for model in &config.models {
+        let Some(variable) = models.missing_key(&model.kind) else {
+            continue;
+        };
+        // Rails of the library say so themselves, when they are compiled.
+        let is_own = |name: &str| flows.is_some_and(|flows| flows.is_own(name));
+        let rail = asked_by(&model.kind, config, flows);
+        let Some(rail) = rail.filter(|rail| is_own(&rail.name)) else {
+            continue;
+        };
+        let message = format!(
+            "the environment variable `{variable}`, the key of the model `{}`, is not set, and the rail `{}` will ask that model: set it, or name another by `api_key_env_var`",
+            model.kind, rail.text
+        );
+        warnings.push(model.fault("engine", message));
+    }
+    warnings
 }
 
 /// What came of building.
@@ -350,6 +409,8 @@ pub(crate) struct Building {
     pub(crate) rails: Option<LlmRails>,
     /// What keeps them from being built.
     pub(crate) faults: Vec<Fault>,
+    /// What is wrong with models that no rail asks: a layer has no use for them.
+    pub(crate) unasked: Vec<Fault>,
     /// What is wrong besides.
     pub(crate) findings: Findings,
     /// The actions that are registered, and those of the directory's Python.
@@ -363,7 +424,7 @@ impl Building {
     ///
     /// All that is wrong, in the order of files and lines.
     pub(crate) fn guarding(self, known: Vec<Fault>) -> Result<LlmRails, ConfigError> {
-        for warning in &self.findings.warnings {
+        for warning in self.findings.warnings.iter().chain(&self.unasked) {
             tracing::warn!("{warning}");
         }
         let faults = all_faults(known, self.faults);

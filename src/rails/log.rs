@@ -56,12 +56,41 @@ impl Entry {
     }
 }
 
+/// The target under which turns are traced, as they happen.
+pub(crate) const TURN: &str = "tower_guardrails::turn";
+
+/// Fields of events that say nothing to a reader.
+const UNTOLD: [&str; 5] = [
+    "type",
+    "event_created_at",
+    "source_uid",
+    "action_info_modality",
+    "action_info_modality_policy",
+];
+
+/// An event on one line, without identifiers and times.
+struct Shown<'a>(&'a Event);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.kind())?;
+        let told = self.0.fields().iter();
+        for (name, value) in
+            told.filter(|(name, _)| !UNTOLD.contains(&name.as_str()) && !name.ends_with("uid"))
+        {
+            write!(f, " {name}={value}")?;
+        }
+        Ok(())
+    }
+}
+
 /// The log of one run of the interpreter. Actions write to it while they run.
 #[derive(Debug, Default)]
 pub(crate) struct ProcessingLog(Mutex<Vec<Entry>>);
 
 impl ProcessingLog {
     pub(crate) fn event(&self, event: &Event) {
+        tracing::trace!(target: TURN, "event {}", Shown(event));
         self.push(Entry::Event {
             at: now(),
             event: event.clone(),
@@ -69,6 +98,7 @@ impl ProcessingLog {
     }
 
     pub(crate) fn step(&self, flow: &str, next: &[Event]) {
+        tracing::trace!(target: TURN, "flow `{flow}` decides");
         self.push(Entry::Step {
             at: now(),
             flow: flow.to_owned(),
@@ -77,6 +107,11 @@ impl ProcessingLog {
     }
 
     pub(crate) fn call(&self, call: ModelCall) {
+        let (task, model) = (
+            call.task.as_deref().unwrap_or_default(),
+            &call.llm_model_name,
+        );
+        tracing::trace!(target: TURN, "model `{model}` is asked for {task}:\n{}\nand answers:\n{}", call.prompt, call.completion);
         self.push(Entry::Call {
             at: now(),
             call: Box::new(call),

@@ -124,7 +124,12 @@ fn without_content(role: &Role) -> Error {
     ))
 }
 
-fn context_of(message: &Message) -> Result<Map<String, Value>> {
+/// The variables of a `context` message.
+///
+/// # Errors
+///
+/// Where it holds no object.
+pub(crate) fn context_of(message: &Message) -> Result<Map<String, Value>> {
     match &message.content {
         Content::Data(variables) => Ok(variables.clone()),
         _ => Err(Error::invalid_input(
@@ -133,7 +138,12 @@ fn context_of(message: &Message) -> Result<Map<String, Value>> {
     }
 }
 
-fn event_of(message: &Message) -> Result<Event> {
+/// The event of an `event` message.
+///
+/// # Errors
+///
+/// Where it holds none.
+pub(crate) fn event_of(message: &Message) -> Result<Event> {
     match (message.extra.get("event"), &message.content) {
         (Some(event), _) => Event::from_value(event.clone()),
         (None, Content::Data(event)) => Event::from_value(Value::Object(event.clone())),

@@ -1,5 +1,6 @@
 //! The rails at work: plans, checks, turns, streams.
 
+mod asked_models;
 mod check;
 mod dialog;
 mod event;

@@ -1,13 +1,17 @@
 //! The actions that a configuration's flows run, and who provides each.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::dialog::v1::{self, Defined, built_in_flows};
+use super::dialog::{
+    v1::{self, Defined, built_in_flows},
+    v2,
+};
 use crate::{
-    actions::Registry, colang::v1::Flow, config::RailsConfig, error::Fault, library, verdict::Place,
+    actions::Registry, colang, colang::v1::Flow, config::RailsConfig, error::Fault, library,
+    verdict::Place,
 };
 
 /// An action that flows run.
@@ -118,6 +122,33 @@ pub(super) fn needed_actions(
         if let Some(flow) = flow.filter(|_| !is_own(&rail.name) && !noted.contains(&&rail.name)) {
             noted.push(&rail.name);
             note(flow, None);
+        }
+    }
+    needed.into_values().collect()
+}
+
+/// The actions that these flows of Colang 2.x run, in the order in which they are met.
+pub(super) fn needed_actions_2(
+    config: &RailsConfig,
+    flows: &[Arc<colang::v2::Flow>],
+    registered: &Registry,
+) -> Vec<NeededAction> {
+    let provider = |name: &str| provider_of(name, registered, config, v2::has_action);
+    let mut needed: IndexMap<String, NeededAction> = IndexMap::new();
+    for flow in flows {
+        for (name, line) in v2::called_actions(flow) {
+            let action = needed
+                .entry(name.to_owned())
+                .or_insert_with(|| NeededAction {
+                    name: name.to_owned(),
+                    called: Vec::new(),
+                    provided_by: provider(name),
+                });
+            action.called.push(ActionCall {
+                flow: flow.name.to_string(),
+                file: Some(PathBuf::from(&*flow.file)),
+                line: Some(line),
+            });
         }
     }
     needed.into_values().collect()

@@ -74,8 +74,7 @@ pub(crate) struct ToolRail {
 /// The rails of one place.
 #[derive(Debug, Default)]
 pub(crate) struct RailSet {
-    /// Those that may rewrite the text, then those that only judge it, so that a judge reads what is sent on; each in the
-    /// order of the config.
+    /// In the order of the config; for [`IoRails`](super::IoRails) those that may rewrite the text come first.
     pub(crate) rails: Vec<CompiledRail>,
     /// Whether they run together.
     pub(crate) parallel: bool,
@@ -141,7 +140,9 @@ impl Plan {
     ///
     /// As [`compile`](Self::compile); every rail that needs more than that is a fault.
     pub(crate) fn compile_alone(library: &Arc<LibraryRails>) -> Result<Self, ConfigError> {
-        let (plan, compiler) = Compiler::new(library, None, true).compile();
+        let (mut plan, compiler) = Compiler::new(library, None, true).compile();
+        plan.input.rewrite_first();
+        plan.output.rewrite_first();
         let Compiler {
             mut faults,
             refused,
@@ -155,6 +156,21 @@ impl Plan {
         } else {
             Err(ConfigError { faults })
         }
+    }
+}
+
+impl Plan {
+    /// What is judged by what, a line for each place that has rails.
+    pub(crate) fn describe(&self, is_own: &dyn Fn(&str) -> bool) -> Vec<String> {
+        let places = [&self.input, &self.output, &self.results, &self.calls];
+        let filled = places.into_iter().filter(|set| !set.is_empty());
+        let described = filled.map(|set| {
+            let rails: Vec<String> = set.rails.iter().map(|rail| rail.describe(is_own)).collect();
+            let place = set.rails.first().map_or("", |rail| rail.place.key());
+            let how = if set.parallel { " (together)" } else { "" };
+            format!("{place}: {}{how}", rails.join(", "))
+        });
+        described.collect()
     }
 }
 
@@ -211,15 +227,17 @@ impl<'a> Compiler<'a> {
 
     /// The rails of every place where single texts, calls and results are judged.
     fn compile(mut self) -> (Plan, Self) {
-        let rails = &self.library.config.rails;
-        let mut input = RailSet::new(
-            self.compile_all(Place::Input, &rails.input.flows),
-            rails.input.parallel,
-        );
-        let mut output = RailSet::new(
-            self.compile_all(Place::Output, &rails.output.flows),
-            rails.output.parallel,
-        );
+        let config = Arc::clone(&self.library.config);
+        let rails = &config.rails;
+        let engine = self.engine;
+        let lines = |place| match engine {
+            Some(engine) => engine.flows.rails(&config, place),
+            None => rails.flows(place).to_vec(),
+        };
+        let input = self.compile_all(Place::Input, &lines(Place::Input));
+        let output = self.compile_all(Place::Output, &lines(Place::Output));
+        let mut input = RailSet::new(input, rails.input.parallel);
+        let mut output = RailSet::new(output, rails.output.parallel);
         RailSet::agree(&mut input, &mut output);
         let plan = Plan {
             input,
@@ -435,6 +453,19 @@ impl CompiledRail {
         }
     }
 
+    /// The rail in words.
+    fn describe(&self, is_own: &dyn Fn(&str) -> bool) -> String {
+        let watches = match self.options.enforcement {
+            Some(Enforcement::Monitor) => " (only watching)",
+            _ => "",
+        };
+        if is_own(&self.flow) {
+            format!("own flow \"{}\"{watches}", self.name)
+        } else {
+            format!("{}{watches}", self.name)
+        }
+    }
+
     /// Stands for a line that cannot be run, whatever the options say of it.
     fn not_run(line: &FlowReference, place: Place, reason: String) -> Self {
         let judge = Judge::Ask(Arc::new(NotRun(reason)));
@@ -483,9 +514,13 @@ fn unknown_flow(name: &str, place: Place) -> String {
 }
 
 impl RailSet {
-    fn new(mut rails: Vec<CompiledRail>, parallel: bool) -> Self {
-        rails.sort_by_key(|rail| !rail.rewrites());
+    fn new(rails: Vec<CompiledRail>, parallel: bool) -> Self {
         Self { rails, parallel }
+    }
+
+    /// Puts those that may rewrite the text first.
+    fn rewrite_first(&mut self) {
+        self.rails.sort_by_key(|rail| !rail.rewrites());
     }
 
     /// Switches `parallel` off on both sides where a rail rewrites: rails that run together read the text as it came, so that

@@ -4,7 +4,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{log::GenerationLog, options::GenerationOptions, state::State};
-use crate::message::{Message, ToolCall};
+use crate::{
+    message::{Message, ToolCall},
+    verdict::Place,
+};
 
 /// A call of [`LlmRails::generate_with`](super::LlmRails::generate_with): messages, options, the state of earlier calls.
 #[derive(Debug, Clone, Default)]
@@ -118,6 +121,14 @@ pub enum RailType {
 }
 
 impl RailType {
+    /// Where these rails stand.
+    pub(crate) fn place(self) -> Place {
+        match self {
+            Self::Input => Place::Input,
+            Self::Output => Place::Output,
+        }
+    }
+
     /// The name in options: `input` or `output`.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::{
     dialog::{Engine, Flows, Piece, Sink, Turn, v1::OutputRail},
+    flows::judge,
     response::GenerationRequest,
     turn::{Attachments, generate},
     windows::{Window, Windows},
@@ -20,8 +21,10 @@ use super::{
 use crate::{
     actions::ActionResult,
     error::{BoxError, Error, Result},
+    library::Subject,
     llm::dumps,
     message::{Content, Message, Role},
+    verdict::Place,
 };
 
 /// How many pieces wait for whom they are for.
@@ -273,28 +276,19 @@ impl Reader {
 
     /// Runs all output rails on `text`: what ends the stream, where one does not let it pass.
     async fn judge(&self, text: &str) -> Result<Option<String>> {
-        let engine = &self.engine;
-        let Flows::V1(defined) = &engine.flows;
-        let flows = &engine.config.rails.output.flows;
-        if !engine.config.rails.output.parallel {
-            for flow in flows {
-                let rail = defined.output_rail(&flow.text)?;
-                if let Some(end) = end_of(&flow.text, self.run_rail(&rail, &flow.text, text).await)
-                {
+        let rails = &self.engine.config.rails.output;
+        if !rails.parallel {
+            for flow in &rails.flows {
+                if let Some(end) = self.end_of_rail(&flow.text, text).await? {
                     return Ok(Some(end));
                 }
             }
             return Ok(None);
         }
-        let mut running: futures_util::stream::FuturesUnordered<_> = flows
+        let mut running: futures_util::stream::FuturesUnordered<_> = rails
+            .flows
             .iter()
-            .map(|flow| async move {
-                let rail = defined.output_rail(&flow.text)?;
-                Ok::<_, Error>(end_of(
-                    &flow.text,
-                    self.run_rail(&rail, &flow.text, text).await,
-                ))
-            })
+            .map(|flow| self.end_of_rail(&flow.text, text))
             .collect();
         while let Some(end) = running.next().await {
             // Dropping `running` cancels the others.
@@ -305,6 +299,29 @@ impl Reader {
         Ok(None)
     }
 
+    /// Runs the output rail `flow` on `text`: what ends the stream, where it does not let it pass.
+    async fn end_of_rail(&self, flow: &str, text: &str) -> Result<Option<String>> {
+        let result = match &self.engine.flows {
+            Flows::V1(flows) => self.run_rail(&flows.output_rail(flow)?, flow, text).await,
+            Flows::V2(_) => {
+                let asked = self
+                    .asked()
+                    .and_then(|asked| asked.as_str().map(str::to_owned));
+                let subject = Subject::output(text, asked.as_deref().unwrap_or_default());
+                let judged = judge(&self.engine, Place::Output, flow, subject, None).await;
+                judged.map(ActionResult::verdict).map_err(BoxError::from)
+            }
+        };
+        Ok(end_of(flow, result))
+    }
+
+    /// What the user said last.
+    fn asked(&self) -> Option<Value> {
+        let mut messages = self.messages.iter().rev();
+        let asked = messages.find(|message| message.role == Role::User);
+        asked.map(|message| super::messages::content_value(&message.content))
+    }
+
     async fn run_rail(
         &self,
         rail: &OutputRail,
@@ -312,14 +329,7 @@ impl Reader {
         text: &str,
     ) -> Result<ActionResult, BoxError> {
         let turn = Turn::new(Arc::clone(&self.engine), None, None, None, None);
-        let asked = self
-            .messages
-            .iter()
-            .rev()
-            .find(|message| message.role == Role::User);
-        let asked = asked
-            .map(|message| super::messages::content_value(&message.content))
-            .unwrap_or_default();
+        let asked = self.asked().unwrap_or_default();
         let mut variables = Map::new();
         variables.insert("user_message".to_owned(), asked.clone());
         variables.insert("bot_message".to_owned(), text.into());

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    dialog::{Engine, Flows, Sink, Turn, v1},
+    dialog::{Engine, Flows, Sink, Turn, v1, v2},
     event::Event,
     events::Events,
     log::{Entry, GenerationLog, generation_log},
     options::GenerationOptions,
     response::{GenerationRequest, GenerationResponse},
+    state::State,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     llm::{Model, colang_history},
     message::{Content, Message},
 };
@@ -52,6 +53,7 @@ pub(crate) async fn generate(
     );
     let answered = match &engine.flows {
         Flows::V1(flows) => v1::answer(flows, &turn, &messages, options, state).await,
+        Flows::V2(flows) => v2::answer(flows, &turn, &messages, options, state).await,
     };
     match &answered {
         Ok(_) => turn.close_stream().await,
@@ -118,7 +120,9 @@ pub(crate) fn plain(response: GenerationResponse) -> Message {
     if let (Some(reasoning), Content::Text(text)) = (reasoning_content, &mut message.content) {
         *text = format!("<think>{reasoning}</think>\n{text}");
     }
-    message.tool_calls = tool_calls;
+    if !tool_calls.is_empty() {
+        message.tool_calls = tool_calls;
+    }
     message
 }
 
@@ -130,5 +134,26 @@ pub(crate) fn plain(response: GenerationResponse) -> Message {
 pub(crate) async fn generate_events(engine: &Arc<Engine>, history: &[Value]) -> Result<Vec<Value>> {
     match &engine.flows {
         Flows::V1(flows) => v1::generate_events(flows, engine, history).await,
+        Flows::V2(_) => Err(Error::invalid_input(
+            "a history of events alone does not say how far flows of Colang 2.x have come: use `process_events`",
+        )),
+    }
+}
+
+/// Feeds `events` to the conversation of `state`; gives the events that leave, and the state after them.
+///
+/// # Errors
+///
+/// Where an event is none, a model fails, or a flow cannot go on; where the flows are of Colang 1.0.
+pub(crate) async fn process_events(
+    engine: &Arc<Engine>,
+    events: &[Value],
+    state: State,
+) -> Result<(Vec<Value>, State)> {
+    match &engine.flows {
+        Flows::V1(_) => Err(Error::invalid_input(
+            "`process_events` is for Colang 2.x: use `generate_events`",
+        )),
+        Flows::V2(flows) => v2::process_events(flows, engine, events, state).await,
     }
 }

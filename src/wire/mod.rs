@@ -69,6 +69,8 @@ pub use self::{
     unreadable::Unreadable,
 };
 
+pub(crate) use self::packed::repack;
+
 /// The formats of the crate. The first one's errors are what a client reads where no format is known.
 pub fn formats() -> Arc<[Arc<dyn WireFormat>]> {
     Arc::new([

@@ -141,9 +141,19 @@ pub struct Text<'a> {
 }
 
 impl Text<'_> {
-    /// Whether the token at `span` is this text, so that another text may be put in its place.
+    /// Whether another text may be put in the place of the token at `span`.
     pub fn is_patchable(&self) -> bool {
-        !matches!(self.kind, TextKind::File | TextKind::Nested)
+        self.kind != TextKind::Nested
+    }
+
+    /// Whether the text says something that rails may be asked about: no id, and no number of a few digits.
+    pub fn says_something(&self) -> bool {
+        const FEW_DIGITS: usize = 5;
+        let is_number = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
+        self.kind != TextKind::Id
+            && (matches!(self.kind, TextKind::Content | TextKind::PartText)
+                || self.text.len() >= FEW_DIGITS
+                || !self.text.bytes().all(is_number))
     }
 }
 
@@ -153,6 +163,8 @@ impl Text<'_> {
 pub enum TextKind {
     /// The message's content, or a text part of it.
     Content,
+    /// A text in a part of another kind: some readers take it for the content's, too.
+    PartText,
     /// The speaker's name.
     Name,
     /// A refusal that the model gave earlier.
@@ -168,7 +180,8 @@ pub enum TextKind {
     /// A string inside the JSON that a tool call's arguments are, decoded where it has escapes. The token holds all of
     /// the arguments.
     Nested,
-    /// The id of a tool call, a file or a sound. Some prompt templates show it to the model.
+    /// The id of a tool call, a file or a sound, the address of a picture, a signature: one word, which patterns judge and nobody else is
+    /// asked about. Some prompt templates show it to the model.
     Id,
     /// A key that the format does not know.
     Key,

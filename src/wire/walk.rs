@@ -251,11 +251,20 @@ impl<'a, 't> Walk<'a, 't> {
                 self.unpacked(value, unpacked, path);
                 true
             }
-            Packed::No => match packed::unpack_base64(&text) {
+            Packed::Perhaps(unpacked) => {
+                self.unpacked(value, unpacked, path);
+                false
+            }
+            Packed::No => match packed::unpack_base64(&text, "") {
                 Packed::Binary => true,
                 Packed::Text(unpacked) => {
                     self.unpacked(value, unpacked, path);
                     true
+                }
+                // It may be meant as it stands.
+                Packed::Perhaps(unpacked) => {
+                    self.unpacked(value, unpacked, path);
+                    false
                 }
                 Packed::No => false,
             },

@@ -241,7 +241,33 @@ impl Session {
             self.events.extend(new.iter().cloned());
             return Ok(json!({"events": &new}));
         }
+        if let Some(events) = call.get("process_events").and_then(Value::as_array) {
+            return self.process_events(events).await;
+        }
         Err(format!("this kind of call is not supported: {call}").into())
+    }
+
+    /// `action_uid: $last` is that of the last started action of the event's kind.
+    async fn process_events(&mut self, given: &[Value]) -> Result<Value, Failure> {
+        let mut given = given.to_vec();
+        for event in &mut given {
+            if event.get("action_uid").is_some_and(|uid| uid == "$last") {
+                let kind = event["type"].as_str().unwrap_or_default();
+                let action = kind.split("Action").next().unwrap_or_default();
+                let start = format!("Start{action}Action");
+                let last = self.events.iter().rev();
+                let mut started = last.filter(|event| event["type"] == start.as_str());
+                event["action_uid"] = started
+                    .next()
+                    .map_or(Value::Null, |started| started["action_uid"].clone());
+            }
+        }
+        let state = State::from_value(self.state.as_ref().unwrap_or(&json!({})))?;
+        let (new, state) = self.rails.process_events(&given, state).await?;
+        // Each state is stored and read again.
+        self.state = Some(serde_json::to_value(&state)?);
+        self.events.extend(new.iter().cloned());
+        Ok(json!({"events": new}))
     }
 
     fn request(&self, arguments: &Value) -> Result<GenerationRequest, Failure> {
@@ -385,6 +411,9 @@ fn message_json(message: &Message) -> Value {
     let mut out = json!({"role": message.role.as_str(), "content": content});
     if !message.tool_calls.is_empty() {
         out["tool_calls"] = calls_json(&message.tool_calls);
+    }
+    if let Some(events) = message.extra.get("events").and_then(Value::as_array) {
+        out["events"] = plain_events(events, false).into();
     }
     out
 }

@@ -4,7 +4,8 @@ use serde_json::Value;
 use tower_guardrails::{
     Error, IoRails, LlmRails, Message, Result,
     rails::{
-        ChunkStream, GenerationRequest, GenerationResponse, RailType, RailsResult, StreamRequest,
+        ChunkStream, GenerationRequest, GenerationResponse, RailType, RailsResult, State,
+        StreamRequest,
     },
 };
 
@@ -64,6 +65,19 @@ impl Engine {
         match self {
             Self::Llm(engine) => engine.check_rails(messages, rails).await,
             Self::Io(engine) => engine.check_rails(messages, rails).await,
+        }
+    }
+
+    pub(crate) async fn process_events(
+        &self,
+        events: &[Value],
+        state: State,
+    ) -> Result<(Vec<Value>, State)> {
+        match self {
+            Self::Llm(rails) => rails.process_events(events, state).await,
+            Self::Io(_) => Err(Error::InvalidInput(
+                "rails without Colang have no events".to_owned(),
+            )),
         }
     }
 

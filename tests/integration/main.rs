@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 mod bypass_in;
+mod colang2;
+mod colang_docs;
 mod config_errors;
 mod cut;
 mod endpoints;
@@ -30,3 +32,4 @@ mod tower;
 mod traces;
 mod untouched;
 mod watch;
+mod wild;

@@ -866,3 +866,132 @@ async def jailbreak_detection_heuristics(context=None):
         assert_eq!(done.seen.len(), reached, "{}", done.text());
     }
 }
+
+/// A directory whose Python has stand-ins of the packages that the worker lends from.
+fn lending(yaml: &str, packages: &[(&str, &str)]) -> Directory {
+    let yaml = format!("models: []\n{yaml}");
+    let mut files = vec![("config.yml", yaml.as_str())];
+    files.extend(packages);
+    Directory::new(&files)
+}
+
+/// Which of the texts are blocked by a layer of the directory.
+async fn blocked(directory: &Directory, texts: &[&str]) -> Vec<bool> {
+    let layer = GuardrailsLayer::from_path(&directory.0).unwrap();
+    let answer = Reply::json(
+        r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"fine"},"finish_reason":"stop"}]}"#,
+    );
+    let mut blocked = Vec::new();
+    for text in texts {
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": text}]});
+        let done = exchange(&layer, chat(body.to_string()), &answer).await;
+        blocked.push(done.seen.is_empty());
+    }
+    blocked
+}
+
+const SPACY: &str =
+    "class util:\n    is_package = staticmethod(lambda name: name == 'en_core_web_lg')\n";
+const PRESIDIO: &str = r#"
+class Found:
+    def __init__(self, start, end):
+        self.entity_type, self.start, self.end, self.score = "PERSON", start, end, 0.85
+class AnalyzerEngine:
+    def __init__(self, nlp_engine): pass
+    def get_supported_entities(self, language): return ["PERSON"]
+    def analyze(self, text, language, entities, score_threshold):
+        at = text.find("Ada")
+        if "fail" in text: raise RuntimeError("no")
+        return [Found(at, at + 3)] if at >= 0 and entities == ["PERSON"] else []
+"#;
+const PRESIDIO_NLP: &str = "class NlpEngineProvider:\n    def __init__(self, nlp_configuration): pass\n    def create_engine(self): return None\n";
+
+#[tokio::test]
+async fn the_worker_lends_presidios_analyzer() {
+    let Some(interpreter) = interpreter() else {
+        return;
+    };
+    let rails = "rails:\n  config:\n    sensitive_data_detection:\n      input: {entities: [PERSON, EMAIL_ADDRESS]}\n  input: {flows: [detect sensitive data on input]}\n";
+    let python = format!("{rails}python: {{interpreter: {interpreter}}}\n");
+    let packages = [
+        ("spacy.py", SPACY),
+        ("presidio_analyzer/__init__.py", PRESIDIO),
+        ("presidio_analyzer/nlp_engine.py", PRESIDIO_NLP),
+    ];
+    let directory = lending(&python, &packages);
+    let texts = ["I am Ada.", "I am nobody.", "a@b.com", "fail"];
+    assert_eq!(blocked(&directory, &texts).await, [true, false, true, true]);
+    for (yaml, packages, words) in [
+        (rails, &packages[..], "python: {interpreter: python3}"),
+        (&python, &[], "a package is missing"),
+    ] {
+        let error = GuardrailsLayer::from_path(&lending(yaml, packages).0).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains(words) && error.contains("analyzer_url"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_worker_lends_local_classifiers() {
+    let Some(interpreter) = interpreter() else {
+        return;
+    };
+    let rails = "rails:\n  config:\n    hf_classifier:\n      inj: {engine: local, model: some/classifier, blocked_labels: [BAD], parameters: {top_k: 1}}\n  input: {flows: ['hf classifier check input $classifier=inj']}\n";
+    let python = format!("{rails}python: {{interpreter: {interpreter}}}\n");
+    let transformers = "def pipeline(task, model, top_k):\n    assert (task, model, top_k) == ('text-classification', 'some/classifier', 1)\n    def classify(text):\n        if text == 'nan': return [{'label': 'BAD', 'score': float('nan')}]\n        return [[{'label': 'BAD' if 'bad' in text else 'GOOD', 'score': 0.9}]]\n    return classify\n";
+    let directory = lending(&python, &[("transformers.py", transformers)]);
+    assert_eq!(
+        blocked(&directory, &["bad", "good", "nan"]).await,
+        [true, false, true]
+    );
+    for (yaml, words) in [(rails, "transformers"), (&python, "a package is missing")] {
+        let error = GuardrailsLayer::from_path(&lending(yaml, &[]).0).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains(words) && error.contains("engine: local"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_worker_measures_perplexities() {
+    let Some(interpreter) = interpreter() else {
+        return;
+    };
+    let yaml = format!(
+        "rails: {{input: {{flows: [jailbreak detection heuristics]}}}}\npython: {{interpreter: {interpreter}}}\n"
+    );
+    let torch = "import contextlib\nno_grad = contextlib.nullcontext\nclass tensor(list):\n    def to(self, device): return self\n";
+    let transformers = r#"
+class Config: n_positions = 1024
+class Said:
+    def __init__(self, loss): self.loss = loss
+class GPT2LMHeadModel:
+    config = Config
+    @classmethod
+    def from_pretrained(cls, name):
+        assert name == "gpt2-large"
+        return cls()
+    def to(self, device): return self
+    def __call__(self, tokens, labels):
+        new = [token for token in labels[0] if token != -100]
+        return Said(sum(new) / len(new))
+class GPT2TokenizerFast:
+    @classmethod
+    def from_pretrained(cls, name): return cls()
+    def __call__(self, text): return {"input_ids": [9 if word == "zq" else 1 for word in text.split()]}
+"#;
+    let packages = [("torch.py", torch), ("transformers.py", transformers)];
+    let directory = lending(&yaml, &packages);
+    let (plain, long) = ("word ".repeat(30), "word ".repeat(200));
+    let odd = format!("{plain}{}", "zq ".repeat(20));
+    let texts = ["hi", "a few words", &plain, &odd, &long];
+    assert_eq!(
+        blocked(&directory, &texts).await,
+        [false, false, false, true, true]
+    );
+}

@@ -50,6 +50,7 @@ mod event;
 mod expression;
 mod host;
 mod lexer;
+mod library;
 mod lower;
 mod parser;
 mod program;
@@ -58,6 +59,7 @@ mod state;
 pub use self::{
     event::{Event, EventError},
     host::{Host, SystemHost},
+    library::{standard_module, standard_modules},
     parser::{Import, Module, parse},
     program::{Flow, Parameter, Program},
     state::{Decision, Note, State, StateError, StateSnapshot, Waiting},

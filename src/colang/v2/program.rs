@@ -110,6 +110,13 @@ impl Program {
         }
     }
 
+    /// The same flows with another `main`.
+    pub(crate) fn with_main(&self, main: Arc<Flow>) -> Self {
+        let mut flows = self.flows.clone();
+        flows.insert("main".into(), main);
+        Self { flows }
+    }
+
     /// The flow of this name.
     pub fn flow(&self, name: &str) -> Option<&Arc<Flow>> {
         self.flows.get(name)

@@ -216,6 +216,15 @@ mod tests {
 
     use super::*;
 
+    fn find(
+        name: &str,
+        parameters: Value,
+        environment: Environment<'_>,
+    ) -> Result<PathBuf, String> {
+        let parameters = parameters.as_object().unwrap().clone();
+        Folder::find(name, &parameters, environment).map(|folder| folder.path)
+    }
+
     #[test]
     fn models_are_found_where_pythons_libraries_keep_them() {
         let root = std::env::temp_dir().join(format!("minilm-{}", std::process::id()));
@@ -234,20 +243,13 @@ mod tests {
             let root = root.clone();
             move |name: &str| (name == variable).then(|| root.join(folder).display().to_string())
         };
-        let find = |name: &str, parameters: Value, environment: Environment<'_>| {
-            let parameters = parameters.as_object().unwrap().clone();
-            Folder::find(name, &parameters, environment).map(|folder| folder.path)
-        };
         assert_eq!(
             find("m", json!({}), &in_root("HF_HOME", "hf")),
             Ok(hub.clone())
         );
+        let name = "sentence-transformers/m";
         assert_eq!(
-            find(
-                "sentence-transformers/m",
-                json!({}),
-                &in_root("HF_HUB_CACHE", "hf/hub")
-            ),
+            find(name, json!({}), &in_root("HF_HUB_CACHE", "hf/hub")),
             Ok(hub)
         );
         let environment = in_root("SENTENCE_TRANSFORMERS_HOME", "st");

@@ -85,7 +85,7 @@ impl EmbeddingModel for LocalModel {
         Box::pin(async move {
             let is_given_up = Arc::new(AtomicBool::new(false));
             let waiting = Waiting(Arc::clone(&is_given_up));
-            let work = move || {
+            let work = move || -> Result<Vec<Embedding>, encoder::EncoderError> {
                 let encoder = shared.encoder()?;
                 let mut vectors = Vec::with_capacity(texts.len());
                 for text in &texts {
@@ -96,19 +96,18 @@ impl EmbeddingModel for LocalModel {
                 }
                 Ok(vectors)
             };
-            let done: Result<_, encoder::EncoderError> =
-                match tokio::task::spawn_blocking(work).await {
-                    Ok(done) => done,
-                    Err(error) => {
-                        let message = "the thread that computes vectors ended";
-                        return Err(ModelError::new(
-                            ModelErrorKind::Server,
-                            self.name.clone(),
-                            message,
-                        )
-                        .with_source(error));
-                    }
-                };
+            let done = match tokio::task::spawn_blocking(work).await {
+                Ok(done) => done,
+                Err(error) => {
+                    let message = "the thread that computes vectors ended";
+                    return Err(ModelError::new(
+                        ModelErrorKind::Server,
+                        self.name.clone(),
+                        message,
+                    )
+                    .with_source(error));
+                }
+            };
             drop(waiting);
             done.map_err(|error| {
                 ModelError::new(

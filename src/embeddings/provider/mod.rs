@@ -110,6 +110,41 @@ const fn nvidia(engine: &'static str) -> Provider {
     }
 }
 
+/// The engines whose models run in this process.
+const LOCAL: [&str; 4] = [
+    "FastEmbed",
+    "fast_embed",
+    "SentenceTransformers",
+    "sentence_transformers",
+];
+
+#[cfg(feature = "local-embeddings")]
+fn local(
+    _: &str,
+    model: &str,
+    parameters: &Map<String, Value>,
+    environment: Environment<'_>,
+) -> Result<Arc<dyn EmbeddingModel>, ModelError> {
+    super::local::from_config(model, parameters, environment)
+}
+
+#[cfg(not(feature = "local-embeddings"))]
+fn local(
+    engine: &str,
+    model: &str,
+    _: &Map<String, Value>,
+    _: Environment<'_>,
+) -> Result<Arc<dyn EmbeddingModel>, ModelError> {
+    Err(ModelError::new(
+        ModelErrorKind::Configuration,
+        model,
+        format!(
+            "the embedding engine `{engine}` runs its model in this process, which this build does not: build with the feature \
+             `local-embeddings`, or name an endpoint under `models` (`type: embeddings`, `engine: openai`, `parameters.base_url`)"
+        ),
+    ))
+}
+
 /// The model that `engine` serves as `model`, called through `client`; `environment` gives the keys.
 ///
 /// # Errors
@@ -124,6 +159,10 @@ pub(crate) fn from_config(
     client: &Client,
     environment: Environment<'_>,
 ) -> Result<Arc<dyn EmbeddingModel>, ModelError> {
+    let runs_here = LOCAL.iter().any(|local| local.eq_ignore_ascii_case(engine));
+    if runs_here && !parameters.contains_key("base_url") {
+        return local(engine, model, parameters, environment);
+    }
     let mut parameters = parameters.clone();
     let provider = PROVIDERS
         .iter()

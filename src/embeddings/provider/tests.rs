@@ -172,3 +172,26 @@ fn azure_takes_its_settings_from_the_environment() {
         .is_err()
     );
 }
+
+/// Where there are no weights, or this build runs none, the fault says how to go on.
+#[test]
+fn engines_of_this_process_are_found_or_explained() {
+    for engine in ["FastEmbed", "SentenceTransformers", "sentence_transformers"] {
+        let made = from_config(
+            engine,
+            "no-such-model",
+            None,
+            &Map::new(),
+            &Client::default(),
+            &|_| None,
+        );
+        let message = made.unwrap_err().message;
+        assert!(message.contains("base_url"), "{message}");
+        let is_built_in = cfg!(feature = "local-embeddings");
+        assert_eq!(
+            message.contains("`local-embeddings`"),
+            !is_built_in,
+            "{message}"
+        );
+    }
+}

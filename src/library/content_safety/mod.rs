@@ -134,9 +134,21 @@ impl ContentSafety {
         if call.action() == OUTPUT {
             variables.push(("bot_response", given(call, "bot_message")));
         }
+        let judged = if call.action() == OUTPUT {
+            "bot_response"
+        } else {
+            "user_input"
+        };
         let answer = self
             .chat
-            .verdict(call, &task, &[&model], Some(TEMPERATURE), &variables)
+            .verdict_of(
+                call,
+                &task,
+                &[&model],
+                &variables,
+                judged,
+                Some(TEMPERATURE),
+            )
             .await?;
         let violations = answer.verdict.categories().to_vec();
         let finding = Finding::block_if(!answer.verdict.is_safe());

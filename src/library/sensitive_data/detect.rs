@@ -9,6 +9,8 @@ use super::{
     checksums::is_digit,
     context,
     entity::{Check, Entity, Pattern},
+    settle::{Rule, Signs, Spaced},
+    view::View,
 };
 use crate::{
     compute::Stop,
@@ -26,8 +28,8 @@ pub(super) struct Found {
     pub(super) entity: usize,
 }
 
-/// Code that finds the places of an entity, each with how sure it is.
-type Find = fn(&str) -> Vec<(Range<usize>, f64)>;
+/// Code that finds the places of an entity in the text, each with how sure it is.
+type Find = fn(&View<'_>) -> Vec<(Range<usize>, f64)>;
 
 /// What finds one entity.
 #[derive(Debug)]
@@ -92,7 +94,7 @@ pub(super) struct Detector {
     pub(super) finders: Vec<(usize, Finder)>,
 }
 
-/// What a text holds, counted once for all finders.
+/// What the view of a text holds, counted once for all finders.
 struct Holds {
     digits: usize,
     at: bool,
@@ -102,11 +104,7 @@ struct Holds {
 impl Holds {
     fn of(text: &str) -> Self {
         let bytes = text.as_bytes();
-        let digits = if text.is_ascii() {
-            bytes.iter().filter(|byte| byte.is_ascii_digit()).count()
-        } else {
-            text.chars().filter(|c| is_digit(*c)).count()
-        };
+        let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
         Self {
             digits,
             at: memchr::memchr(b'@', bytes).is_some(),
@@ -125,6 +123,44 @@ impl Holds {
 }
 
 impl Detector {
+    /// What parts one match from the next.
+    pub(super) fn rule(&self) -> Rule {
+        let none = Rule {
+            spaced: Spaced::None,
+            signs: Signs {
+                at: false,
+                dot: false,
+                digit: false,
+                any: false,
+            },
+            mail: false,
+        };
+        self.finders.iter().fold(none, |rule, (_, finder)| {
+            let mut rule = rule;
+            match finder {
+                Finder::Code(_, _, Hint::At) => {
+                    rule.signs.at = true;
+                    rule.mail = true;
+                }
+                Finder::Code(_, _, Hint::Dot) => rule.signs.dot = true,
+                #[cfg(feature = "phone-numbers")]
+                Finder::Code(_, _, Hint::Digits(_)) => {
+                    rule.signs.digit = true;
+                    rule.spaced = rule.spaced.max(Spaced::Digits);
+                }
+                Finder::Table(table) => {
+                    for (_, pattern, digits) in &table.patterns {
+                        rule.signs.digit |= *digits > 0;
+                        rule.signs.any |= *digits == 0;
+                        rule.spaced = rule.spaced.max(spaced(pattern.regex));
+                    }
+                }
+                Finder::Custom(_) => rule.spaced = Spaced::Letters,
+            }
+            rule
+        })
+    }
+
     /// The entities in `text` whose score is `threshold` or more: the surest first.
     ///
     /// # Errors
@@ -136,7 +172,8 @@ impl Detector {
         threshold: f64,
         stop: &Stop,
     ) -> Result<Vec<Found>, SearchError> {
-        let holds = Holds::of(text);
+        let view = View::of(text);
+        let holds = Holds::of(view.seen());
         let mut all = Vec::new();
         for (entity, finder) in &self.finders {
             if stop.is_set() {
@@ -153,9 +190,11 @@ impl Detector {
                 }
             };
             match finder {
-                Finder::Table(table) => table.find(text, &holds, &mut push),
+                Finder::Table(table) => table.find(view.seen(), &holds, &mut |range, score| {
+                    push(view.place(&range), score);
+                }),
                 Finder::Code(find, _, hint) if holds.suit(*hint) => {
-                    find(text)
+                    find(&view)
                         .into_iter()
                         .for_each(|(range, score)| push(range, score));
                 }
@@ -276,6 +315,40 @@ fn without_duplicates(mut found: Vec<Found>) -> Vec<Found> {
         }
     }
     kept
+}
+
+/// What matches of a pattern with spaces in them are made of.
+fn spaced(pattern: &str) -> Spaced {
+    let mut parser = regex_syntax::ParserBuilder::new();
+    let hir = parser.case_insensitive(true).build().parse(pattern);
+    let Ok(hir) = hir else {
+        return Spaced::Letters;
+    };
+    let has = |wanted: fn(char) -> bool| may_hold(&hir, &wanted);
+    match (has(char::is_whitespace), has(char::is_alphabetic)) {
+        (false, _) => Spaced::None,
+        (true, false) => Spaced::Digits,
+        (true, true) => Spaced::Letters,
+    }
+}
+
+/// Whether a match may hold a character that `wanted` says yes to.
+fn may_hold(hir: &Hir, wanted: &dyn Fn(char) -> bool) -> bool {
+    match hir.kind() {
+        HirKind::Literal(literal) => String::from_utf8_lossy(&literal.0).chars().any(wanted),
+        HirKind::Class(Class::Unicode(class)) => class.iter().any(|range| {
+            // Ends of large ranges, and all that is in ASCII.
+            let mut ascii = range.start()..=range.end().min('\u{7f}');
+            ascii.any(wanted) || wanted(range.end())
+        }),
+        HirKind::Class(Class::Bytes(_)) => true,
+        HirKind::Empty | HirKind::Look(_) => false,
+        HirKind::Repetition(repetition) => may_hold(&repetition.sub, wanted),
+        HirKind::Capture(capture) => may_hold(&capture.sub, wanted),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().any(|part| may_hold(part, wanted))
+        }
+    }
 }
 
 /// How many digits a match of the pattern has at least.

@@ -20,8 +20,11 @@ mod iban;
 mod mask;
 #[cfg(feature = "phone-numbers")]
 mod phone;
+#[cfg(feature = "phone-numbers")]
+mod phone_plans;
 mod settings;
 mod settle;
+mod view;
 mod web;
 
 use std::{
@@ -355,7 +358,7 @@ impl Rewriter for Source {
         let upto = if is_whole {
             text.len()
         } else {
-            settle::settled(text).max(from)
+            self.detector.rule().settled(text).max(from)
         };
         if upto <= from {
             return Ok(Rewritten {

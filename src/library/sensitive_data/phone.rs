@@ -9,8 +9,9 @@ use phonenumber::country::Id;
 use regex::Regex;
 
 use super::{
-    checksums::{digit, is_digit},
     entity::{after, before},
+    phone_plans::{Plans, code},
+    view::View,
 };
 
 /// How sure a number that the plan of a country knows is.
@@ -44,99 +45,209 @@ pub(super) const FEWEST_DIGITS: usize = 6;
 
 /// Reads the numbering plans, which takes a fraction of a second, before the first text comes.
 pub(super) fn prepare() {
+    let mut plans = Plans::default();
     for region in &REGIONS {
-        is_valid(Some(region.id), "0123456789");
+        plans.is_national(region.id, code(region.id), "0123456789", false);
     }
 }
 
-/// The telephone numbers in `text`.
-pub(super) fn numbers(text: &str) -> Vec<(Range<usize>, f64)> {
-    static CANDIDATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        let between = r"[-‐-―−ー－-／  \u{ad}\u{200b}\u{2060}\u{3000}()（）［］.\[\]/~⁓∼～]";
-        let extension = concat!(
-            r"(?:;ext=|[  \t,]{0,4}(?:e?xt(?:ensi[oó]n?)?n?|доб|anexo|int|[xX#~＃])[:.．]?[  \t,-]{0,4})\d{1,9}#?",
-            r"|[- ]{1,2}\d{1,5}#"
-        );
-        let pattern = format!(
-            r"(?:[+＋(\[（［]{between}{{0,4}}){{0,2}}\d{{1,20}}(?:{between}{{0,4}}\d{{1,20}}){{0,22}}(?P<extension>(?i:{extension}))?"
-        );
-        Regex::new(&pattern).ok()
-    });
-    let Some(candidate) = CANDIDATE.as_ref() else {
-        return Vec::new();
-    };
-    let mut found = Vec::new();
-    for whole in candidate.find_iter(text) {
-        let digits = whole.as_str().chars().filter(|c| is_digit(*c)).count();
-        if digits < FEWEST_DIGITS {
-            continue;
-        }
-        let Some(parts_of) = candidate.captures_at(text, whole.start()) else {
-            continue;
+/// The telephone numbers.
+pub(super) fn numbers(view: &View<'_>) -> Vec<(Range<usize>, f64)> {
+    Search {
+        view,
+        text: view.seen(),
+        codes: REGIONS.each_ref().map(|region| code(region.id)),
+        plans: Plans::default(),
+        found: Vec::new(),
+    }
+    .run()
+}
+
+/// What stands between the groups of a number, in the view.
+const BETWEEN: &str = r"[-/ ()\[\].~]";
+
+/// A search through the view of a text.
+struct Search<'v> {
+    view: &'v View<'v>,
+    text: &'v str,
+    codes: [u16; REGIONS.len()],
+    plans: Plans,
+    found: Vec<(Range<usize>, f64)>,
+}
+
+impl Search<'_> {
+    fn run(mut self) -> Vec<(Range<usize>, f64)> {
+        static CANDIDATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+            let pattern = format!(
+                r"(?:[+(\[]{BETWEEN}{{0,4}}){{0,2}}[0-9]{{1,20}}(?:{BETWEEN}{{0,4}}[0-9]{{1,20}}){{0,22}}"
+            );
+            Regex::new(&pattern).ok()
+        });
+        let Some(candidate) = CANDIDATE.as_ref() else {
+            return Vec::new();
         };
-        let end = parts_of
-            .name("extension")
-            .map_or(whole.end(), |extension| extension.start());
-        let number = whole.start()..end;
-        if is_date(text, &number) {
-            continue;
+        let mut from = 0;
+        while let Some(number) = candidate.find_at(self.text, from) {
+            let end = number.end() + self.extension(number.end());
+            from = end;
+            let digits = number.as_str().bytes().filter(u8::is_ascii_digit).count();
+            if digits < FEWEST_DIGITS || is_date(self.text, &number.range()) {
+                continue;
+            }
+            let whole = number.start()..end;
+            if self.stands_alone(&whole) && self.is_number(&number.range()) {
+                self.push(whole);
+            } else {
+                self.parts(number.range());
+            }
         }
-        if stands_alone(text, &whole.range()) && is_number(text.get(number.clone())) {
-            found.push((whole.range(), SCORE));
-        } else {
-            parts(text, number, &mut found);
+        self.found
+    }
+
+    /// How many bytes of an extension follow at `from`: `ext. 12`.
+    fn extension(&self, from: usize) -> usize {
+        static EXTENSION: LazyLock<Option<Regex>> = LazyLock::new(|| {
+            let words = r"e?xt(?:ensi[o_]n?)?n?|___|anexo|int|[xX#~]";
+            let pattern = format!(
+                r"^(?i:(?:;ext=|[ \t,]{{0,4}}(?:{words})[:.]?[ \t,-]{{0,4}})[0-9]{{1,9}}#?|[- ]{{1,2}}[0-9]{{1,5}}#)"
+            );
+            Regex::new(&pattern).ok()
+        });
+        let near = self.text.get(from..(from + 40).min(self.text.len()));
+        let found = near.and_then(|near| EXTENSION.as_ref()?.find(near));
+        let Some(found) = found else {
+            return 0;
+        };
+        // In the view any three letters of another script look like the Russian word.
+        let place = self.view.place(&(from..from + found.end()));
+        let said = self.view.text().get(place).unwrap_or_default();
+        if found.as_str().contains('_') && !said.to_lowercase().contains("доб") {
+            return 0;
+        }
+        found.end()
+    }
+
+    fn push(&mut self, seen: Range<usize>) {
+        self.found.push((self.view.place(&seen), SCORE));
+    }
+
+    fn is_number_alone(&mut self, seen: &Range<usize>) -> bool {
+        self.stands_alone(seen) && self.is_number(seen)
+    }
+
+    /// Splits a candidate that is no number as a whole (two with a slash between them, a number with another before it), and adds
+    /// the parts that are.
+    fn parts(&mut self, candidate: Range<usize>) {
+        static SEPARATORS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+            [
+                r"/+",
+                r"[(\[]",
+                r"[ \t]+-+[ \t]*|-+[ \t]+",
+                r"\.+[ \t]+",
+                r"[ \t]+",
+            ]
+            .iter()
+            .filter_map(|separator| Regex::new(separator).ok())
+            .collect()
+        });
+        let content = self.text.get(candidate.clone()).unwrap_or_default();
+        for (kind, separator) in SEPARATORS.iter().enumerate() {
+            let mut any = false;
+            let mut from = 0;
+            // A bracket belongs to what it opens; what comes after a slash or a dash may hold more of them.
+            let (opens, leaves_rest) = (kind == 1, kind == 0 || kind == 2);
+            let ends = separator
+                .find_iter(content)
+                .map(|cut| (cut.start(), if opens { cut.start() } else { cut.end() }));
+            for (end, next) in ends.chain([(content.len(), content.len())]) {
+                let part = candidate.start + from..candidate.start + end;
+                from = next;
+                let part = trimmed(self.text, part);
+                if part != candidate && self.is_number_alone(&part) {
+                    any = true;
+                    self.push(part);
+                }
+            }
+            if leaves_rest
+                && !any
+                && let Some(cut) = separator.find_iter(content).find(|cut| cut.start() > 0)
+            {
+                let start = candidate.start + cut.end();
+                let part = trimmed(self.text, start..candidate.end);
+                if self.is_number_alone(&part) {
+                    any = true;
+                    self.push(part);
+                }
+            }
+            if any {
+                return;
+            }
         }
     }
-    found
-}
 
-/// What of a candidate that is no number is one: of two with a slash between them, of a number with another before it.
-fn parts(text: &str, candidate: Range<usize>, found: &mut Vec<(Range<usize>, f64)>) {
-    static SEPARATORS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-        [
-            r"/+",
-            r"[(\[（［]",
-            r"\s+[-‐-―－]+\s*|[-‐-―－]+\s+",
-            r"\.+\s+",
-            r"\s+",
-        ]
-        .iter()
-        .filter_map(|separator| Regex::new(separator).ok())
-        .collect()
-    });
-    let content = text.get(candidate.clone()).unwrap_or_default();
-    for separator in SEPARATORS.iter() {
-        let mut any = false;
-        let mut from = 0;
-        let opens = separator.as_str().contains('(');
-        let leaves_rest = separator.as_str().contains('/') || separator.as_str().contains('―');
-        let ends = separator
-            .find_iter(content)
-            .map(|cut| (cut.start(), if opens { cut.start() } else { cut.end() }));
-        for (end, next) in ends.chain([(content.len(), content.len())]) {
-            let part = candidate.start + from..candidate.start + end;
-            from = next;
-            let part = trimmed(text, part);
-            if part != candidate && stands_alone(text, &part) && is_number(text.get(part.clone())) {
-                any = true;
-                found.push((part, SCORE));
-            }
+    fn is_number(&mut self, seen: &Range<usize>) -> bool {
+        let content = self.text.get(seen.clone()).unwrap_or_default();
+        let count = content.bytes().filter(u8::is_ascii_digit).count();
+        if !DIGITS.contains(&count) || !is_bracketed(content) {
+            return false;
         }
-        // What comes after a slash or a dash may hold more of them.
-        if leaves_rest
-            && !any
-            && let Some(cut) = separator.find_iter(content).find(|cut| cut.start() > 0)
-        {
-            let start = candidate.start + cut.end();
-            let part = trimmed(text, start..candidate.end);
-            if stands_alone(text, &part) && is_number(text.get(part.clone())) {
-                any = true;
-                found.push((part, SCORE));
-            }
+        let digits: String = content.chars().filter(char::is_ascii_digit).collect();
+        if content.contains('+') {
+            return self.plans.is_international(&digits);
         }
-        if any {
-            return;
+        // Numbers of other countries, as one dials them there.
+        let abroad = digits.starts_with("00") || digits.starts_with("011");
+        let Self { plans, codes, .. } = self;
+        REGIONS.iter().zip(codes).any(|(region, code)| {
+            digits.starts_with(region.first)
+                && (abroad || region.digits.contains(&digits.len()))
+                && plans.is_national(region.id, *code, &digits, abroad)
+        })
+    }
+
+    /// No letter touches it, nor a sign of money or percent; and it is no part of an id.
+    fn stands_alone(&self, seen: &Range<usize>) -> bool {
+        let range = self.view.place(seen);
+        let text = self.view.text();
+        let touches = |c: char| {
+            c.is_ascii_alphabetic() || "%$€£¥".contains(c) || ('\u{c0}'..='\u{24f}').contains(&c)
+        };
+        let opens = after(self.text, seen.start).is_some_and(|c| "+([".contains(c));
+        (opens || !before(text, range.start).is_some_and(touches) && !self.ends_id(seen))
+            && !after(text, range.end).is_some_and(|c| touches(c) || c == '_')
+    }
+
+    /// Whether digits without any sign between them are the end of an id: `call_1839366227`, `order-1839366227`.
+    fn ends_id(&self, seen: &Range<usize>) -> bool {
+        let head = self.text.get(..seen.start).unwrap_or_default();
+        if head.ends_with('_') {
+            return true;
         }
+        let Some(name) = head.strip_suffix('-') else {
+            return false;
+        };
+        let digits = self.text.get(seen.clone()).unwrap_or_default();
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return false;
+        }
+        let letters = name.bytes().rev().take_while(u8::is_ascii_alphanumeric);
+        let word = name
+            .get(name.len() - letters.take(16).count()..)
+            .unwrap_or_default();
+        let says_number = |known: &&str| word.eq_ignore_ascii_case(known);
+        word.bytes().any(|byte| byte.is_ascii_alphabetic())
+            && ![
+                "tel",
+                "phone",
+                "telephone",
+                "mobile",
+                "cell",
+                "fax",
+                "call",
+                "ph",
+            ]
+            .iter()
+            .any(says_number)
     }
 }
 
@@ -145,67 +256,16 @@ fn trimmed(text: &str, part: Range<usize>) -> Range<usize> {
     let content = text.get(part.clone()).unwrap_or_default();
     let head = content.len()
         - content
-            .trim_start_matches(|c: char| !is_digit(c) && !"+＋([（［".contains(c))
+            .trim_start_matches(|c: char| !c.is_ascii_digit() && !"+([".contains(c))
             .len();
-    let tail = content.len() - content.trim_end_matches(|c: char| !is_digit(c)).len();
+    let tail = content.len()
+        - content
+            .trim_end_matches(|c: char| !c.is_ascii_digit())
+            .len();
     if head + tail >= content.len() {
         return part.start..part.start;
     }
     part.start + head..part.end - tail
-}
-
-fn is_number(content: Option<&str>) -> bool {
-    let content = content.unwrap_or_default();
-    let digits: String = content
-        .chars()
-        .filter_map(|c| char::from_digit(digit(c)?, 10))
-        .collect();
-    if !DIGITS.contains(&digits.len()) || !is_bracketed(content) {
-        return false;
-    }
-    if content.contains(['+', '＋']) {
-        return is_international(&digits);
-    }
-    // Numbers of other countries, as one dials them there.
-    let abroad = digits.starts_with("00") || digits.starts_with("011");
-    REGIONS.iter().any(|region| {
-        digits.starts_with(region.first)
-            && (abroad || region.digits.contains(&digits.len()))
-            && is_valid(Some(region.id), &digits)
-    })
-}
-
-/// Whether `digits` are a number with its country's code.
-fn is_international(digits: &str) -> bool {
-    let Ok(number) = phonenumber::parse(None, format!("+{digits}")) else {
-        return false;
-    };
-    if phonenumber::is_valid(&number) {
-        return true;
-    }
-    // The parser cuts off, once or twice, what looks like the prefix of calls within the country; here it is part of the number.
-    let code = number.code().value().to_string();
-    let national = number.national().to_string();
-    let Some(rest) = digits.strip_prefix(&code) else {
-        return false;
-    };
-    let cut = rest.strip_suffix(&national).unwrap_or_default();
-    !cut.is_empty()
-        && (1..=2).any(|times| is_valid(None, &format!("+{code}{}{rest}", cut.repeat(times))))
-}
-
-fn is_valid(region: Option<Id>, digits: &str) -> bool {
-    phonenumber::parse(region, digits).is_ok_and(|number| phonenumber::is_valid(&number))
-}
-
-/// No letter touches it, nor a sign of money or percent.
-fn stands_alone(text: &str, range: &Range<usize>) -> bool {
-    let touches = |c: char| {
-        c.is_ascii_alphabetic() || "%$€£¥".contains(c) || ('\u{c0}'..='\u{24f}').contains(&c)
-    };
-    let opens = after(text, range.start).is_some_and(|c| "+＋([（［".contains(c));
-    (opens || !before(text, range.start).is_some_and(touches))
-        && !after(text, range.end).is_some_and(touches)
 }
 
 /// Its brackets, if any, close, and none stands in another.
@@ -213,10 +273,10 @@ fn is_bracketed(content: &str) -> bool {
     let mut open = false;
     for c in content.chars() {
         match c {
-            '(' | '[' | '（' | '［' if open => return false,
-            '(' | '[' | '（' | '［' => open = true,
-            ')' | ']' | '）' | '］' if !open => return false,
-            ')' | ']' | '）' | '］' => open = false,
+            '(' | '[' if open => return false,
+            '(' | '[' => open = true,
+            ')' | ']' if !open => return false,
+            ')' | ']' => open = false,
             _ => {}
         }
     }
@@ -243,10 +303,10 @@ fn is_date(text: &str, range: &Range<usize>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::numbers;
+    use super::{View, numbers};
 
     fn all(text: &str) -> Vec<&str> {
-        numbers(text)
+        numbers(&View::of(text))
             .into_iter()
             .map(|(range, _)| &text[range])
             .collect()
@@ -264,6 +324,10 @@ mod tests {
             "+81 3-1234-5678",
             "650.253.0000",
             "+7 847 293 88 33",
+            "６５０－２５３－００００",
+            "＋４４ ２０ ７９４６ ０９５８",
+            "650\u{a0}253\u{a0}0000",
+            "650‐253‐0000",
         ] {
             assert_eq!(all(&format!("Call {text}, please")), [text]);
         }
@@ -283,6 +347,12 @@ mod tests {
             "a6502530000",
             "12345-12345 (1234",
             "(((",
+            "call_1839366227",
+            "6502530000_x",
+            "order-6502530000",
+            "chatcmpl-6502530000",
+            "550e8400-e29b-41d4-a716-446655440000",
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
         ] {
             assert_eq!(all(text), Vec::<&str>::new(), "{text}");
         }

@@ -1,65 +1,169 @@
-//! How far a text that still grows is settled.
+//! How far a text that still grows is settled: no match reaches from before that place to behind it, whatever follows.
 //!
-//! What patterns find with spaces in it, numbers in groups, has digits all along. So a plain word with no digit near before
-//! it belongs to none of it: nothing reaches from before its end to behind it. The text is settled up to the last such word.
+//! That depends on what is looked for. A match without spaces ends at a space. A number in groups is all digits and signs, so that
+//! a word parts it from what follows. A match of groups of digits and letters has a digit at least every [`NO_DIGIT`] bytes: a word
+//! of [`LETTERS`] letters with no digit in the [`NO_DIGIT`] bytes before its end lies in none.
+//!
+//! Matches of one entity with nothing but spaces between them are masked as one, so that the word before such a space must not end
+//! in a match.
 
-use super::{checksums::is_digit, context};
+use super::{checksums::is_digit, context, view::is_unspaced};
 
 /// How many letters a word must have: shorter ones stand in plates, post codes and account numbers.
 const LETTERS: usize = 5;
 /// How many bytes before the end of the word there may be no digit: more than any number with its letters has.
 const NO_DIGIT: usize = 96;
 /// How many bytes before a place decide what is found from there on: words that speak for it, and labels.
-const DECIDES: usize = context::REACH + 256;
-
+const DECIDES: usize = context::REACH + 512;
 /// How far back a word is looked for, in bytes: each piece of a text is looked at as it comes.
 const LOOKS_BACK: usize = 4096;
+/// How many letters of scripts without spaces the name in an address of mail may have. See `web::emails`.
+pub(super) const NAME: usize = 64;
 
-/// The byte of `text` up to which it is settled, whatever follows; 0 where none is near its end.
-pub(super) fn settled(text: &str) -> usize {
-    let mut end = text.len();
-    while text.len() - end < LOOKS_BACK
-        && let Some(head) = text.get(..end)
-    {
-        // A space must follow, or the word may go on.
-        let Some((space, _)) = head.char_indices().rev().find(|(_, c)| separates(*c)) else {
-            return 0;
-        };
-        if is_settled(text.get(..space).unwrap_or_default()) {
-            return space;
+/// What parts one match from the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rule {
+    /// What matches with spaces in them are made of.
+    pub(super) spaced: Spaced,
+    /// Signs without which a word holds no match.
+    pub(super) signs: Signs,
+    /// Whether addresses of mail are looked for, whose names may be of any letters.
+    pub(super) mail: bool,
+}
+
+/// What matches with spaces in them are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Spaced {
+    /// There are none.
+    None,
+    /// Digits and signs, and the words of extensions.
+    Digits,
+    /// Digits and letters.
+    Letters,
+}
+
+/// Signs of which every match has at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Signs {
+    pub(super) at: bool,
+    pub(super) dot: bool,
+    /// Any digit.
+    pub(super) digit: bool,
+    /// Anything that is no letter: there are matches without a digit.
+    pub(super) any: bool,
+}
+
+impl Rule {
+    /// The byte of `text` up to which it is settled, whatever follows; 0 where none is near its end.
+    pub(super) fn settled(self, text: &str) -> usize {
+        let from = floor(text, text.len().saturating_sub(LOOKS_BACK));
+        let near = text.get(from..).unwrap_or_default();
+        let mut end = near.len();
+        // A space must follow a word, or it may go on.
+        while let Some(head) = near.get(..end)
+            && let Some((space, _)) = head.char_indices().rev().find(|(_, c)| separates(*c))
+        {
+            let is_last = end == near.len();
+            if is_last && let Some(settled) = self.within(near, space) {
+                return from + settled;
+            }
+            if self.is_settled(near.get(..space).unwrap_or_default(), from == 0) {
+                return from + space;
+            }
+            end = space;
         }
-        end = space;
+        if end == near.len() && from == 0 || !near.contains(separates) {
+            return self.within(near, 0).map_or(0, |settled| from + settled);
+        }
+        0
     }
-    0
+
+    /// Where the last word of `text`, which begins after `start`, is settled: between two letters of a script without spaces.
+    fn within(self, text: &str, start: usize) -> Option<usize> {
+        if self.spaced == Spaced::Letters {
+            return None;
+        }
+        let word = text.get(start..)?;
+        if self.mail && word.contains('@') {
+            return None;
+        }
+        // What follows may be the sign of an address whose name they are.
+        let kept = if self.mail { NAME + 1 } else { 0 };
+        let mut letters = word.char_indices().rev().skip(kept).peekable();
+        while let Some((at, c)) = letters.next() {
+            if is_unspaced(c)
+                && letters
+                    .peek()
+                    .is_some_and(|(_, before)| is_unspaced(*before))
+            {
+                return Some(start + at).filter(|at| *at > 0);
+            }
+        }
+        None
+    }
+
+    /// Whether `text`, after which a space stands, ends in a word that no match reaches over; `is_all`: nothing stands before it.
+    fn is_settled(self, text: &str, is_all: bool) -> bool {
+        let punctuation = |c: char| ".,;:!?)]\"'".contains(c);
+        let begin = text
+            .char_indices()
+            .rev()
+            .find(|(_, c)| separates(*c))
+            .map(|(at, c)| at + c.len_utf8());
+        // Of a word that begins too far back nothing is known.
+        let Some(begin) = begin.or(is_all.then_some(0)) else {
+            return false;
+        };
+        let whole = text.get(begin..).unwrap_or_default();
+        let word = whole.trim_end_matches(punctuation);
+        let letters = word.trim_start_matches(['(', '[', '"', '\'']);
+        match self.spaced {
+            Spaced::None => !whole.is_empty() && !self.signs.holds(whole),
+            Spaced::Digits => {
+                !self.signs.holds(whole)
+                    && letters.chars().count() >= 2
+                    && letters.chars().all(char::is_alphabetic)
+                    && !begins_extension(letters)
+            }
+            Spaced::Letters => {
+                let near = floor(text, text.len().saturating_sub(NO_DIGIT));
+                letters.chars().count() >= LETTERS
+                    && letters.chars().all(char::is_alphabetic)
+                    && !text.get(near..).unwrap_or_default().contains(is_digit)
+            }
+        }
+    }
 }
 
-/// Where to begin in `text` so that from `from` on the same is found as in all of it.
+impl Signs {
+    fn holds(self, word: &str) -> bool {
+        word.chars().any(|c| match c {
+            '@' => self.at || self.any,
+            '.' => self.dot || self.any,
+            c if is_digit(c) => self.digit || self.any,
+            c => self.any && !c.is_alphabetic(),
+        })
+    }
+}
+
+/// Where to begin in `text` so that from `from` on, up to which it is settled, the same is found as in all of it.
 pub(super) fn begin(text: &str, from: usize) -> usize {
-    let mut before = from.saturating_sub(DECIDES);
-    while !text.is_char_boundary(before) {
-        before -= 1;
-    }
-    text.get(..before).map_or(0, settled)
+    floor(text, from.saturating_sub(DECIDES))
 }
 
-/// Whether `text`, after which a space stands, ends in such a word.
-fn is_settled(text: &str) -> bool {
-    let punctuation = |c: char| ".,;:!?)]\"'".contains(c);
-    let word = text.trim_end_matches(punctuation);
-    let begin = word
-        .char_indices()
-        .rev()
-        .find(|(_, c)| separates(*c))
-        .map_or(0, |(at, c)| at + c.len_utf8());
-    let word = word.get(begin..).unwrap_or_default();
-    let letters = word.trim_start_matches(['(', '[', '"', '\'']);
-    let mut near = text.len().saturating_sub(NO_DIGIT);
-    while !text.is_char_boundary(near) {
-        near -= 1;
+/// The words between a telephone number and its extension.
+fn begins_extension(word: &str) -> bool {
+    const WORDS: [&str; 6] = ["ext", "xt", "int", "anexo", "доб", "xx"];
+    let lower: String = word.chars().take(8).flat_map(char::to_lowercase).collect();
+    WORDS.iter().any(|known| lower.starts_with(known))
+}
+
+fn floor(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
     }
-    letters.chars().count() >= LETTERS
-        && letters.chars().all(char::is_alphabetic)
-        && !text.get(near..).unwrap_or_default().contains(is_digit)
+    at
 }
 
 fn separates(c: char) -> bool {
@@ -70,9 +174,38 @@ fn separates(c: char) -> bool {
 mod tests {
     use super::*;
 
+    const MAIL: Rule = Rule {
+        spaced: Spaced::None,
+        signs: Signs {
+            at: true,
+            dot: false,
+            digit: false,
+            any: false,
+        },
+        mail: true,
+    };
+    const NUMBERS: Rule = Rule {
+        spaced: Spaced::Digits,
+        signs: Signs {
+            digit: true,
+            ..MAIL.signs
+        },
+        mail: true,
+    };
+    const ALL: Rule = Rule {
+        spaced: Spaced::Letters,
+        signs: Signs {
+            at: true,
+            dot: true,
+            digit: true,
+            any: true,
+        },
+        mail: true,
+    };
+
     #[test]
     fn plain_words_settle_a_text() {
-        let upto = |text: &str| text[..settled(text)].to_owned();
+        let upto = |text: &str| text[..ALL.settled(text)].to_owned();
         assert_eq!(upto("Hello there, my card"), "Hello there,");
         assert_eq!(upto("Hello there, my"), "Hello there,");
         assert_eq!(upto("Hello there"), "Hello");
@@ -85,5 +218,42 @@ mod tests {
         assert_eq!(upto("see example. Or"), "see example.");
         assert_eq!(upto("こんにちは、世界"), "こんにちは");
         assert_eq!(upto(""), "");
+    }
+
+    #[test]
+    fn what_is_looked_for_decides() {
+        let upto = |rule: Rule, text: &str| text[..rule.settled(text)].to_owned();
+        let code = "def f0(a, b):\n    return a + b * 0\n\nde";
+        assert_eq!(upto(MAIL, code), "def f0(a, b):\n    return a + b * 0");
+        assert_eq!(upto(NUMBERS, code), "def f0(a, b):\n    return");
+        assert_eq!(
+            upto(MAIL, "12:30:01 GET /x?y=1 200 "),
+            "12:30:01 GET /x?y=1 200"
+        );
+        assert_eq!(upto(MAIL, "to ann@example.com "), "to");
+        assert_eq!(upto(NUMBERS, "call 212 555"), "call");
+        assert_eq!(upto(NUMBERS, "212 555 0123 ext "), "");
+        assert_eq!(upto(NUMBERS, "212 555 0123 and 3"), "212 555 0123 and");
+        let thai = "สวัสดีครับ".repeat(20);
+        assert!(MAIL.settled(&thai) > thai.len() / 2);
+        assert!(NUMBERS.settled(&format!("{thai} {thai}")) > thai.len());
+        let numbers = Rule {
+            mail: false,
+            ..NUMBERS
+        };
+        assert_eq!(upto(numbers, "请拨打電話12"), "请拨打電");
+        assert_eq!(upto(MAIL, &format!("a@{thai}")), "");
+    }
+
+    /// A text that does not settle is not read again for each piece.
+    #[test]
+    fn only_the_end_of_a_text_is_looked_at() {
+        let long = "x".repeat(1 << 20);
+        let started = std::time::Instant::now();
+        for _ in 0..1_000 {
+            assert_eq!(ALL.settled(&long), 0);
+        }
+        assert!(started.elapsed().as_secs() < 10);
+        assert!(begin(&long, 1 << 20) >= (1 << 20) - DECIDES);
     }
 }

@@ -4,6 +4,11 @@ use std::{collections::HashSet, ops::Range, sync::LazyLock};
 
 use regex::Regex;
 
+use super::{
+    settle::NAME,
+    view::{View, is_unspaced},
+};
+
 /// Every top-level domain that there is.
 static DOMAINS: LazyLock<HashSet<&str>> =
     LazyLock::new(|| include_str!("domains.txt").split_whitespace().collect());
@@ -12,8 +17,34 @@ static DOMAINS: LazyLock<HashSet<&str>> =
 static URL_ENDINGS: LazyLock<HashSet<&str>> =
     LazyLock::new(|| include_str!("url_endings.txt").split_whitespace().collect());
 
-/// The addresses of mail in `text`.
-pub(super) fn emails(text: &str) -> Vec<(Range<usize>, f64)> {
+/// The addresses of mail.
+pub(super) fn emails(view: &View<'_>) -> Vec<(Range<usize>, f64)> {
+    let mut found = Vec::new();
+    addresses(view, 0, &mut found);
+    let text = view.text();
+    if text.is_ascii() || !text.contains(is_unspaced) {
+        return found;
+    }
+    // Names and domains may be of letters that part words elsewhere.
+    for word in words_with_at(text) {
+        if found.iter().any(|(other, _)| word.contains(&other.start)) {
+            continue;
+        }
+        let whole = View::new(text.get(word.clone()).unwrap_or_default(), false);
+        let mut more = Vec::new();
+        addresses(&whole, word.start, &mut more);
+        // A longer name is none, but a sentence without spaces.
+        let is_short = |found: &(Range<usize>, f64)| {
+            let address = text.get(found.0.clone()).unwrap_or_default();
+            address.chars().take_while(|c| *c != '@').count() <= NAME
+        };
+        found.extend(more.into_iter().filter(is_short));
+    }
+    found
+}
+
+/// Adds the addresses of mail in `view`, whose text begins at `offset`.
+fn addresses(view: &View<'_>, offset: usize, found: &mut Vec<(Range<usize>, f64)>) {
     static EMAIL: LazyLock<Option<Regex>> = LazyLock::new(|| {
         let local = r"[!#$%\&'*+\-/=?^_`{|}\~\w]";
         let inner = r"[!#$%\&'*+\-/=?^_`{|}\~.\w]";
@@ -24,40 +55,42 @@ pub(super) fn emails(text: &str) -> Vec<(Range<usize>, f64)> {
         .ok()
     });
     let Some(email) = EMAIL.as_ref() else {
-        return Vec::new();
+        return;
     };
-    let mut found = Vec::new();
-    let mut from = 0;
-    while let Some(at) = text.get(from..).and_then(|rest| rest.find('@')) {
-        let at = from + at;
-        // An address has no space.
-        let head = text.get(from..at).unwrap_or_default();
-        let start = head.rfind(char::is_whitespace).map_or(from, |space| {
-            let space = from + space;
-            space
-                + text
-                    .get(space..)
-                    .and_then(|rest| rest.chars().next())
-                    .map_or(1, char::len_utf8)
-        });
-        let tail = text.get(at..).unwrap_or_default();
-        let end = tail
-            .find(char::is_whitespace)
-            .map_or(text.len(), |space| at + space);
-        let word = text.get(start..end).unwrap_or_default();
-        for address in email.find_iter(word) {
-            let domain = address.as_str().rsplit('.').next().unwrap_or_default();
+    for word in words_with_at(view.seen()) {
+        let seen = view.seen().get(word.clone()).unwrap_or_default();
+        for address in email.find_iter(seen) {
+            let place = word.start + address.start()..word.start + address.end();
+            let place = view.place(&place);
+            let address = view.text().get(place.clone()).unwrap_or_default();
+            let domain = address.rsplit('.').next().unwrap_or_default();
             if DOMAINS.contains(domain.to_lowercase().as_str()) {
-                found.push((start + address.start()..start + address.end(), 1.0));
+                found.push((offset + place.start..offset + place.end, 1.0));
             }
         }
-        from = end;
     }
-    found
 }
 
-/// The addresses of pages in `text`.
-pub(super) fn urls(text: &str) -> Vec<(Range<usize>, f64)> {
+/// The words with an `@`: an address has no space.
+fn words_with_at(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let at = from + memchr::memchr(b'@', text.as_bytes().get(from..)?)?;
+        let head = text.get(from..at)?.char_indices().rev();
+        let space = head
+            .map(|(place, c)| (from + place, c))
+            .find(|(_, c)| c.is_whitespace());
+        let start = space.map_or(from, |(place, c)| place + c.len_utf8());
+        let end = text.get(at..)?.find(char::is_whitespace);
+        let end = end.map_or(text.len(), |space| at + space);
+        from = end;
+        Some(start..end)
+    })
+}
+
+/// The addresses of pages.
+pub(super) fn urls(view: &View<'_>) -> Vec<(Range<usize>, f64)> {
+    let text = view.text();
     let is_host = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
     let bytes = text.as_bytes();
     let mut found = Vec::new();
@@ -134,8 +167,8 @@ fn rest(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn all(find: impl Fn(&str) -> Vec<(Range<usize>, f64)>, text: &str) -> Vec<&str> {
-        find(text)
+    fn all(find: impl Fn(&View<'_>) -> Vec<(Range<usize>, f64)>, text: &str) -> Vec<&str> {
+        find(&View::of(text))
             .into_iter()
             .map(|(range, _)| &text[range])
             .collect()
@@ -153,6 +186,12 @@ mod tests {
             ["x@xn--80ak6aa92e.com"]
         );
         assert_eq!(all(emails, "a@b.com,c@d.org"), ["a@b.com", "c@d.org"]);
+        assert_eq!(
+            all(emails, "メールはtaro.yamada@example.co.jpです、c@d.orgから"),
+            ["taro.yamada@example.co.jp", "c@d.org"]
+        );
+        assert_eq!(all(emails, "写信给 用户@例子.com 吧"), ["用户@例子.com"]);
+        assert_eq!(all(emails, "ติดต่อbob@example.comนะ"), ["bob@example.com"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Parsers of verdicts.
 
-use std::{borrow::Cow, sync::LazyLock};
+use std::sync::LazyLock;
 
 use regex::Regex;
 use serde_json::Value;
@@ -102,7 +102,12 @@ pub(super) fn find(name: &str) -> Option<Parser> {
 /// Reads "safe" and "no" as safe, "unsafe" and "yes" as not, where one of the first two words says so.
 ///
 /// A word that turns or contradicts the answer ("not safe", "safe: no", "non-safe") makes it [`Verdict::Unclear`].
+///
+/// So do thoughts that do not end, and an answer in which the model refuses to answer.
 pub(super) fn is_content_safe(answer: &str) -> Verdict {
+    let Some(answer) = reasoning::answer(answer).filter(|answer| !REFUSES.is_match(answer)) else {
+        return Verdict::Unclear;
+    };
     let mut words = answer
         .split(|character: char| !character.is_alphanumeric() && character != '_')
         .filter(|word| !word.is_empty());
@@ -178,14 +183,11 @@ fn from_json(answer: &str, field: &str) -> Result<Verdict, &'static str> {
 
 /// Reads the line `Prompt harm: unharmful`.
 fn from_harm(answer: &str, field: &Regex) -> Verdict {
-    let answer = without_thoughts(answer);
     // Thoughts that do not end hold no verdict.
-    if answer.contains("<think>") {
+    let Some(answer) = reasoning::answer(answer) else {
         return Verdict::Unclear;
-    }
-    let mut values = field
-        .captures_iter(&answer)
-        .filter_map(|found| found.get(1));
+    };
+    let mut values = field.captures_iter(answer).filter_map(|found| found.get(1));
     match values.next() {
         None => Verdict::Unclear,
         Some(first) => {
@@ -194,13 +196,6 @@ fn from_harm(answer: &str, field: &Regex) -> Verdict {
                 .all(|value| value.as_str().eq_ignore_ascii_case("unharmful"));
             Verdict::new(all_safe, Vec::new())
         }
-    }
-}
-
-fn without_thoughts(answer: &str) -> Cow<'_, str> {
-    match reasoning::split(answer) {
-        Some((_, rest)) => rest.into(),
-        None => answer.into(),
     }
 }
 
@@ -214,26 +209,32 @@ struct Field {
 
 /// Reads the line `User Safety: safe`. An answer that states a verdict twice is not trusted.
 fn from_lines(answer: &str, field: &Field) -> Result<Verdict, &'static str> {
-    let answer = without_thoughts(answer);
-    if answer.contains("<think>") {
-        return Err("its thoughts do not end");
-    }
+    let answer = reasoning::answer(answer).ok_or("its thoughts do not end")?;
     for field in [&*USER_SAFETY, &*RESPONSE_SAFETY] {
-        if field.mention.find_iter(&answer).nth(1).is_some() {
+        if field.mention.find_iter(answer).nth(1).is_some() {
             return Err("it states a verdict twice");
         }
     }
-    let verdict = field.line.captures(&answer).and_then(|found| found.get(1));
+    let verdict = field.line.captures(answer).and_then(|found| found.get(1));
     let verdict = verdict.ok_or("it states no verdict")?;
     if verdict.as_str().eq_ignore_ascii_case("safe") {
         return Ok(Verdict::Safe);
     }
-    let categories = CATEGORIES.captures(&answer).and_then(|found| found.get(1));
+    let categories = CATEGORIES.captures(answer).and_then(|found| found.get(1));
     let categories = categories.map_or("", |text| text.as_str()).split(',');
     let categories = categories.map(str::trim).filter(|name| !name.is_empty());
     Ok(Verdict::new(false, categories.map(str::to_owned).collect()))
 }
 
+/// A model that speaks of what it cannot or will not do, or is sorry, instead of the text that it was asked about.
+static REFUSES: LazyLock<Regex> = LazyLock::new(|| {
+    regex(concat!(
+        r"(?i)\b(?:I|we)(?:['’]m|['’]re| am| are)?\s+(?:really |simply |just |currently )?",
+        r"(?:can(?:no|['’]?)t|can not|won['’]?t|will not|must not|may not|unable to|not able to|not (?:allowed|permitted|going) to|",
+        r"do(?: not|n['’]t) feel comfortable|refuse|decline|have to decline|must decline|(?:so |very |truly )?sorry|apologi[sz]e)\b",
+        r"|^\W*(?:no\W+)?(?:sorry|apologies|unfortunately)\b|\bas an AI\b",
+    ))
+});
 static PROMPT_HARM: LazyLock<Regex> = LazyLock::new(|| regex(r"(?i)Prompt harm\s*:\s*(\w+)"));
 static RESPONSE_HARM: LazyLock<Regex> = LazyLock::new(|| regex(r"(?i)Response harm\s*:\s*(\w+)"));
 static CATEGORIES: LazyLock<Regex> =
@@ -268,6 +269,9 @@ mod tests {
             "SAFE\n",
             "No worries",
             "in no way",
+            "<think>Is it? Yes.</think>No",
+            "No. The user asks what they cannot do.",
+            "No, it can't hurt anybody.",
         ];
         for answer in safe {
             assert!(is_content_safe(answer).is_safe(), "{answer}");
@@ -297,6 +301,15 @@ mod tests {
             "no unsafe",
             "safely",
             "noyes",
+            "<think>No, wait. Yes",
+            "No<think>Yes</think>",
+            "<thinking>No",
+            "No</think>",
+            "No, I can't help with that.",
+            "No. I’m sorry, but I cannot assist.",
+            "Sorry, no.",
+            "No, I am unable to judge this",
+            "no - as an AI, I do not",
             "ѕafe",
         ];
         for answer in blocked {

@@ -36,6 +36,13 @@ impl Settings {
             // What a model says instead of an answer is what it says.
             content = message.get("refusal").map(text_of).unwrap_or_default();
         }
+        let refuses = message
+            .get("refusal")
+            .is_some_and(|refusal| !text_of(refusal).is_empty());
+        let finish_reason = text_at(choice, "finish_reason");
+        let is_unclear = refuses
+            || finish_reason.as_deref() == Some("content_filter")
+            || reasoning::answer(&content).is_none();
         let (reasoning, content) = match reasoning_of(message) {
             Some(given) => (Some(given), content),
             None => match reasoning::split(&content) {
@@ -48,7 +55,8 @@ impl Settings {
             content,
             reasoning,
             tool_calls: calls.into_iter().flatten().map(tool_call).collect(),
-            finish_reason: text_at(choice, "finish_reason"),
+            is_unclear,
+            finish_reason,
             usage: payload.get("usage").and_then(usage_of),
             metadata: metadata_of(&payload),
         })

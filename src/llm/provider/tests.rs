@@ -145,6 +145,22 @@ async fn reasoning_and_tool_calls() {
 }
 
 #[tokio::test]
+async fn no_clear_answer_is_known_as_such() {
+    for (message, expected) in [
+        (json!({"content": "No"}), false),
+        (json!({"content": "<think>Yes?</think>No"}), false),
+        (json!({"content": "No", "refusal": null}), false),
+        (json!({"content": null, "refusal": "No, I can't."}), true),
+        (json!({"content": "No", "refusal": "No."}), true),
+        (json!({"content": "<think>No, wait. Yes"}), true),
+        (json!({"content": "No<think>Yes</think>"}), true),
+    ] {
+        let answered = complete(reply(message.clone())).await.unwrap();
+        assert_eq!(answered.is_unclear, expected, "{message}");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_is_what_is_said() {
     let refusal = json!({"content": null, "refusal": "I will not."});
     assert_eq!(

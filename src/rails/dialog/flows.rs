@@ -1,16 +1,24 @@
 //! The flows of a configuration, in the version of Colang that it is written in.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::v1;
-use crate::{config::RailsConfig, error::ConfigError};
+use super::{v1, v2};
+use crate::{
+    config::{FlowReference, RailsConfig},
+    error::ConfigError,
+    verdict::Place,
+};
 
 /// The flows, ready to run. They serve any number of conversations at once.
 #[derive(Debug)]
 pub(crate) enum Flows {
     /// Colang 1.0.
     V1(Box<v1::Flows>),
+    /// Colang 2.x.
+    V2(Arc<v2::Flows>),
 }
 
 impl Flows {
@@ -20,12 +28,8 @@ impl Flows {
     ///
     /// All that is wrong in Colang files, and rails whose flows are not there.
     pub(crate) fn new(config: &RailsConfig, shown: &Value) -> Result<Self, ConfigError> {
-        let has_2 = !config.colang_files.is_empty() && config.colang_version.starts_with('2');
-        if has_2 {
-            let message =
-                "`colang_version` is 2.x: the flows of Colang 1.0 are run, not those of 2.x";
-            let faults = vec![config.fault("colang_version", message)];
-            return Err(ConfigError { faults });
+        if config.colang_version.starts_with('2') {
+            return v2::Flows::new(config, shown).map(|flows| Self::V2(Arc::new(flows)));
         }
         v1::Flows::new(config, shown).map(|flows| Self::V1(Box::new(flows)))
     }
@@ -34,6 +38,7 @@ impl Flows {
     pub(crate) fn has(&self, name: &str) -> bool {
         match self {
             Self::V1(flows) => flows.has(name),
+            Self::V2(flows) => flows.has(name),
         }
     }
 
@@ -41,6 +46,15 @@ impl Flows {
     pub(crate) fn is_own(&self, name: &str) -> bool {
         match self {
             Self::V1(flows) => flows.is_own(name),
+            Self::V2(flows) => flows.is_own(name),
+        }
+    }
+
+    /// The rails at `place`, as lines of `rails.*.flows`.
+    pub(crate) fn rails(&self, config: &RailsConfig, place: Place) -> Vec<FlowReference> {
+        match self {
+            Self::V1(_) => config.rails.flows(place).to_vec(),
+            Self::V2(flows) => v2::lines(flows, config, place),
         }
     }
 
@@ -48,6 +62,7 @@ impl Flows {
     pub(crate) fn may_set(&self, flow: &str, variable: &str) -> bool {
         match self {
             Self::V1(flows) => flows.may_set(flow, variable),
+            Self::V2(flows) => flows.may_set(flow, variable),
         }
     }
 
@@ -55,6 +70,7 @@ impl Flows {
     pub(crate) fn user_messages(&self) -> &IndexMap<String, Vec<String>> {
         match self {
             Self::V1(flows) => flows.user_messages(),
+            Self::V2(flows) => flows.user_messages(),
         }
     }
 
@@ -62,6 +78,7 @@ impl Flows {
     pub(crate) fn bot_messages(&self) -> &IndexMap<String, Vec<String>> {
         match self {
             Self::V1(flows) => flows.bot_messages(),
+            Self::V2(flows) => flows.bot_messages(),
         }
     }
 
@@ -69,6 +86,7 @@ impl Flows {
     pub(crate) fn examples(&self) -> &[String] {
         match self {
             Self::V1(flows) => flows.examples(),
+            Self::V2(flows) => flows.examples(),
         }
     }
 
@@ -76,6 +94,7 @@ impl Flows {
     pub(crate) fn has_action(&self, action: &str) -> bool {
         match self {
             Self::V1(_) => v1::has_action(action),
+            Self::V2(_) => v2::has_action(action),
         }
     }
 
@@ -83,6 +102,7 @@ impl Flows {
     pub(super) fn is_system_action(&self, action: &str) -> bool {
         match self {
             Self::V1(_) => v1::is_system_action(action),
+            Self::V2(_) => v2::is_system_action(action),
         }
     }
 }

@@ -21,12 +21,14 @@ pub(super) struct Hit {
     pub(super) meta: String,
 }
 
-/// The three indexes; each is filled when it is first needed.
+/// The indexes; each is filled when it is first needed.
 #[derive(Debug, Default)]
 pub(super) struct Indexes {
     user_messages: OnceCell<Option<Index>>,
     bot_messages: OnceCell<Option<Index>>,
     flows: OnceCell<Option<Index>>,
+    sources: OnceCell<Option<Index>>,
+    instructions: OnceCell<Option<Index>>,
 }
 
 /// One index.
@@ -91,6 +93,24 @@ impl Indexes {
         fill(&self.bot_messages, engine, || items().collect()).await
     }
 
+    /// Whole flows, `sources`; none where there are none.
+    pub(super) async fn sources(
+        &self,
+        engine: &Engine,
+        sources: &[String],
+    ) -> Result<Option<&Index>, BoxError> {
+        fill(&self.sources, engine, || whole(sources)).await
+    }
+
+    /// Whole flows that say what they are for, `sources`; none where there are none.
+    pub(super) async fn instructions(
+        &self,
+        engine: &Engine,
+        sources: &[String],
+    ) -> Result<Option<&Index>, BoxError> {
+        fill(&self.instructions, engine, || whole(sources)).await
+    }
+
     /// The at most `count` flows that have a line most like `text`, the most like first.
     pub(super) async fn flows_like<'a>(
         &self,
@@ -124,6 +144,13 @@ impl Indexes {
         found.truncate(count);
         Ok(found)
     }
+}
+
+fn whole(sources: &[String]) -> Vec<(String, String)> {
+    let sources = sources.iter();
+    sources
+        .map(|source| (source.clone(), String::new()))
+        .collect()
 }
 
 async fn fill<'a>(

@@ -16,6 +16,7 @@ mod reference;
 mod text;
 mod turn;
 pub(crate) mod v1;
+pub(crate) mod v2;
 
 use actions::Called;
 pub(crate) use actions::INTERNAL_ERROR;

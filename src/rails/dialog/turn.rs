@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) reasoning: Option<String>,
     pub(super) tool_calls: Vec<ToolCall>,
     pending: Option<Box<PendingMessage>>,
+    /// Why the last action that failed did.
+    failure: Option<String>,
     pub(super) calls: Vec<ModelCall>,
     names: u64,
 }
@@ -98,6 +100,16 @@ impl Turn {
             sink,
             shared: Mutex::default(),
         }
+    }
+
+    /// Notes why an action failed, for the operator.
+    pub(super) fn note_failure(&self, reason: String) {
+        self.shared(|shared| shared.failure = Some(reason));
+    }
+
+    /// Why the last action that failed did.
+    pub(crate) fn take_failure(&self) -> Option<String> {
+        self.shared(|shared| shared.failure.take())
     }
 
     pub(super) fn shared<T>(&self, with: impl FnOnce(&mut Shared) -> T) -> T {

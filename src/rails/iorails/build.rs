@@ -78,9 +78,8 @@ impl IoRailsBuilder {
             .map(with_retries)
             .collect();
         let environment = &crate::config::environment_variable;
-        if let Err(error) = models.add_configured(&configured, &client, environment) {
-            faults.extend(error.faults);
-        }
+        let wrong = models.add_configured(&configured, &client, environment);
+        faults.extend(wrong.into_iter().map(|(_, fault)| fault));
         let config = Arc::new(config);
         let prompts = Arc::new(Prompts::new(
             prompt_settings(&config),

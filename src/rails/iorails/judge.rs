@@ -205,14 +205,14 @@ impl<'a> Session<'a> {
             }
             Ok(Outcome::Transform(_)) if !is_enforced => (Checked::Allow, None),
             Err(error) if passes_failures => {
-                tracing::warn!(rail = %rail.name, %error, "a rail failed, and the text passes");
+                tracing::warn!(rail = %rail.name, error = error.for_log(), "a rail failed, and the text passes");
                 (Checked::Allow, None)
             }
             Ok(Outcome::Allow) => (Checked::Allow, None),
             Ok(Outcome::Transform(text)) => (Checked::Transform(text.clone()), None),
             Ok(Outcome::Block(block)) => (Checked::Block(blocked(rail, block)), None),
             Err(error) => {
-                tracing::warn!(rail = %rail.name, %error, "a rail failed");
+                tracing::warn!(rail = %rail.name, error = error.for_log(), "a rail failed");
                 let block = Block {
                     reason: Some(format!("{} error: {}", rail.flow, plain_words(error))),
                     message: None,

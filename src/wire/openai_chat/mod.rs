@@ -2,7 +2,7 @@
 //!
 //! Read of a request: every string under `messages`, whatever the part's type, and every string under keys that the API
 //! does not document. Not read, since the app writes them and not its users: `tools`, `functions`, `response_format`,
-//! `prediction`, `metadata` and the other documented keys. Images, sounds and documents in binary formats pass unread;
+//! `metadata` and the other documented keys but `prediction`. Images, sounds and documents in binary formats pass unread;
 //! text that is packed in base64 is unpacked.
 
 mod calls;

@@ -7,10 +7,10 @@ use serde_json::{Value as JsonValue, json};
 use crate::{
     message::{Role, ToolCall},
     wire::{
-        ChatRequest, JsonLimits, RequestMessage, Text, TextKind, Unreadable,
+        ChatRequest, JsonLimits, RequestMessage, TextKind, Unreadable,
         json::{Document, Kind, Value},
         keys,
-        packed::{Packed, unpack_base64, unpack_data_url},
+        texts::{Texts, Words},
     },
 };
 
@@ -32,10 +32,11 @@ const REQUEST_KEYS: &[&str] = &[
     "max_tokens",
     "metadata",
     "modalities",
+    "moderation",
     "parallel_tool_calls",
-    "prediction",
     "presence_penalty",
     "prompt_cache_key",
+    "prompt_cache_options",
     "prompt_cache_retention",
     "reasoning_effort",
     "response_format",
@@ -70,6 +71,23 @@ const MESSAGE_KEYS: &[&str] = &[
 
 /// The keys under which parts hold what is no text.
 const MEDIA_KEYS: &[&str] = &["audio_url", "file", "image_url", "input_audio", "video_url"];
+
+/// The words of parts and of tool calls.
+static WORDS: Words = Words {
+    keys: INNER_KEYS,
+    ids: &[
+        "tool_call_id",
+        "id",
+        "call_id",
+        "file_id",
+        "signature",
+        "thought_signature",
+        "thoughtSignature",
+        "encrypted_content",
+    ],
+    bytes: &["file_data", "data"],
+    is_usual,
+};
 
 /// The documented keys under a message: of parts and of tool calls.
 const INNER_KEYS: &[&str] = &[
@@ -117,9 +135,8 @@ pub(super) fn read<'a>(body: &'a [u8], limits: &JsonLimits) -> Result<ChatReques
                 request.stream = match value.kind() {
                     Kind::Null => false,
                     Kind::True | Kind::False => value.as_bool() == Some(true),
-                    // Some servers take other values for true. The reply is judged by what it is, so this says only in
-                    // which form a refusal is expected.
-                    _ => true,
+                    // Some servers take other values for true, some do not.
+                    _ => return Err(invalid("`stream` must be a boolean.")),
                 };
             }
             "stream_options" => {
@@ -134,7 +151,10 @@ pub(super) fn read<'a>(body: &'a [u8], limits: &JsonLimits) -> Result<ChatReques
             }
             "functions" => request.functions = Some(value.span()),
             name if REQUEST_KEYS.contains(&name) => {}
-            name => Texts(&mut request.other_texts).any(value, name, TextKind::Other),
+            name => {
+                let mut texts = Texts::new(&mut request.other_texts, &WORDS);
+                texts.any(value, name, TextKind::Other);
+            }
         }
     }
     let messages = messages.ok_or(invalid("The body has no `messages`."))?;
@@ -163,11 +183,11 @@ fn message<'a>(message: Value<'_, 'a>) -> Result<RequestMessage<'a>, Unreadable>
     let mut media = Vec::new();
     for member in message.members() {
         let value = member.value;
-        let mut texts = Texts(&mut texts);
+        let mut texts = Texts::new(&mut texts, &WORDS);
         match member.key.as_str().as_deref().unwrap_or_default() {
             "role" => role = value.as_str(),
             "content" => {
-                texts.content(value)?;
+                read_content(&mut texts, value)?;
                 media.extend(media_of(value));
             }
             "name" => texts.any(value, "name", TextKind::Name),
@@ -177,7 +197,7 @@ fn message<'a>(message: Value<'_, 'a>) -> Result<RequestMessage<'a>, Unreadable>
             }
             "tool_calls" => {
                 for call in value.elements() {
-                    texts.call(call);
+                    read_call(&mut texts, call);
                     tool_calls.push(tool_call(call));
                 }
                 if !value.is_array() {
@@ -185,7 +205,7 @@ fn message<'a>(message: Value<'_, 'a>) -> Result<RequestMessage<'a>, Unreadable>
                 }
             }
             "function_call" => {
-                texts.call(value);
+                read_call(&mut texts, value);
                 if value.is_object() {
                     tool_calls.push(tool_call(value));
                 }
@@ -268,157 +288,80 @@ fn tool_call(call: Value<'_, '_>) -> ToolCall {
     }
 }
 
-/// Collects texts.
-struct Texts<'t, 'a>(&'t mut Vec<Text<'a>>);
-
-impl<'a> Texts<'_, 'a> {
-    fn push(&mut self, kind: TextKind, value: Value<'_, 'a>) {
-        if let Some(text) = value.as_str()
-            && !text.is_empty()
-        {
-            let span = value.span();
-            self.0.push(Text { kind, text, span });
+fn read_content<'a>(texts: &mut Texts<'_, 'a>, content: Value<'_, 'a>) -> Result<(), Unreadable> {
+    match content.kind() {
+        Kind::Null => {}
+        Kind::String | Kind::EscapedString => texts.push(TextKind::Content, content),
+        Kind::Object => read_part(texts, content)?,
+        Kind::Array => {
+            for part in content.elements() {
+                match part.kind() {
+                    Kind::String | Kind::EscapedString => texts.push(TextKind::Content, part),
+                    Kind::Object => read_part(texts, part)?,
+                    _ => return Err(invalid("A part of `content` must be an object.")),
+                }
+            }
+        }
+        Kind::True | Kind::False | Kind::Number => {
+            return Err(invalid("`content` must be a string or an array of parts."));
         }
     }
+    Ok(())
+}
 
-    fn content(&mut self, content: Value<'_, 'a>) -> Result<(), Unreadable> {
-        match content.kind() {
-            Kind::Null => {}
-            Kind::String | Kind::EscapedString => self.push(TextKind::Content, content),
-            Kind::Object => self.part(content)?,
-            Kind::Array => {
-                for part in content.elements() {
-                    match part.kind() {
-                        Kind::String | Kind::EscapedString => self.push(TextKind::Content, part),
-                        Kind::Object => self.part(part)?,
-                        _ => return Err(invalid("A part of `content` must be an object.")),
-                    }
-                }
+fn read_part<'a>(texts: &mut Texts<'_, 'a>, part: Value<'_, 'a>) -> Result<(), Unreadable> {
+    texts.check_keys(part)?;
+    // What models join is the text of text parts; a `text` that stands elsewhere is joined by some readers.
+    let kind = part.get("type").and_then(Value::as_str);
+    let is_text = kind.is_none_or(|kind| matches!(&*kind, "text" | "input_text" | "output_text"));
+    for member in part.members() {
+        let value = member.value;
+        match member.key.as_str().as_deref().unwrap_or_default() {
+            "text" if is_text && !value.is_object() && !value.is_array() => {
+                texts.any(value, "text", TextKind::Content);
             }
-            Kind::True | Kind::False | Kind::Number => {
-                return Err(invalid("`content` must be a string or an array of parts."));
-            }
-        }
-        Ok(())
-    }
-
-    fn part(&mut self, part: Value<'_, 'a>) -> Result<(), Unreadable> {
-        keys::refuse_folded(part, INNER_KEYS)?;
-        for member in part.members() {
-            match member.key.as_str().as_deref().unwrap_or_default() {
-                "text" if member.value.is_object() => {
-                    self.any(member.value, "text", TextKind::Content);
-                }
-                "text" => self.any(member.value, "text", TextKind::Content),
-                "refusal" => self.any(member.value, "refusal", TextKind::Refusal),
-                "type" => self.any(member.value, "type", TextKind::Other),
-                name => {
-                    if !INNER_KEYS.contains(&name) {
-                        self.push(TextKind::Key, member.key);
-                    }
-                    self.any(member.value, name, TextKind::Other);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A tool call, or the older function call.
-    fn call(&mut self, call: Value<'_, 'a>) {
-        if !call.is_object() {
-            return self.any(call, "tool_calls", TextKind::Other);
-        }
-        for member in call.members() {
-            match member.key.as_str().as_deref().unwrap_or_default() {
-                "function" | "custom" if member.value.is_object() => self.call(member.value),
-                "name" => self.any(member.value, "name", TextKind::ToolName),
-                "arguments" | "input" => self.arguments(member.value),
-                "id" => self.any(member.value, "id", TextKind::Id),
-                name => {
-                    if !INNER_KEYS.contains(&name) {
-                        self.push(TextKind::Key, member.key);
-                    }
-                    self.any(member.value, name, TextKind::Other);
-                }
-            }
+            "text" => texts.any(value, "text", TextKind::PartText),
+            "refusal" => texts.any(value, "refusal", TextKind::Refusal),
+            _ => texts.member(member.key, value, TextKind::Other),
         }
     }
+    Ok(())
+}
 
-    fn arguments(&mut self, arguments: Value<'_, 'a>) {
-        self.any(arguments, "arguments", TextKind::ToolArguments);
-        // Prompt templates read the JSON in the string and show what it says.
-        let Some(text) = arguments.as_str() else {
-            return;
-        };
-        if !text.contains('\\') {
-            return;
-        }
-        let limits = JsonLimits::default();
-        let Ok(document) = Document::read(text.as_bytes(), &limits) else {
-            return;
-        };
-        for string in document
-            .strings()
-            .filter(|s| s.kind() == Kind::EscapedString)
-        {
-            self.0.push(Text {
-                kind: TextKind::Nested,
-                text: string.as_str().unwrap_or_default().into_owned().into(),
-                span: arguments.span(),
-            });
+/// A tool call, or the older function call.
+fn read_call<'a>(texts: &mut Texts<'_, 'a>, call: Value<'_, 'a>) {
+    if !call.is_object() {
+        return texts.any(call, "tool_calls", TextKind::Other);
+    }
+    for member in call.members() {
+        let value = member.value;
+        match member.key.as_str().as_deref().unwrap_or_default() {
+            "function" | "custom" if value.is_object() => read_call(texts, value),
+            "name" => texts.any(value, "name", TextKind::ToolName),
+            "arguments" | "input" => read_arguments(texts, value),
+            "id" => texts.any(value, "id", TextKind::Id),
+            _ => texts.member(member.key, value, TextKind::Other),
         }
     }
+}
 
-    /// Every string in `value`, which is the value of `key`, and every key that is not known.
-    fn any(&mut self, value: Value<'_, 'a>, key: &str, kind: TextKind) {
-        match value.kind() {
-            Kind::String | Kind::EscapedString => self.string(value, key, kind),
-            Kind::Array => {
-                for element in value.elements() {
-                    self.any(element, key, kind);
-                }
-            }
-            Kind::Object => {
-                for member in value.members() {
-                    let name = member.key.as_str().unwrap_or_default();
-                    if !INNER_KEYS.contains(&name.as_ref()) {
-                        self.push(TextKind::Key, member.key);
-                    }
-                    self.any(member.value, &name, kind);
-                }
-            }
-            Kind::Null | Kind::True | Kind::False | Kind::Number => {}
-        }
+fn read_arguments<'a>(texts: &mut Texts<'_, 'a>, arguments: Value<'_, 'a>) {
+    let Some(text) = arguments.as_str() else {
+        return texts.free(arguments, TextKind::Other);
+    };
+    texts.push(TextKind::ToolArguments, arguments);
+    // Prompt templates read the JSON in the string and show what it says.
+    if !text.contains('\\') {
+        return;
     }
-
-    fn string(&mut self, value: Value<'_, 'a>, key: &str, kind: TextKind) {
-        let Some(text) = value.as_str() else {
-            return;
-        };
-        if kind == TextKind::Other && is_usual(key, &text) {
-            return;
+    let limits = JsonLimits::default();
+    let Ok(document) = Document::read(text.as_bytes(), &limits) else {
+        return;
+    };
+    for string in document.strings() {
+        if string.kind() == Kind::EscapedString {
+            texts.push_nested(string.as_str().unwrap_or_default().into_owned(), arguments);
         }
-        let packed = match unpack_data_url(&text) {
-            Packed::No if matches!(key, "file_data" | "data") => unpack_base64(&text),
-            // A data URL in a text is read by the model as it stands.
-            _ if kind != TextKind::Other => Packed::No,
-            packed => packed,
-        };
-        // A short string that happens to be base64, too, may be meant as it stands.
-        let is_long = text.len() > 512 || key == "url";
-        match packed {
-            Packed::Text(text) => {
-                let (kind, span) = (TextKind::File, value.span());
-                let text = text.into();
-                self.0.push(Text { kind, text, span });
-                if is_long {
-                    return;
-                }
-            }
-            Packed::Binary if is_long => return,
-            Packed::Binary | Packed::No => {}
-        }
-        self.push(kind, value);
     }
 }
 

@@ -86,7 +86,7 @@ fn every_string_of_a_content_is_read() {
         (r#"{"text":"SECRET"}"#, TextKind::Content),
         (
             r#"[{"type":"text","text":{"value":"SECRET"}}]"#,
-            TextKind::Content,
+            TextKind::PartText,
         ),
         (
             r#"[{"type":"input_text","text":"SECRET"}]"#,
@@ -104,7 +104,7 @@ fn every_string_of_a_content_is_read() {
         (r#"[{"type":"odd","SECRET":1}]"#, TextKind::Key),
         (
             r#"[{"type":"image_url","image_url":{"url":"https://x/SECRET"}}]"#,
-            TextKind::Other,
+            TextKind::Id,
         ),
         (
             r#"[{"type":"file","file":{"filename":"SECRET","file_data":"AAEC"}}]"#,

@@ -206,10 +206,16 @@ impl Parser<'_> {
         Ok(Parameter { name, default })
     }
 
-    /// The lines from `begin` to here, without comments: those of a flow, for prompts.
+    /// The lines from `begin` to what comes next, without comments: those of a flow, for prompts. As in the reference, the empty lines
+    /// after it belong to it.
     fn source_code(&self, begin: usize) -> String {
-        let text = self.text.get(begin..self.last_end()).unwrap_or_default();
-        let lines = text.lines().map(|line| match line.find('#') {
+        let next = self.spanned(0);
+        let end = match next.token {
+            Token::End => self.text.len(),
+            _ => next.start,
+        };
+        let text = self.text.get(begin..end).unwrap_or_default();
+        let lines = text.split('\n').map(|line| match line.find('#') {
             Some(at) => line.get(..at).unwrap_or(line),
             None => line,
         });

@@ -28,7 +28,10 @@ impl Machine<'_> {
     ) -> Result<Arc<str>, Trouble> {
         match event {
             EventSpec::Named { name, .. } => Ok(Arc::clone(name)),
-            EventSpec::OfFlow { member, .. } => Ok(flow_event_name(member)?.into()),
+            EventSpec::OfFlow { flow, member, .. } => {
+                self.known_flow(flow)?;
+                Ok(flow_event_name(member)?.into())
+            }
             EventSpec::OfAction { action, member, .. } => action_event_name(action, member),
             EventSpec::OfVariable {
                 variable,
@@ -66,10 +69,7 @@ impl Machine<'_> {
                 member,
                 arguments,
             } => {
-                if self.state.flow(flow).is_none() {
-                    let message = format!("there is no flow `{flow}`");
-                    return Err(Failure::new("KeyError", message).into());
-                }
+                self.known_flow(flow)?;
                 let given = self.eval_arguments(uid, arguments)?;
                 let mut all = Dict::new();
                 all.insert("flow_id", Value::Str(Arc::clone(flow)));
@@ -107,6 +107,13 @@ impl Machine<'_> {
                     action_signal(self.action(&action)?, member, given)
                 }
             },
+        }
+    }
+
+    fn known_flow(&self, flow: &str) -> Result<(), Trouble> {
+        match self.state.flow(flow) {
+            Some(_) => Ok(()),
+            None => Err(Failure::new("KeyError", format!("there is no flow `{flow}`")).into()),
         }
     }
 

@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// How much the flows may do at one event: elements, heads and events, one each.
-const MAX_STEPS: usize = 200_000;
+const MAX_STEPS: usize = 100_000;
 /// How many events flows may send each other at one event of the outside.
 const MAX_QUEUE: usize = 10_000;
 

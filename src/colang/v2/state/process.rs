@@ -14,6 +14,9 @@ use super::{
 };
 use crate::value::{Dict, Key, Set, Value};
 
+/// How many matches of a chain of events have a say in which flow acts.
+const MAX_SCORES: usize = 256;
+
 impl Machine<'_> {
     /// Runs until every flow waits.
     pub(super) fn run(&mut self, signal: Signal) -> Result<(), Trouble> {
@@ -106,7 +109,9 @@ impl Machine<'_> {
             match outcome {
                 Outcome::Matches(score) => {
                     let mut scores = signal.scores.clone();
-                    scores.push(score);
+                    if scores.len() < MAX_SCORES {
+                        scores.push(score);
+                    }
                     let step = self.state.core.step;
                     let instance = self.state.core.flows.get_mut(&head.0);
                     let Some(instance) = instance else { continue };

@@ -13,7 +13,7 @@ use super::{super::Conversation as _, Flows, Run};
 use crate::{
     error::Result,
     message::{Content, Message, Role},
-    rails::{events::Events, state::State},
+    rails::events::Events,
 };
 
 /// How many turns are remembered; the ones not used for longest are forgotten first.
@@ -62,15 +62,15 @@ pub(crate) struct Recent(Mutex<VecDeque<Arc<Run>>>);
 const RECENT_RUNS: usize = 64;
 
 impl Recent {
-    /// The conversation that `state` is of.
+    /// The conversation that `events` are of.
     ///
     /// # Errors
     ///
-    /// Where the state is not remembered, and a flow fails while it is run again.
-    pub(crate) fn run_after(&self, flows: &Flows, state: &State) -> Result<Run> {
-        let mut run = self.longest(flows, |known| known.is_start_of(&state.events));
+    /// Where it is not remembered, and a flow fails while it is run again.
+    pub(crate) fn run_after(&self, flows: &Flows, events: &Events) -> Result<Run> {
+        let mut run = self.longest(flows, |known| known.is_start_of(events));
         let known = run.events().len();
-        run.extend(state.events.from(known).cloned())?;
+        run.extend(events.from(known).cloned())?;
         Ok(run)
     }
 

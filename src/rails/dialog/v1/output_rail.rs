@@ -65,7 +65,11 @@ impl Turn {
             Some(Ok(result)) => Ok(result),
             other => {
                 if let Some(Err(error)) = other {
-                    tracing::warn!(rail = flow, %error, "an output rail failed");
+                    tracing::warn!(
+                        rail = flow,
+                        error = crate::error::for_log(&*error),
+                        "an output rail failed"
+                    );
                 }
                 Err(format!("Action {} failed with status: failed", rail.action).into())
             }

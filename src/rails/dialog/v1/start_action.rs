@@ -39,13 +39,19 @@ impl Turn {
         let (result, status) = match self.run_action(run, called).await? {
             Some(Ok(result)) => (result, "success"),
             Some(Err(error)) => {
-                tracing::warn!(action = name, %error, "an action failed");
+                let reason = crate::error::for_log(&*error);
+                tracing::warn!(action = name, error = %reason, "an action failed");
+                self.note_failure(format!("the action `{name}` failed: {reason}"));
                 (internal_error(INTERNAL_ERROR), "failed")
             }
-            None => (
-                internal_error(&format!("Action '{name}' not found.")),
-                "failed",
-            ),
+            None => {
+                tracing::warn!(action = name, "an action is not there: nobody provides it");
+                self.note_failure(format!("nobody provides the action `{name}`"));
+                (
+                    internal_error(&format!("Action '{name}' not found.")),
+                    "failed",
+                )
+            }
         };
         let ActionResult {
             value,

@@ -38,6 +38,7 @@ pub(crate) async fn answer(
     state: Option<State>,
 ) -> Result<GenerationResponse> {
     let engine = &turn.engine;
+    let state = state.map(State::into_events).transpose()?;
     let options = options.map(|options| options.with_full_names(&engine.config.rails));
     check_asks_for_something(messages, options.as_ref())?;
     let (context, messages) = with_options(messages, options.as_ref());
@@ -75,7 +76,7 @@ pub(crate) async fn answer(
     let reasoning_content = kept(&new, "BotThinking").and_then(|event| event.text("content"));
     let entries = log.take();
     // As in the reference, what is told of a call with a state, its new state included, is of this call alone.
-    let earlier = state.as_ref().map_or(0, |state| state.events.len());
+    let earlier = state.as_ref().map_or(0, Events::len);
     let (own, own_run) = match earlier {
         0 => (run.events().clone(), Arc::clone(&run)),
         _ => {
@@ -107,7 +108,7 @@ pub(crate) async fn answer(
             .as_ref()
             .and_then(|vars| output_data(vars, &own_run)),
         log: log_of(&options, &entries, &new, history),
-        state: state.map(|_| State { events: own }),
+        state: state.map(|_| State::of_events(own)),
     })
 }
 
