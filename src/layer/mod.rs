@@ -69,8 +69,8 @@
 //!
 //! # What it does not run
 //!
-//! Retrieval rails and Colang 2.x are faults in [`from_path`](GuardrailsLayer::from_path). Dialog flows and knowledge bases take
-//! no part: the answer is the inner service's.
+//! Retrieval rails, and a `main` flow of Colang 2.x that leads a dialogue, are faults in
+//! [`from_path`](GuardrailsLayer::from_path). Dialog flows and knowledge bases take no part: the answer is the inner service's.
 //!
 //! # What the handler is told
 //!

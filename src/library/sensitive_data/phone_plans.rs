@@ -24,6 +24,8 @@ struct Plan {
     lengths: u32,
     /// What they begin with; none: anything.
     begins: Option<Regex>,
+    /// Whether the parser completes numbers that are written without their area's code, as those of the Caribbean are.
+    completes: bool,
 }
 
 impl Plan {
@@ -58,7 +60,20 @@ impl Plan {
             .unicode(false)
             .build()
             .ok();
-        Self { lengths, begins }
+        let completes = metas
+            .iter()
+            .any(|meta| meta.national_prefix_transform_rule().is_some());
+        Self {
+            lengths,
+            begins,
+            completes,
+        }
+    }
+
+    /// Whether the parser may complete `digits`: in North America those of seven.
+    fn may_be_completed(&self, digits: &str) -> bool {
+        const NORTH_AMERICAN: u32 = 1 << 10;
+        self.completes && (self.lengths != NORTH_AMERICAN || digits.len() == 7)
     }
 
     /// Whether `digits`, all of them, may be a number within the country.
@@ -69,7 +84,8 @@ impl Plan {
 
     /// Whether `digits` may be a number, with anything before it that is dialled first.
     fn may_end(&self, digits: &str) -> bool {
-        (0..digits.len()).any(|from| self.may_be(digits.get(from..).unwrap_or_default()))
+        let ends = |digits: &str| self.may_be(digits) || self.may_be_completed(digits);
+        (0..digits.len()).any(|from| ends(digits.get(from..).unwrap_or_default()))
     }
 }
 
