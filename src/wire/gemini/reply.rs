@@ -41,7 +41,7 @@ static VOCABULARY: Vocabulary = Vocabulary {
             r#""thoughtSignature""# | r#""thought_signature""# | r#""data""#
         )
     },
-    is_folded: is_folded,
+    is_folded,
     is_usual_key: |key| {
         matches!(
             key.trim_matches('"'),
