@@ -47,7 +47,7 @@ pub(super) const FEWEST_DIGITS: usize = 6;
 pub(super) fn prepare() {
     let mut plans = Plans::default();
     for region in &REGIONS {
-        plans.is_national(region.id, code(region.id), "0123456789", false);
+        plans.is_national(region.id, code(region.id), "0123456789");
     }
 }
 
@@ -201,7 +201,7 @@ impl Search<'_> {
         REGIONS.iter().zip(codes).any(|(region, code)| {
             digits.starts_with(region.first)
                 && (abroad || region.digits.contains(&digits.len()))
-                && plans.is_national(region.id, *code, &digits, abroad)
+                && plans.is_national(region.id, *code, &digits)
         })
     }
 

@@ -114,34 +114,19 @@ pub(super) struct Plans {
     known: HashMap<(u16, String), bool>,
 }
 
-/// The code of North America, whose numbers have ten digits and no prefix that could be taken for a part of them.
-const NORTH_AMERICA: u16 = 1;
-
 impl Plans {
     fn plan(&mut self, code: u16) -> Option<&Plan> {
         let plan = self.plans.entry(code).or_insert_with(|| plan(code));
         plan.as_deref()
     }
 
-    /// Whether `digits` are a number as one dials it in the region, whose code is `code`; `abroad`: of another one.
-    pub(super) fn is_national(
-        &mut self,
-        region: Id,
-        code: u16,
-        digits: &str,
-        abroad: bool,
-    ) -> bool {
-        let may_be = self.plan(code).is_some_and(|plan| plan.may_end(digits));
-        // After what is dialled first: `00`, `011`, `012` in Israel, or more.
-        let may_be = may_be
-            || digits.starts_with('0')
-                && (2..=6)
-                    .any(|from| self.may_be_international(digits.get(from..).unwrap_or_default()));
+    /// Whether `digits` are a number as one dials it in the region, whose code is `code`.
+    pub(super) fn is_national(&mut self, region: Id, code: u16, digits: &str) -> bool {
+        // After a zero anything may follow: what is dialled first to reach another country, and that country's number.
+        let may_be =
+            digits.starts_with('0') || self.plan(code).is_some_and(|plan| plan.may_end(digits));
         if !may_be {
             return false;
-        }
-        if is_plain_north_american(code, digits) && !abroad {
-            return self.plan(code).is_some_and(|plan| plan.may_be(digits));
         }
         self.known((region.code_of(), digits), || {
             is_valid(Some(region), digits)
@@ -152,13 +137,6 @@ impl Plans {
     pub(super) fn is_international(&mut self, digits: &str) -> bool {
         if !self.may_be_international(digits) {
             return false;
-        }
-        if let Some(rest) = digits.strip_prefix('1')
-            && is_plain_north_american(NORTH_AMERICA, rest)
-        {
-            return self
-                .plan(NORTH_AMERICA)
-                .is_some_and(|plan| plan.may_be(rest));
         }
         self.known((0, digits), || is_international(digits))
     }
@@ -181,10 +159,6 @@ impl Plans {
         let known = self.known.entry((by, digits.to_owned()));
         *known.or_insert_with(find)
     }
-}
-
-fn is_plain_north_american(code: u16, digits: &str) -> bool {
-    code == NORTH_AMERICA && digits.len() == 10 && !digits.starts_with(['0', '1'])
 }
 
 trait CodeOf {
@@ -258,8 +232,7 @@ mod tests {
             let mut plans = Plans::default();
             for digits in [any, likely, north] {
                 for region in REGIONS {
-                    let abroad = digits.starts_with("00") || digits.starts_with("011");
-                    let found = plans.is_national(region, code(region), &digits, abroad);
+                    let found = plans.is_national(region, code(region), &digits);
                     prop_assert_eq!(found, is_valid(Some(region), &digits), "{:?} {}", region, digits);
                 }
                 let found = plans.is_international(&digits);
