@@ -128,6 +128,8 @@ pub(super) struct Channels {
     /// How much text came that is rewritten as it grows.
     grown: usize,
     asking: bool,
+    /// Whether there is anybody to ask.
+    asks: bool,
     /// Whether something has come since there was nothing to ask.
     may_ask: bool,
     /// The track that was last written to.
@@ -241,6 +243,7 @@ impl Channels {
             passed: Vec::new(),
             grown: 0,
             asking: false,
+            asks: output.asking().next().is_some() || !guard.rails.plan().calls.is_empty(),
             may_ask: false,
             last: None,
         }
@@ -261,7 +264,7 @@ impl Channels {
         if self.leaves_calls && said.class.of_call {
             return Ok(());
         }
-        self.may_ask = true;
+        self.may_ask = self.asks;
         let Some((need, plain)) = self.push_one(id, said)? else {
             return Ok(());
         };
@@ -362,7 +365,7 @@ impl Channels {
     /// Takes in a line that stands beside a payload.
     pub(super) fn push_aside(&mut self, line: &str, needs: &mut Vec<Need>) {
         if let Some(end) = self.asides.push(line) {
-            self.may_ask = true;
+            self.may_ask = self.asks;
             needs.push(Need {
                 of: Of::Asides,
                 end,
@@ -379,7 +382,7 @@ impl Channels {
         if !self.calls.is_judged() {
             return None;
         }
-        self.may_ask = true;
+        self.may_ask = self.asks;
         let (track, end) = self.calls.push(piece, sites);
         Some(Need {
             of: Of::Calls(track),
@@ -389,7 +392,7 @@ impl Channels {
 
     /// Notes that a choice has ended: its calls can be judged.
     pub(super) fn finish_choice(&mut self, choice: u32) {
-        self.may_ask = true;
+        self.may_ask = self.asks;
         self.calls.finish_choice(choice);
     }
 
@@ -493,6 +496,26 @@ impl Channels {
         }
     }
 
+    /// The track of a field that has said `text` in every record so far.
+    pub(super) fn constant(&self, text: &ReplyText<'_>) -> Option<usize> {
+        let index = *self.found.get(&TrackId::field(text.channel))?;
+        let constant = self.entries.get(index)?.constant.as_ref()?;
+        (constant.times > 1 && *constant.text == *text.text).then_some(index)
+    }
+
+    /// Takes in once more what the [constant](Self::constant) field of a track says.
+    pub(super) fn say_again(&mut self, track: usize, needs: &mut Vec<Need>) {
+        if let Some(entry) = self.entries.get_mut(track)
+            && let Some(constant) = &mut entry.constant
+        {
+            constant.times += 1;
+            needs.push(Need {
+                of: Of::Text(track),
+                end: entry.track.total(),
+            });
+        }
+    }
+
     fn new_entry(&mut self, id: TrackId, class: TextClass, repeats: bool, copy: Copy) -> usize {
         let index = self.entries.len();
         let is_asked = class.asked && !id.reading.unescaped;
@@ -588,7 +611,7 @@ impl Channels {
 
     /// Notes that all texts are whole, and returns what that stops.
     pub(super) fn finish(&mut self) -> Vec<Halt> {
-        self.may_ask = true;
+        self.may_ask = self.asks;
         self.calls.finish();
         let open = self.entries.iter_mut().filter(|entry| !entry.halted);
         let rests = open.filter_map(|entry| {
@@ -619,7 +642,7 @@ impl Channels {
 
     /// Notes that the rest of all texts was lost.
     pub(super) fn cut_off(&mut self) {
-        self.may_ask = true;
+        self.may_ask = self.asks;
         self.calls.cut_off();
         for entry in &mut self.entries {
             entry.track.cut_off();
@@ -833,7 +856,7 @@ impl Channels {
         rewritten: Option<Vec<String>>,
     ) -> Result<Option<Vec<String>>, Halt> {
         self.asking = false;
-        self.may_ask = true;
+        self.may_ask = self.asks;
         match ticket.of {
             Of::Text(track) => {
                 if let Some(entry) = self.entries.get_mut(track) {
@@ -861,7 +884,7 @@ impl Channels {
     /// Notes that a rail blocked a job; what that stops.
     pub(super) fn blocked(&mut self, tickets: &[Ticket], blocked: Blocked) -> Halt {
         self.asking = false;
-        self.may_ask = true;
+        self.may_ask = self.asks;
         let mut choice = None;
         for ticket in tickets {
             choice = match ticket.of {

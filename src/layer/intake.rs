@@ -99,6 +99,26 @@ impl Intake {
         }
     }
 
+    /// Takes in the texts of a record that is like the one before.
+    pub(super) fn take_alike<'t>(
+        &mut self,
+        texts: impl Iterator<Item = ReplyText<'t>>,
+        constants: &[usize],
+        taken: &mut Taken,
+    ) {
+        for text in texts {
+            self.take_text(&text, taken);
+        }
+        for track in constants {
+            self.channels.say_again(*track, &mut taken.needs);
+        }
+    }
+
+    /// Whether rails have stopped something that is not acted on yet.
+    pub(super) fn has_halts(&self) -> bool {
+        !self.halts.is_empty()
+    }
+
     /// Judges texts by themselves that stand on one channel: one client joins them, another shows each alone.
     fn check_parts(&mut self, texts: &ReplyTexts<'_>) {
         let appends = |text: &&ReplyText<'_>| text.relation == Relation::Appends;
@@ -202,7 +222,7 @@ impl Intake {
                 span: text.span.clone(),
             });
         }
-        let has_finished = |choice| self.choices.get(choice).is_some_and(|c| c.finished);
+        let has_finished = |choice| self.choices.is_finished(choice);
         if text.channel.choice.is_some_and(has_finished) {
             // Some clients have stopped listening, others go on: it is judged joined and by itself.
             let after = Said {
@@ -271,6 +291,7 @@ pub(super) struct Choices {
     /// In the order in which they came.
     order: Vec<u32>,
     blocked: usize,
+    has_finished: bool,
 }
 
 /// One choice.
@@ -283,6 +304,7 @@ pub(super) struct Choice {
 impl Choices {
     /// Notes a choice; false where there are too many.
     pub(super) fn note(&mut self, index: u32, finishes: bool) -> bool {
+        self.has_finished |= finishes;
         if let Some(choice) = self.known.get_mut(&index) {
             choice.finished |= finishes;
             return true;
@@ -313,6 +335,10 @@ impl Choices {
 
     pub(super) fn is_blocked(&self, index: u32) -> bool {
         self.blocked > 0 && self.get(index).is_some_and(|choice| choice.blocked)
+    }
+
+    fn is_finished(&self, index: u32) -> bool {
+        self.has_finished && self.get(index).is_some_and(|choice| choice.finished)
     }
 
     /// Whether any is blocked.

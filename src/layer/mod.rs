@@ -77,6 +77,7 @@
 //! The handler, or an outer layer, finds what was decided as [`GuardrailsVerdict`](crate::GuardrailsVerdict) in the
 //! response's extensions.
 
+mod alike;
 mod asides;
 mod body;
 mod buffered;

@@ -103,6 +103,7 @@ impl StreamFormat for MessageStream {
             choices,
             calls,
             kind: record_kind,
+            repeats_alike,
             ..
         } = texts;
         let mut walk = Walk::new(texts, &VOCABULARY, repeated);
@@ -129,6 +130,7 @@ impl StreamFormat for MessageStream {
             }
             Ok(())
         })?;
+        *repeats_alike = kind == "content_block_delta" && calls.is_empty();
         *record_kind = match &*kind {
             "message_stop" => RecordKind::Done,
             "error" => RecordKind::Error,
@@ -142,6 +144,21 @@ impl StreamFormat for MessageStream {
             });
         }
         Ok(())
+    }
+
+    fn is_own_name(&self, name: &[u8]) -> bool {
+        matches!(
+            name,
+            b"" | b"message_start"
+                | b"content_block_start"
+                | b"content_block_delta"
+                | b"content_block_stop"
+                | b"message_delta"
+                | b"message_stop"
+                | b"ping"
+                | b"error"
+                | b"message"
+        )
     }
 
     fn released(&mut self, record: &Record, _choices: &[u32]) {
@@ -164,6 +181,11 @@ impl StreamFormat for MessageStream {
             Some("message_stop" | "error") => self.left.ended = true,
             _ => {}
         }
+    }
+
+    fn released_alike(&mut self, _text: &str, _number: Option<u64>) -> bool {
+        // Nothing changes by the pieces of a block.
+        true
     }
 
     fn refuse_choice(&mut self, _choice: u32, message: &str, out: &mut Vec<NewRecord>) {

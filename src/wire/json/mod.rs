@@ -22,7 +22,7 @@ mod read;
 mod string;
 mod value;
 
-pub(crate) use self::string::{push_string, unescape_leniently};
+pub(crate) use self::string::{decode_string, push_string, scan_string, unescape_leniently};
 pub use self::{
     error::{JsonError, JsonErrorKind},
     patch::{BodyEdit, Edit, patch},

@@ -38,6 +38,8 @@ struct Left {
     next: u64,
     /// The message that is being written.
     open: Option<Open>,
+    /// Whether the last record added to its text.
+    adds_text: bool,
     ended: bool,
 }
 
@@ -133,11 +135,17 @@ impl StreamFormat for ResponseStream {
             choices,
             calls,
             kind: record_kind,
+            repeats_alike,
+            counters,
             ..
         } = texts;
         let mut walk = Walk::new(texts, &VOCABULARY, repeated);
         walk.choice = Some(0);
         read_event(&mut walk, calls, root, &kind)?;
+        if kind.ends_with(".delta") && calls.is_empty() {
+            *repeats_alike = true;
+            counters.extend(counter(root));
+        }
         *record_kind = match &*kind {
             "error" => RecordKind::Error,
             "response.completed" | "response.failed" | "response.incomplete" => RecordKind::Done,
@@ -153,6 +161,41 @@ impl StreamFormat for ResponseStream {
         Ok(())
     }
 
+    fn is_own_name(&self, name: &[u8]) -> bool {
+        const OF_REPLY: &[&str] = &[
+            "created",
+            "queued",
+            "in_progress",
+            "completed",
+            "failed",
+            "incomplete",
+        ];
+        const OF_PARTS: &[&str] = &[
+            "output_item",
+            "content_part",
+            "output_text",
+            "output_text.annotation",
+            "refusal",
+            "reasoning_text",
+            "reasoning_summary_part",
+            "reasoning_summary_text",
+            "function_call_arguments",
+            "custom_tool_call_input",
+            "mcp_call_arguments",
+        ];
+        if matches!(name, b"" | b"message" | b"error" | b"keepalive") {
+            return true;
+        }
+        let name = std::str::from_utf8(name).unwrap_or_default();
+        let Some(name) = name.strip_prefix("response.") else {
+            return false;
+        };
+        let part = [".delta", ".done", ".added"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end));
+        OF_REPLY.contains(&name) || part.is_some_and(|part| OF_PARTS.contains(&part))
+    }
+
     fn released(&mut self, record: &Record, _choices: &[u32]) {
         let data = record.data.as_deref().unwrap_or_default();
         let Ok(event) = serde_json::from_slice::<JsonValue>(data) else {
@@ -160,6 +203,7 @@ impl StreamFormat for ResponseStream {
         };
         let number = |key: &str| event.get(key).and_then(JsonValue::as_u64);
         let left = &mut self.left;
+        left.adds_text = false;
         if let Some(sequence) = number("sequence_number") {
             left.sequence = Some(sequence);
         }
@@ -193,6 +237,7 @@ impl StreamFormat for ResponseStream {
                 if let Some(open) = &mut left.open
                     && open.number == output
                 {
+                    left.adds_text = true;
                     let (_, text) = open.part.get_or_insert((content, String::new()));
                     text.push_str(
                         event
@@ -215,6 +260,22 @@ impl StreamFormat for ResponseStream {
             }
             _ => {}
         }
+    }
+
+    fn released_alike(&mut self, text: &str, number: Option<u64>) -> bool {
+        let left = &mut self.left;
+        if number.is_none() && left.sequence.is_some() {
+            return false;
+        }
+        if left.adds_text {
+            let part = left.open.as_mut().and_then(|open| open.part.as_mut());
+            let Some((_, said)) = part else {
+                return false;
+            };
+            said.push_str(text);
+        }
+        left.sequence = number;
+        true
     }
 
     fn refuse_choice(&mut self, _choice: u32, message: &str, out: &mut Vec<NewRecord>) {
@@ -286,6 +347,12 @@ impl StreamFormat for ResponseStream {
     fn end(&mut self, _out: &mut Vec<NewRecord>) {
         // The last record says so itself.
     }
+}
+
+/// Where the number of an event lies.
+fn counter(root: Value<'_, '_>) -> Option<std::ops::Range<usize>> {
+    let number = root.get("sequence_number")?;
+    number.as_u64().map(|_| number.span())
 }
 
 /// Reads an event of this type.
