@@ -10,12 +10,7 @@
 
 mod support;
 
-use std::{
-    error::Error,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
@@ -27,10 +22,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tower::{Layer, service_fn};
-use tower_guardrails::{
-    GuardrailsLayer, GuardrailsVerdict, LlmRails, RailsConfig, error::ConfigError,
-    layer::RequestBody,
-};
+use tower_guardrails::{GuardrailsLayer, GuardrailsVerdict, layer::RequestBody};
 use tracing::info;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -64,10 +56,11 @@ async fn serve() -> Result<(), BoxError> {
         .with_writer(std::io::stderr)
         .init();
     let arguments = arguments()?;
-    let layer = match &arguments.python {
-        Some(interpreter) => with_python(&arguments.config, interpreter)?,
-        None => GuardrailsLayer::from_path(&arguments.config)?,
-    };
+    let mut builder = GuardrailsLayer::builder(&arguments.config);
+    if let Some(interpreter) = &arguments.python {
+        builder = builder.python(interpreter);
+    }
+    let layer = builder.build()?;
     let upstream = match arguments.upstream {
         Some(upstream) => upstream,
         None => format!("http://{}", support::scripted_upstream().await?).parse()?,
@@ -104,19 +97,6 @@ async fn serve() -> Result<(), BoxError> {
                 tracing::debug!(%error, "a connection broke off");
             }
         });
-    }
-}
-
-/// A layer of the rails directory whose Python is run by `interpreter`, with the checks of `from_path`.
-fn with_python(config: &Path, interpreter: &str) -> Result<GuardrailsLayer, BoxError> {
-    let rails = LlmRails::builder(RailsConfig::from_path(config)?);
-    let rails = rails.python(interpreter).build()?;
-    match rails.refused() {
-        [] => Ok(GuardrailsLayer::new(rails)),
-        faults => Err(ConfigError {
-            faults: faults.to_vec(),
-        }
-        .into()),
     }
 }
 
