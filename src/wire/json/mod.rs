@@ -17,6 +17,7 @@
 //! ```
 
 mod error;
+mod halves;
 mod patch;
 mod read;
 mod string;
@@ -28,6 +29,10 @@ pub use self::{
     patch::{BodyEdit, Edit, patch},
     read::JsonLimits,
     value::{Document, Elements, Kind, Member, Members, Value},
+};
+pub(crate) use self::{
+    halves::Halves,
+    string::{push_string, unescape_leniently},
 };
 
 #[cfg(test)]
