@@ -320,8 +320,16 @@ impl Shape {
         }
     }
 
+    /// The text of a record, which is `decoded` where it has escapes.
+    pub(super) fn said<'t>(&self, raw: &'t [u8], cut: &Cut, decoded: &'t str) -> &'t str {
+        match cut.is_escaped {
+            true => decoded,
+            false => self.text(raw, cut).unwrap_or_default(),
+        }
+    }
+
     /// The text of a record, as it is written.
-    pub(super) fn text<'t>(&self, raw: &'t [u8], cut: &Cut) -> Option<&'t str> {
+    fn text<'t>(&self, raw: &'t [u8], cut: &Cut) -> Option<&'t str> {
         let mut slots = self.slots.iter().zip(&cut.places);
         let (_, (start, end)) = slots.find(|(slot, _)| matches!(slot.is, Is::Text(..)))?;
         std::str::from_utf8(raw.get(*start..*end)?).ok()
@@ -393,4 +401,142 @@ fn word_length(bytes: &[u8]) -> usize {
     bytes
         .take_while(|byte| byte.is_ascii_alphanumeric())
         .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        config::RailsConfig,
+        framing::Framing,
+        layer::{guard::Guard, stream::GuardedStream},
+        rails::LlmRails,
+        wire::{AnthropicMessages, OpenAiChat, OpenAiResponses, WireFormat},
+    };
+
+    const YAML: &str = "
+models: []
+rails:
+  config: {regex_detection: {output: {patterns: ['SECRET-\\d{4}', '\\bkey\\b']}}}
+  output: {flows: [regex check output]}
+";
+
+    /// The records of a stream in one of the formats, a piece of text each.
+    fn records(format: usize, pieces: &[(&str, &str)]) -> Vec<String> {
+        let json = |text: &str| serde_json::Value::from(text).to_string();
+        let begun = match format {
+            0 => vec![],
+            1 => vec![
+                r#"event: message_start|data: {"type":"message_start","message":{"id":"m","type":"message","role":"assistant","content":[],"model":"m"}}"#,
+                r#"event: content_block_start|data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+            ],
+            _ => vec![
+                r#"event: response.output_item.added|data: {"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"id":"m","type":"message","role":"assistant","content":[]}}"#,
+            ],
+        };
+        let begun = begun
+            .into_iter()
+            .map(|record| record.replace('|', "\n") + "\n\n");
+        let pieces = pieces.iter().enumerate().map(|(number, (text, word))| {
+            let (text, number) = (json(text), number + 2);
+            match format {
+                0 => format!("data: {{\"id\":\"c\",\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":{text}}},\"finish_reason\":null}}],\"obfuscation\":\"{word}\"}}\n\n"),
+                1 => format!("event: content_block_delta\r\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{{\"type\":\"text_delta\",\"text\":{text}}}}}\r\n\r\n"),
+                _ => format!("event: response.output_text.delta\ndata: {{\"type\":\"response.output_text.delta\",\"sequence_number\":{number},\"item_id\":\"m\",\"output_index\":0,\"content_index\":0,\"delta\":{text},\"logprobs\":[]}}\n\n"),
+            }
+        });
+        begun.chain(pieces).collect()
+    }
+
+    /// What leaves of the stream by and by, and whether something was blocked.
+    fn left(format: usize, frames: &[Bytes]) -> (Vec<u8>, bool, usize) {
+        let rails = LlmRails::new(RailsConfig::from_content(YAML, "").unwrap()).unwrap();
+        let mut guard = Guard::for_tests(rails);
+        let formats: [Arc<dyn WireFormat>; 3] = [
+            Arc::new(OpenAiChat),
+            Arc::new(AnthropicMessages),
+            Arc::new(OpenAiResponses),
+        ];
+        guard.format = Arc::clone(&formats[format]);
+        let verdict = guard.verdict.clone();
+        let mut stream = GuardedStream::new(guard, Framing::Sse);
+        let mut left = Vec::new();
+        let mut before_end = 0;
+        for frame in frames {
+            stream.push(frame.clone());
+            while let Some(bytes) = stream.take_output() {
+                left.extend_from_slice(&bytes);
+            }
+            before_end = left.len();
+        }
+        stream.finish();
+        while let Some(bytes) = stream.take_output() {
+            left.extend_from_slice(&bytes);
+        }
+        (left, verdict.is_blocked(), before_end)
+    }
+
+    /// How much of the stream as it came has left.
+    fn length_of(left: &[u8], came: &str) -> usize {
+        let pairs = left.iter().zip(came.as_bytes());
+        pairs.take_while(|(left, came)| left == came).count()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+        /// What is like the record before is judged as if it was read anew: a record that comes in two frames is.
+        #[test]
+        fn nothing_is_judged_otherwise(
+            format in 0_usize..3,
+            pieces in prop::collection::vec((
+                prop::sample::select(vec![
+                    "a", " the", "SEC", "RET-", "12", "34", "SECRET-1234", "key", " key ", "ke", "y", "\n", "\"", "é", "\u{2028}",
+                    "😀", "\\", "\u{1}", "", "{}", "x\"}",
+                ]),
+                prop::sample::select(vec!["Ab1", "x", "SECRET", "AAAAAAAAAAAAAAAA"]),
+            ), 1..14),
+            together in 1_usize..4,
+        ) {
+            let records = records(format, &pieces);
+            let whole: Vec<Bytes> = records
+                .chunks(together)
+                .map(|records| records.concat().into())
+                .collect();
+            let cut: Vec<Bytes> = records
+                .iter()
+                .flat_map(|record| [record[..9].to_owned().into(), record[9..].to_owned().into()])
+                .collect();
+            let (alike, anew) = (left(format, &whole), left(format, &cut));
+            prop_assert_eq!(alike.1, anew.1);
+            let came = records.concat();
+            prop_assert_eq!(length_of(&alike.0, &came), length_of(&anew.0, &came));
+            if !alike.1 {
+                prop_assert_eq!(alike.2, anew.2);
+            }
+        }
+    }
+
+    #[test]
+    fn the_shape_of_records_is_found() {
+        for format in 0..3 {
+            let records = records(format, &[("a", "x"), ("b", "yz"), ("c", "x"), ("d", "x1")]);
+            let rails = LlmRails::new(RailsConfig::from_content(YAML, "").unwrap()).unwrap();
+            let mut guard = Guard::for_tests(rails);
+            let formats: [Arc<dyn WireFormat>; 3] = [
+                Arc::new(OpenAiChat),
+                Arc::new(AnthropicMessages),
+                Arc::new(OpenAiResponses),
+            ];
+            guard.format = Arc::clone(&formats[format]);
+            let mut stream = GuardedStream::new(guard, Framing::Sse);
+            for record in &records {
+                stream.push(record.clone().into());
+            }
+            assert!(stream.has_shape(), "{format}");
+        }
+    }
 }

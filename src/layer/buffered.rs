@@ -184,9 +184,20 @@ impl Buffered {
         self.body.clone()
     }
 
-    /// What becomes of the body, once there is no further job.
-    pub(super) fn resolve(self) -> Resolved {
-        if let Some(refused) = self.refused {
+    /// What every part of the exchange knows.
+    pub(super) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// What becomes of the body, once there is no further job; and what every part of the exchange knows.
+    pub(super) fn into_resolved(mut self) -> (Guard, Resolved) {
+        let resolved = self.resolve();
+        (self.guard, resolved)
+    }
+
+    /// The first of these.
+    fn resolve(&mut self) -> Resolved {
+        if let Some(refused) = self.refused.take() {
             return Resolved::Refused(refused);
         }
         if self.blocked.is_empty() && self.taken.edits.is_empty() {
@@ -217,7 +228,7 @@ impl Buffered {
             let outer = at.checked_sub(1).and_then(|at| refused.get(at));
             outer.is_some_and(|outer| span.end <= outer.end) || replaced.contains(&span.start)
         };
-        let texts = self.taken.edits.into_iter();
+        let texts = std::mem::take(&mut self.taken.edits).into_iter();
         let mut edits: Vec<BodyEdit> = texts.filter(|(span, _)| !is_inside(span)).collect();
         edits.extend(refusals);
         Resolved::Edited(patch(&self.body, &edits).into())

@@ -28,6 +28,9 @@ const TRACKS: usize = 2048;
 /// How many texts of a body are.
 const TRACKS_OF_BODY: usize = 1 << 14;
 
+/// Among as many tracks one is looked for one by one.
+const FEW: usize = 8;
+
 /// How many structural texts are remembered as passed.
 const REMEMBERED: usize = 16;
 
@@ -122,6 +125,7 @@ pub(super) struct Channels {
     is_json: bool,
     is_streamed: bool,
     entries: Vec<Entry>,
+    /// The tracks by what they are, where they are more than a few.
     found: HashMap<TrackId, usize>,
     /// The calls of tools, which have rails of their own where the config has such rails.
     calls: Calls,
@@ -149,8 +153,10 @@ struct Entry {
     repeats: bool,
     constant: Option<Constant>,
     copy: Copy,
-    /// What was said so far, to tell what repeats it; none where that is not known.
+    /// What was said so far, to tell what repeats it; none where that is not known, or the track has it.
     said: Option<String>,
+    /// Whether that is to be known.
+    is_said: bool,
     /// In how many pieces it was said.
     pieces: usize,
     track: Track,
@@ -198,6 +204,12 @@ impl Constant {
 }
 
 impl Entry {
+    /// What was said so far, where that is known.
+    fn said(&self) -> Option<&str> {
+        let kept = || self.track.kept_text().filter(|_| self.is_said);
+        self.said.as_deref().or_else(kept)
+    }
+
     /// Whether it is one of the small texts around the answer, which are asked about as they come and together.
     fn is_side(&self) -> bool {
         self.class == TextClass::TEXT && matches!(self.id.source, Source::Field(_))
@@ -208,21 +220,13 @@ impl Channels {
     /// Tracks of a stream, cleared as text comes.
     pub(super) fn streamed(guard: &Guard) -> Self {
         let plan = guard.rails.plan();
-        let streaming = plan.streaming.as_ref();
-        Self::new(
-            guard,
-            TrackPlan::new(&plan.output, streaming, guard.enforcement),
-            true,
-        )
+        Self::new(guard, plan.tracks(guard.enforcement, true), true)
     }
 
     /// Tracks of a body that is whole.
     pub(super) fn whole(guard: &Guard) -> Self {
-        Self::new(
-            guard,
-            TrackPlan::whole(&guard.rails.plan().output, guard.enforcement),
-            false,
-        )
+        let plan = guard.rails.plan().tracks(guard.enforcement, false);
+        Self::new(guard, plan, false)
     }
 
     /// Tracks of a stream under `rails`.
@@ -231,7 +235,7 @@ impl Channels {
         Self::streamed(&Guard::for_tests(rails))
     }
 
-    fn new(guard: &Guard, plan: TrackPlan, is_streamed: bool) -> Self {
+    fn new(guard: &Guard, plan: Arc<TrackPlan>, is_streamed: bool) -> Self {
         let output = &guard.rails.plan().output;
         let mut asking = output.asking();
         let is_held = asking.any(|rail| rail.is_enforced(guard.enforcement));
@@ -239,7 +243,7 @@ impl Channels {
             rails: guard.rails.clone(),
             verdict: guard.verdict.clone(),
             enforcement: guard.enforcement,
-            plan: Arc::new(plan),
+            plan,
             is_json: guard.facts.json,
             is_streamed,
             entries: Vec::new(),
@@ -275,7 +279,9 @@ impl Channels {
         let Some((need, plain)) = self.push_one(id, said)? else {
             return Ok(());
         };
-        needs.push(need);
+        if self.is_streamed || self.may_edit() {
+            needs.push(need);
+        }
         // Where rails rewrite, the reading without escapes is that of what they make of it.
         if let Some(plain) = plain.filter(|_| !(self.plan.rewrites() && said.class.asked)) {
             let plain = Said {
@@ -333,7 +339,7 @@ impl Channels {
             return own();
         };
         let original = self.entries.get(track);
-        let said = original.and_then(|entry| entry.said.as_deref());
+        let said = original.and_then(Entry::said);
         let said = said.unwrap_or_default();
         let in_pieces = original.is_some_and(|entry| entry.pieces > 1);
         let piece = &*text.text;
@@ -493,7 +499,7 @@ impl Channels {
             }
         }
         let pushed = entry.track.push(text);
-        if !is_streamed && entry.class.asked {
+        if !is_streamed && entry.class.asked && plan.asks() {
             entry
                 .ends
                 .push(usize::try_from(entry.track.total()).unwrap_or(usize::MAX));
@@ -515,7 +521,7 @@ impl Channels {
 
     /// The track of a field that has said `text` in every record so far.
     pub(super) fn constant(&self, text: &ReplyText<'_>) -> Option<usize> {
-        let index = *self.found.get(&TrackId::field(text.channel))?;
+        let index = self.index_of(TrackId::field(text.channel))?;
         let constant = self.entries.get(index)?.constant.as_ref()?;
         (constant.times > 1 && *constant.text == *text.text).then_some(index)
     }
@@ -539,23 +545,40 @@ impl Channels {
         let has_place = !id.is_second_reading() && matches!(id.source, Source::Field(_));
         let grows = has_place && class.json != HoldsJson::Yes;
         let is_said = class.asked && has_place && self.is_streamed || class == TextClass::ANSWER;
+        let track = Track::new(&self.plan, is_asked, grows);
         self.entries.push(Entry {
             id,
             class,
             repeats,
             constant: None,
             copy,
-            said: is_said.then(String::new),
+            said: is_said.then(String::new).filter(|_| !track.keeps_all()),
+            is_said,
             pieces: 0,
-            track: Track::new(&self.plan, is_asked, grows),
+            track,
             halves: Halves::default(),
             ends: Vec::new(),
             unescape: None,
             is_json: id.reading.unescaped.then_some(false),
             halted: false,
         });
-        self.found.insert(id, index);
+        if self.entries.len() > FEW {
+            let from = match self.found.is_empty() {
+                true => 0,
+                false => index,
+            };
+            let new = self.entries.iter().enumerate().skip(from);
+            self.found
+                .extend(new.map(|(index, entry)| (entry.id, index)));
+        }
         index
+    }
+
+    fn index_of(&self, id: TrackId) -> Option<usize> {
+        match self.entries.len() > FEW {
+            true => self.found.get(&id).copied(),
+            false => self.entries.iter().position(|entry| entry.id == id),
+        }
     }
 
     fn find(&mut self, id: TrackId) -> Option<usize> {
@@ -564,7 +587,7 @@ impl Channels {
         {
             return Some(index);
         }
-        let index = *self.found.get(&id)?;
+        let index = self.index_of(id)?;
         self.last = Some((id, index));
         Some(index)
     }
@@ -608,22 +631,23 @@ impl Channels {
             return Ok(false);
         }
         let rails = &self.rails.plan().output;
-        match rails.check_local(&text.text, self.policy(&GuardrailsVerdict::default())) {
-            Checked::Block(blocked) if text.class.patch != Patch::Text => {
-                // Again, for the record: what is only removed is no block.
-                let _ = rails.check_local(&text.text, self.policy(&self.verdict));
-                Err(Halt {
-                    choice: text.channel.choice,
-                    blocked,
-                })
+        if !rails.stops(&text.text, self.enforcement) {
+            // In a body each comes once.
+            if self.is_streamed && self.passed.len() < REMEMBERED && text.text.len() <= 256 {
+                self.passed.push((*text.text).into());
             }
-            Checked::Block(_) | Checked::Transform(_) => Ok(true),
-            Checked::Allow => {
-                if self.passed.len() < REMEMBERED && text.text.len() <= 256 {
-                    self.passed.push((*text.text).into());
-                }
-                Ok(false)
-            }
+            return Ok(false);
+        }
+        if text.class.patch == Patch::Text {
+            // What is only removed is no block.
+            return Ok(true);
+        }
+        match rails.check_local(&text.text, self.policy(&self.verdict)) {
+            Checked::Block(blocked) => Err(Halt {
+                choice: text.channel.choice,
+                blocked,
+            }),
+            _ => Ok(true),
         }
     }
 
@@ -927,6 +951,11 @@ impl Channels {
     pub(super) fn rewritten_calls(&self, track: usize, text: &str) -> Option<CallRewriting> {
         let changes = self.calls.changes(track, text)?;
         Some(CallRewriting::new(track, changes))
+    }
+
+    /// Whether another text may be put in the place of one: rails rewrite, or are asked and may do so.
+    pub(super) fn may_edit(&self) -> bool {
+        self.plan.rewrites() || self.asks
     }
 
     /// Whether rails may rewrite texts.

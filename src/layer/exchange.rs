@@ -1,6 +1,6 @@
 //! A guarded exchange: the request in, the call, the reply out.
 
-use std::{future::poll_fn, pin::pin, sync::Arc};
+use std::{future::poll_fn, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
@@ -224,11 +224,12 @@ where
         }
     };
     guard.facts = chat.facts();
-    guard.user_message = request::last_user_message(&chat);
+    if guard.rails.plan().asks() {
+        guard.user_message = request::last_user_message(&chat);
+    }
     if !guard.rails.plan().calls.is_empty() {
         guard.tools = Some(Arc::new(format.offered_tools(&chat, &read.decoded)));
     }
-    let model = guard.facts.model.clone().unwrap_or_default();
     let mut hasher = settings.cache.hasher();
     let ask = if guard.rails.asks_main_model_of_call() {
         let inner = InnerModel::<S, B>::new(
@@ -236,7 +237,7 @@ where
             Arc::clone(&guard.format),
             parts.uri.clone(),
             &parts.headers,
-            model.clone(),
+            guard.facts.model.clone().unwrap_or_default(),
             settings.limits.reply_body,
         );
         inner.add_to(&mut hasher);
@@ -277,31 +278,29 @@ where
     };
     let is_speculative = guard.rails.config().rails.input.speculative_generation;
     if !draft.is_open() || !is_speculative {
-        return match drafting.judge(&mut draft).await {
-            Ok(()) => {
-                let edited = draft.body(&decoded);
-                call(service, parts, edited, guard, ask).await
-            }
-            Err(blocked) => {
-                guard.verdict.finish();
-                Ok(blocked_response(&guard, &blocked))
-            }
-        };
+        if draft.is_open()
+            && let Err(blocked) = Box::pin(drafting.judge(&mut draft)).await
+        {
+            guard.verdict.finish();
+            return Ok(blocked_response(&guard, &blocked));
+        }
+        let edited = draft.body(&decoded);
+        return call(service, parts, edited, guard, ask).await;
     }
     // The service works on the request while the rails still judge it. Nothing of its answer leaves before they are done, and
     // a block drops the call.
     let changes = draft.changes();
     let again = service.clone();
     let edited = draft.body(&decoded);
-    let running = pin!(call(
+    let running = Box::pin(call(
         service,
         parts.clone(),
         edited,
         guard.clone(),
-        ask.clone()
+        ask.clone(),
     ));
     let (judged, running) = {
-        let judging = pin!(drafting.judge(&mut draft));
+        let judging = Box::pin(drafting.judge(&mut draft));
         match select(judging, running).await {
             Either::Left((judged, running)) => (judged, Either::Left(running)),
             Either::Right((response, judging)) => (judging.await, Either::Right(response)),
@@ -363,6 +362,7 @@ where
 
 /// Headers of a request whose body was read, and whose reply will be.
 fn prepare_headers(headers: &mut HeaderMap, length: Option<usize>) {
+    let was_cut = headers.contains_key(header::TRANSFER_ENCODING);
     for name in [
         header::RANGE,
         header::IF_RANGE,
@@ -372,7 +372,16 @@ fn prepare_headers(headers: &mut HeaderMap, length: Option<usize>) {
     ] {
         headers.remove(name);
     }
-    if let Some(length) = length {
+    let said = headers.get(header::CONTENT_LENGTH);
+    let says = |length: usize| {
+        let said = said.and_then(|said| said.to_str().ok()?.parse::<usize>().ok());
+        said == Some(length)
+    };
+    // Where the client did not say it, the body does.
+    if let Some(length) = length
+        && (was_cut || said.is_some())
+        && !says(length)
+    {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     ask_for_readable(headers);

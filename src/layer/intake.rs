@@ -208,7 +208,8 @@ impl Intake {
             self.halts.push(halt);
             return;
         }
-        if let Some(need) = taken.needs.get(before)
+        if self.channels.may_edit()
+            && let Some(need) = taken.needs.get(before)
             && text.class.patch != Patch::No
             && let Of::Text(track) = need.of
         {
@@ -287,8 +288,10 @@ impl Intake {
 /// The choices of a reply.
 #[derive(Debug, Default)]
 pub(super) struct Choices {
-    known: HashMap<u32, Choice>,
-    /// In the order in which they came.
+    /// The first one: most replies have no other.
+    first: Option<(u32, Choice)>,
+    others: HashMap<u32, Choice>,
+    /// The others in the order in which they came.
     order: Vec<u32>,
     blocked: usize,
     has_finished: bool,
@@ -305,32 +308,46 @@ impl Choices {
     /// Notes a choice; false where there are too many.
     pub(super) fn note(&mut self, index: u32, finishes: bool) -> bool {
         self.has_finished |= finishes;
-        if let Some(choice) = self.known.get_mut(&index) {
+        if let Some(choice) = self.get_mut(index) {
             choice.finished |= finishes;
             return true;
         }
-        if self.known.len() >= CHOICES {
+        if self.len() >= CHOICES {
             return false;
         }
         let choice = Choice {
             blocked: false,
             finished: finishes,
         };
-        self.known.insert(index, choice);
-        self.order.push(index);
+        if self.first.is_none() {
+            self.first = Some((index, choice));
+        } else {
+            self.others.insert(index, choice);
+            self.order.push(index);
+        }
         true
+    }
+
+    fn get_mut(&mut self, index: u32) -> Option<&mut Choice> {
+        match &mut self.first {
+            Some((first, choice)) if *first == index => Some(choice),
+            _ => self.others.get_mut(&index),
+        }
     }
 
     /// Notes that a choice is blocked.
     pub(super) fn block(&mut self, index: u32) {
-        if let Some(choice) = self.known.get_mut(&index) {
+        if let Some(choice) = self.get_mut(index) {
             choice.blocked = true;
             self.blocked += 1;
         }
     }
 
     pub(super) fn get(&self, index: u32) -> Option<Choice> {
-        self.known.get(&index).copied()
+        match self.first {
+            Some((first, choice)) if first == index => Some(choice),
+            _ => self.others.get(&index).copied(),
+        }
     }
 
     pub(super) fn is_blocked(&self, index: u32) -> bool {
@@ -347,13 +364,13 @@ impl Choices {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.order.len()
+        self.order.len() + usize::from(self.first.is_some())
     }
 
     /// All, in the order in which they came.
     pub(super) fn all(&self) -> impl Iterator<Item = (u32, Choice)> {
-        self.order
-            .iter()
-            .filter_map(|index| Some((*index, self.get(*index)?)))
+        let others = self.order.iter();
+        let others = others.filter_map(|index| Some((*index, self.get(*index)?)));
+        self.first.into_iter().chain(others)
     }
 }

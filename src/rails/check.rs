@@ -68,6 +68,21 @@ impl RailSet {
         Checked::Allow
     }
 
+    /// Whether a pattern rail that acts on what it finds stops a short `text`. Nobody is told.
+    pub(crate) fn stops(&self, text: &str, enforcement: Enforcement) -> bool {
+        let mut rails = self.patterns();
+        rails.any(|(rail, patterns)| {
+            rail.is_enforced(enforcement)
+                && match patterns.patterns.find(text) {
+                    Ok(found) => found.is_some(),
+                    Err(error) => {
+                        tracing::warn!(rail = %rail.name, %error, "a rail failed");
+                        rail.options.on_error != Some(OnRailError::Pass)
+                    }
+                }
+        })
+    }
+
     /// As [`check_local`](Self::check_local), for texts of any length: long ones are searched where that delays nobody, within the
     /// rail's time.
     pub(crate) async fn check_patterns(&self, text: &str, policy: Policy<'_>) -> Checked {

@@ -1,10 +1,17 @@
 //! The plan: the rails of a config, compiled once, in the order in which they run.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures_core::future::BoxFuture;
 
-use super::{dialog::Engine, flows::FlowRail, library_rails::LibraryRails, tools::Validation};
+use super::{
+    dialog::Engine, flows::FlowRail, library_rails::LibraryRails, stream::TrackPlan,
+    tools::Validation,
+};
 use crate::{
     config::{FlowReference, RailOptions, Rails, StreamingConfig, nearest},
     error::{ConfigError, Error, Fault},
@@ -60,6 +67,8 @@ pub(crate) struct Plan {
     pub(crate) tool_output: Vec<ToolRail>,
     /// The rails of the config that only [`LlmRails`](super::LlmRails) runs, not a layer.
     pub(crate) refused: Vec<Fault>,
+    /// How the texts of replies are judged, made when it is first asked for: by who enforces, and whether they come as streams.
+    tracks: [OnceLock<Arc<TrackPlan>>; 4],
 }
 
 /// A rail that validates what goes to tools and what comes from them.
@@ -101,6 +110,30 @@ pub(crate) struct CompiledRail {
     pub(crate) options: RailOptions,
     /// What its verdict depends on beside the text.
     pub(crate) fingerprint: String,
+}
+
+impl Plan {
+    /// Whether rails ask about what is said, so that they are told what it answers.
+    pub(crate) fn asks(&self) -> bool {
+        let mut sets = [&self.input, &self.output].into_iter();
+        sets.any(|set| set.asking().next().is_some())
+            || !self.results.is_empty()
+            || !self.calls.is_empty()
+    }
+
+    /// How the texts of replies are judged: as they come, or each once it is whole.
+    pub(crate) fn tracks(&self, enforcement: Enforcement, is_streamed: bool) -> Arc<TrackPlan> {
+        let made = || match is_streamed {
+            true => TrackPlan::new(&self.output, self.streaming.as_ref(), enforcement),
+            false => TrackPlan::whole(&self.output, enforcement),
+        };
+        let number =
+            usize::from(is_streamed) * 2 + usize::from(enforcement == Enforcement::Monitor);
+        match self.tracks.get(number) {
+            Some(known) => Arc::clone(known.get_or_init(|| Arc::new(made()))),
+            None => Arc::new(made()),
+        }
+    }
 }
 
 impl Plan {
@@ -248,6 +281,7 @@ impl<'a> Compiler<'a> {
             tool_output: self.tool_rails(Place::ToolOutput, &rails.tool_output.flows),
             streaming: rails.output.streaming.clone(),
             refused: Vec::new(),
+            tracks: Default::default(),
         };
         (plan, self)
     }

@@ -23,7 +23,6 @@ mod read;
 mod string;
 mod value;
 
-pub(crate) use self::string::{decode_string, push_string, scan_string, unescape_leniently};
 pub use self::{
     error::{JsonError, JsonErrorKind},
     patch::{BodyEdit, Edit, patch},
@@ -32,7 +31,7 @@ pub use self::{
 };
 pub(crate) use self::{
     halves::Halves,
-    string::{push_string, unescape_leniently},
+    string::{decode_string, push_string, scan_string, unescape_leniently},
 };
 
 #[cfg(test)]
