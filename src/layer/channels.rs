@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{
     rails::{
-        Checked, LlmRails, OnRailError, Policy,
+        Checked, LlmRails, OnRailError, Policy, Powers,
         stream::{Growing, Stop, Track, TrackPlan},
     },
-    verdict::{Decision, Enforcement, GuardrailsVerdict},
+    verdict::{Decision, GuardrailsVerdict},
     wire::{
         BodyEdit, CallPiece, Channel, Edit, HoldsJson, Patch, ReplyText, TextClass, json::Halves,
     },
@@ -58,6 +58,8 @@ pub(super) struct Piece {
     pub(super) ends: Vec<usize>,
     /// Whether the text is JSON itself.
     pub(super) is_json: bool,
+    /// Whether some client reads it as JSON: an escape would hide a match.
+    pub(super) may_be_json: bool,
 }
 
 /// What rails made of a [`Job`].
@@ -119,7 +121,7 @@ impl<'a> Said<'a> {
 pub(super) struct Channels {
     rails: LlmRails,
     verdict: GuardrailsVerdict,
-    enforcement: Enforcement,
+    powers: Powers,
     plan: Arc<TrackPlan>,
     /// Whether the answer was asked for as JSON.
     is_json: bool,
@@ -220,12 +222,12 @@ impl Channels {
     /// Tracks of a stream, cleared as text comes.
     pub(super) fn streamed(guard: &Guard) -> Self {
         let plan = guard.rails.plan();
-        Self::new(guard, plan.tracks(guard.enforcement, true), true)
+        Self::new(guard, plan.tracks(guard.powers_out(), true), true)
     }
 
     /// Tracks of a body that is whole.
     pub(super) fn whole(guard: &Guard) -> Self {
-        let plan = guard.rails.plan().tracks(guard.enforcement, false);
+        let plan = guard.rails.plan().tracks(guard.powers_out(), false);
         Self::new(guard, plan, false)
     }
 
@@ -242,7 +244,7 @@ impl Channels {
         Self {
             rails: guard.rails.clone(),
             verdict: guard.verdict.clone(),
-            enforcement: guard.enforcement,
+            powers: guard.powers_out(),
             plan,
             is_json: guard.facts.json,
             is_streamed,
@@ -631,7 +633,7 @@ impl Channels {
             return Ok(false);
         }
         let rails = &self.rails.plan().output;
-        if !rails.stops(&text.text, self.enforcement) {
+        if !rails.stops(&text.text, self.powers.enforcement) {
             // In a body each comes once.
             if self.is_streamed && self.passed.len() < REMEMBERED && text.text.len() <= 256 {
                 self.passed.push((*text.text).into());
@@ -695,7 +697,7 @@ impl Channels {
     fn policy<'a>(&self, verdict: &'a GuardrailsVerdict) -> Policy<'a> {
         Policy {
             on_error: OnRailError::Block,
-            enforcement: self.enforcement,
+            powers: self.powers,
             verdict,
         }
     }
@@ -861,6 +863,7 @@ impl Channels {
                 },
                 text: window.text,
                 is_json: entry.is_json == Some(true),
+                may_be_json: entry.unescape.is_some(),
             };
             choice = entry.id.choice();
             length += piece.text.len();
@@ -884,6 +887,7 @@ impl Channels {
             text,
             ends: Vec::new(),
             is_json: matches!(of, Of::Calls(_)),
+            may_be_json: true,
         }]
     }
 

@@ -262,6 +262,7 @@ where
     };
     drop(chat);
     let ReadBody { raw, decoded } = read;
+    let watches = guard.only_watches_requests();
     // What goes on is what was read: decoded, and edited where the rails have edited it.
     let call = |mut service: S, mut parts: Parts, edited: Option<Bytes>, guard: Guard, ask| {
         let body = edited.unwrap_or_else(|| decoded.clone());
@@ -284,14 +285,14 @@ where
             guard.verdict.finish();
             return Ok(blocked_response(&guard, &blocked));
         }
-        let edited = draft.body(&decoded);
+        let edited = draft.body(&decoded).filter(|_| !watches);
         return call(service, parts, edited, guard, ask).await;
     }
     // The service works on the request while the rails still judge it. Nothing of its answer leaves before they are done, and
     // a block drops the call.
     let changes = draft.changes();
     let again = service.clone();
-    let edited = draft.body(&decoded);
+    let edited = draft.body(&decoded).filter(|_| !watches);
     let running = Box::pin(call(
         service,
         parts.clone(),
@@ -320,7 +321,7 @@ where
     drop(running);
     let mut again = again;
     poll_fn(|context| again.poll_ready(context)).await?;
-    let edited = draft.body(&decoded);
+    let edited = draft.body(&decoded).filter(|_| !watches);
     call(again, parts, edited, guard, ask).await
 }
 
@@ -362,7 +363,6 @@ where
 
 /// Headers of a request whose body was read, and whose reply will be.
 fn prepare_headers(headers: &mut HeaderMap, length: Option<usize>) {
-    let was_cut = headers.contains_key(header::TRANSFER_ENCODING);
     for name in [
         header::RANGE,
         header::IF_RANGE,
@@ -377,9 +377,7 @@ fn prepare_headers(headers: &mut HeaderMap, length: Option<usize>) {
         let said = said.and_then(|said| said.to_str().ok()?.parse::<usize>().ok());
         said == Some(length)
     };
-    // Where the client did not say it, the body does.
     if let Some(length) = length
-        && (was_cut || said.is_some())
         && !says(length)
     {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));

@@ -9,7 +9,7 @@ use std::{
 use futures_core::future::BoxFuture;
 
 use super::{
-    dialog::Engine, flows::FlowRail, library_rails::LibraryRails, stream::TrackPlan,
+    dialog::Engine, flows::FlowRail, library_rails::LibraryRails, stage::Powers, stream::TrackPlan,
     tools::Validation,
 };
 use crate::{
@@ -67,8 +67,8 @@ pub(crate) struct Plan {
     pub(crate) tool_output: Vec<ToolRail>,
     /// The rails of the config that only [`LlmRails`](super::LlmRails) runs, not a layer.
     pub(crate) refused: Vec<Fault>,
-    /// How the texts of replies are judged, made when it is first asked for: by who enforces, and whether they come as streams.
-    tracks: [OnceLock<Arc<TrackPlan>>; 4],
+    /// How the texts of replies are judged, made when it is first asked for: by what rails may do, and whether they come as streams.
+    tracks: [OnceLock<Arc<TrackPlan>>; 8],
 }
 
 /// A rail that validates what goes to tools and what comes from them.
@@ -122,13 +122,14 @@ impl Plan {
     }
 
     /// How the texts of replies are judged: as they come, or each once it is whole.
-    pub(crate) fn tracks(&self, enforcement: Enforcement, is_streamed: bool) -> Arc<TrackPlan> {
+    pub(crate) fn tracks(&self, powers: Powers, is_streamed: bool) -> Arc<TrackPlan> {
         let made = || match is_streamed {
-            true => TrackPlan::new(&self.output, self.streaming.as_ref(), enforcement),
-            false => TrackPlan::whole(&self.output, enforcement),
+            true => TrackPlan::new(&self.output, self.streaming.as_ref(), powers),
+            false => TrackPlan::whole(&self.output, powers),
         };
-        let number =
-            usize::from(is_streamed) * 2 + usize::from(enforcement == Enforcement::Monitor);
+        let number = usize::from(is_streamed) * 4
+            + usize::from(powers.on_a_copy) * 2
+            + usize::from(powers.enforcement == Enforcement::Monitor);
         match self.tracks.get(number) {
             Some(known) => Arc::clone(known.get_or_init(|| Arc::new(made()))),
             None => Arc::new(made()),
