@@ -266,7 +266,10 @@ fn groups_and_nesting_are_limited() {
 
 #[test]
 fn a_file_may_be_indented_as_a_whole() {
-    let (module, faults) = parse("a.co", "\n   # first\n   flow main\n     match A()\n\n   flow b\n     pass\n");
+    let (module, faults) = parse(
+        "a.co",
+        "\n   # first\n   flow main\n     match A()\n\n   flow b\n     pass\n",
+    );
     assert_eq!(faults, []);
     assert_eq!(module.flow_names().collect::<Vec<_>>(), ["main", "b"]);
     let (_, faults) = parse("a.co", "   flow main\n     match A()\nflow b\n  pass\n");
