@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     encoding::Accepted,
+    ending::Ending,
     limits::Limits,
     policy::{BlockResponse, Blocked, OnRailError},
 };
@@ -32,6 +33,8 @@ pub(super) struct Guard {
     pub(super) on_rail_error: OnRailError,
     pub(super) enforcement: Enforcement,
     pub(super) block_response: BlockResponse,
+    /// Where somebody is told of exchanges: this one, for as long as somebody works on it.
+    pub(super) ending: Option<Arc<Ending>>,
 }
 
 #[cfg(test)]
@@ -50,6 +53,7 @@ impl Guard {
             on_rail_error: OnRailError::default(),
             enforcement: Enforcement::default(),
             block_response: BlockResponse::default(),
+            ending: None,
         }
     }
 }

@@ -71,32 +71,39 @@ async fn run(interpreter: &Path, script: &str, module_path: Option<&Path>) {
             "{} is not there: tests/clients/install puts it there",
             interpreter.display()
         );
-        eprintln!("NOT RUN: {script}: its client is not installed; tests/clients/install does it");
+        eprintln!(
+            "NOT RUN: {} is not there; tests/clients/install puts it there",
+            interpreter.display()
+        );
         return;
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
     let place = match module_path {
-        // Node looks for modules beside a script: it runs as if it stood beside them.
+        // Node looks for modules beside a script and above: it runs in a folder of its own there.
         Some(path) => {
-            let beside = |name: &Path| path.with_file_name(name.file_name().unwrap());
-            for name in [Path::new(script), Path::new("node/common.mjs")] {
-                std::fs::copy(folder.join(name), beside(name)).unwrap();
+            let script = Path::new(script);
+            let own = path.with_file_name(script.file_stem().unwrap());
+            std::fs::create_dir_all(&own).unwrap();
+            let place = |name: &Path| own.join(name.file_name().unwrap());
+            for name in [script, Path::new("node/common.mjs")] {
+                std::fs::copy(folder.join(name), place(name)).unwrap();
             }
-            beside(Path::new(script))
+            Some(place(script))
         }
-        None => folder.join(script),
+        None if script.is_empty() => None,
+        None => Some(folder.join(script)),
     };
     for (mode, rails) in MODES {
-        put_through(interpreter, &place, mode, rails).await;
+        put_through(interpreter, place.as_deref(), mode, rails).await;
     }
 }
 
 /// Runs `script` at a model that these rails guard.
-async fn put_through(interpreter: &Path, script: &Path, mode: &str, rails: &str) {
+async fn put_through(interpreter: &Path, script: Option<&Path>, mode: &str, rails: &str) {
     let address = guarded(rails).await;
     let mut command = Command::new(interpreter);
     command
-        .arg(script)
+        .args(script)
         .arg(format!("http://{address}"))
         .arg(mode)
         .env("NO_PROXY", "*")
@@ -114,7 +121,7 @@ async fn put_through(interpreter: &Path, script: &Path, mode: &str, rails: &str)
     assert!(
         output.status.success() && checked >= 4,
         "{}:\n{told}",
-        script.display()
+        script.unwrap_or(interpreter).display()
     );
 }
 
@@ -139,6 +146,15 @@ macro_rules! node {
             run(&node.unwrap_or_else(|| "node".into()), script, Some(&modules)).await;
         }
     )*};
+}
+
+#[tokio::test]
+async fn async_openai() {
+    let name = format!(
+        "rust/debug/async-openai-client{}",
+        std::env::consts::EXE_SUFFIX
+    );
+    run(&installed().join(name), "", None).await;
 }
 
 python!(
