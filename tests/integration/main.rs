@@ -18,6 +18,7 @@ mod metered;
 mod models;
 mod monitor;
 mod observed;
+mod order;
 mod outcomes;
 mod python;
 mod rails_docs;
