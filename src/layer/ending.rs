@@ -32,7 +32,8 @@ pub struct ExchangeReport {
     pub began: SystemTime,
     /// From the request's head to the reply's last byte.
     pub duration: Duration,
-    /// What the layer added until the reply began: that time without the inner service's.
+    /// What the layer added until the reply began: without the time that the client took to send its request, and without the inner
+    /// service's until its reply began, or was there where it is judged whole.
     pub added: Duration,
     /// The wire format's name.
     pub format: &'static str,
@@ -183,13 +184,15 @@ pub(super) struct Origin {
     path: String,
     began: SystemTime,
     clock: Instant,
+    /// How long the client took to send its body.
+    waited: Duration,
     span: Span,
 }
 
 impl Origin {
     /// That of `request`; none where nobody is told of exchanges.
     pub(super) fn of<B>(observers: &Arc<Observers>, request: &Request<B>) -> Option<Self> {
-        let span = tracing::info_span!(
+        let span = tracing::debug_span!(
             "guardrails.request",
             otel.kind = "server",
             gen_ai.operation.name = "guardrails",
@@ -213,12 +216,18 @@ impl Origin {
             path: request.uri().path().to_owned(),
             began: SystemTime::now(),
             clock: Instant::now(),
+            waited: Duration::ZERO,
             span,
         })
     }
 
     pub(super) fn span(&self) -> Span {
         self.span.clone()
+    }
+
+    /// Notes that the request has been read.
+    pub(super) fn has_been_read(&mut self) {
+        self.waited = self.clock.elapsed();
     }
 }
 
@@ -318,7 +327,8 @@ impl Ending {
     pub(super) fn times(&self) -> (Duration, Duration) {
         let inner = self.inner.load(Ordering::Relaxed);
         let answered = self.answered.load(Ordering::Relaxed);
-        let added = answered.saturating_sub(inner);
+        let waited = nanos(self.origin.waited);
+        let added = answered.saturating_sub(inner).saturating_sub(waited);
         (Duration::from_nanos(inner), Duration::from_nanos(added))
     }
 

@@ -1,6 +1,6 @@
 //! A guarded exchange: the request in, the call, the reply out.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, time::Instant};
+use std::{future::poll_fn, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
@@ -93,7 +93,7 @@ pub(super) async fn guarded<S, B, R>(
     service: S,
     request: Request<B>,
     sought: Sought,
-    origin: Option<Origin>,
+    mut origin: Option<Origin>,
 ) -> Result<Response<ResponseBody<R>>, S::Error>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
@@ -143,6 +143,9 @@ where
             found.map_err(|refusal| (default_format(), refusal))
         }
     };
+    if let Some(origin) = &mut origin {
+        origin.has_been_read();
+    }
     match read {
         Ok(Found::Chat(format, read)) => {
             drop(reader);
@@ -207,7 +210,7 @@ where
     prepare_headers(&mut parts.headers, length);
     parts.extensions.insert(guard.verdict.clone());
     let request = Request::from_parts(parts, RequestBody::read(body));
-    let response = timed(&guard, service.call(request)).await?;
+    let response = guard.timed(service.call(request)).await?;
     Ok(guard_reply(guard, AskContext::default(), response).await)
 }
 
@@ -295,7 +298,7 @@ where
         parts.extensions.insert(guard.verdict.clone());
         let request = Request::from_parts(parts, RequestBody::read(body));
         async move {
-            let response = timed(&guard, service.call(request)).await?;
+            let response = guard.timed(service.call(request)).await?;
             Ok(guard_reply(guard, ask, response).await)
         }
     };
@@ -347,17 +350,6 @@ where
     poll_fn(|context| again.poll_ready(context)).await?;
     let edited = draft.body(&decoded).filter(|_| !watches);
     call(again, parts, edited, guard, ask).await
-}
-
-/// Calls the inner service, and notes how long it took where somebody is told.
-async fn timed<T>(guard: &Guard, call: impl Future<Output = T>) -> T {
-    let Some(ending) = &guard.ending else {
-        return call.await;
-    };
-    let began = Instant::now();
-    let answered = call.await;
-    ending.inner_took(began.elapsed());
-    answered
 }
 
 fn head_of(parts: &Parts) -> RequestHead<'_> {

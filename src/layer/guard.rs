@@ -1,6 +1,6 @@
 //! What every part of a guarded exchange knows.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use serde_json::Value;
 
@@ -105,6 +105,17 @@ impl Guard {
         let plan = self.rails.plan();
         let mut sets = [&plan.output, &plan.calls].into_iter();
         sets.all(|rails| rails.only_monitors(self.enforcement))
+    }
+
+    /// Waits for the inner service, and notes how long that took where somebody is told.
+    pub(super) async fn timed<T>(&self, waiting: impl Future<Output = T>) -> T {
+        let Some(ending) = &self.ending else {
+            return waiting.await;
+        };
+        let began = Instant::now();
+        let done = waiting.await;
+        ending.inner_took(began.elapsed());
+        done
     }
 
     /// The limits of the JSON reader for requests and texts.

@@ -64,7 +64,7 @@ where
         let body = ResponseBody::untouched(body).of(&guard);
         return Response::from_parts(parts, body);
     }
-    match read_reply(&guard, &mut parts, body).await {
+    match guard.timed(read_reply(&guard, &mut parts, body)).await {
         Ok(Read::Records {
             framing,
             decoder,

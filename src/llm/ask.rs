@@ -13,7 +13,7 @@ pub(crate) async fn ask(
     model: &dyn Model,
     request: ModelRequest,
 ) -> Result<ModelReply, ModelError> {
-    let span = tracing::info_span!(
+    let span = tracing::debug_span!(
         "gen_ai.chat",
         otel.name = field::Empty,
         otel.kind = "client",
@@ -71,7 +71,7 @@ fn begin(span: &Span, model: &dyn Model, request: &ModelRequest) {
         let _entered = span.enter();
         for message in &request.messages {
             let content = message.content.text();
-            tracing::info!(role = ?message.role, content = %content, "gen_ai.content.prompt");
+            tracing::debug!(role = ?message.role, content = %content, "gen_ai.content.prompt");
         }
     }
 }
@@ -91,7 +91,7 @@ fn end(span: &Span, answered: &Result<ModelReply, ModelError>) {
             }
             if observe::captures_content() {
                 let _entered = span.enter();
-                tracing::info!(content = reply.content, "gen_ai.content.completion");
+                tracing::debug!(content = reply.content, "gen_ai.content.completion");
             }
         }
         Err(error) => {

@@ -394,7 +394,10 @@ impl Logged {
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .finish();
-        let done = tracing::subscriber::with_default(subscriber, work);
+        let subscriber = tracing::Dispatch::new(subscriber);
+        // While there is one subscriber in the process, what threads without one meet first is taken for unread by all.
+        let _another = tracing::Dispatch::new(tracing_subscriber::registry());
+        let done = tracing::dispatcher::with_default(&subscriber, work);
         let text = String::from_utf8_lossy(&logged.0.lock().unwrap()).into_owned();
         (done, text)
     }
@@ -618,6 +621,63 @@ fn spans_have_the_names_of_opentelemetry() {
             .unwrap_or_else(|| panic!("no {span} in\n{logged}"));
         for field in fields {
             assert!(found.contains(field), "{field} in {found}");
+        }
+    }
+}
+
+/// The metrics that the source names.
+fn metric_names() -> Vec<String> {
+    let source = std::fs::read_to_string("src/observe/metrics.rs").unwrap();
+    let mut names: Vec<String> = ["counter!(", "gauge!(", "histogram!("]
+        .iter()
+        .flat_map(|kind| source.split(kind).skip(1))
+        .filter_map(|rest| {
+            Some(
+                rest.trim_start()
+                    .strip_prefix('"')?
+                    .split('"')
+                    .next()?
+                    .to_owned(),
+            )
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    assert!(names.len() > 10, "{names:?}");
+    names
+}
+
+#[test]
+fn the_docs_have_every_metric_and_the_dashboard_no_other() {
+    let docs = std::fs::read_to_string("docs/operating.md").unwrap();
+    for name in metric_names() {
+        assert!(docs.contains(&format!("| `{name}`")), "{name}");
+    }
+    let dashboard = "examples/observability/dashboard.json";
+    // It is no part of the published crate.
+    let Ok(text) = std::fs::read_to_string(dashboard) else {
+        return;
+    };
+    let dashboard: Value = serde_json::from_str(&text).unwrap();
+    let known: Vec<String> = metric_names()
+        .iter()
+        .map(|name| name.replace('.', "_"))
+        .collect();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().unwrap());
+    for expression in targets.map(|target| target["expr"].as_str().unwrap()) {
+        let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        for word in words
+            .filter(|word| word.starts_with("guardrails_") || word.starts_with("gen_ai_client"))
+        {
+            assert!(
+                known
+                    .iter()
+                    .any(|name| name == word.trim_end_matches("_bucket")),
+                "{word}"
+            );
         }
     }
 }
