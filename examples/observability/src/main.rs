@@ -15,7 +15,9 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use serde_json::{Value, json};
 use tower_guardrails::{GuardrailsLayer, layer::VerdictLog};
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 /// Seconds: what a layer adds is far under a millisecond, what a model takes is not.
 const BUCKETS: [f64; 13] = [
@@ -29,12 +31,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         .set_buckets_for_metric(Matcher::Suffix("duration".to_owned()), &BUCKETS)?
         .set_buckets_for_metric(Matcher::Suffix("latency".to_owned()), &BUCKETS)?
         .install_recorder()?;
-    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let address = env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let served = tokio::runtime::Runtime::new()?.block_on(async move {
         let rails = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rails");
         let layer = GuardrailsLayer::from_path(rails)?
             .report_headers(true)
-            .verdict_log(VerdictLog::to_file(env::temp_dir().join("guardrails-verdicts.jsonl"))?);
+            .verdict_log(VerdictLog::to_file(
+                env::temp_dir().join("guardrails-verdicts.jsonl"),
+            )?);
         let app = Router::new()
             .route("/v1/chat/completions", post(model))
             .layer(layer)
@@ -44,7 +50,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let ended = async {
             let _ = tokio::signal::ctrl_c().await;
         };
-        axum::serve(listener, app).with_graceful_shutdown(ended).await?;
+        axum::serve(listener, app)
+            .with_graceful_shutdown(ended)
+            .await?;
         Ok::<_, Box<dyn Error>>(())
     });
     if let Some(provider) = provider {
@@ -61,7 +69,9 @@ fn traces() -> Result<Option<SdkTracerProvider>, Box<dyn Error>> {
         registry.init();
         return Ok(None);
     }
-    let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().build()?;
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .build()?;
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
         .with_resource(Resource::builder().with_service_name("guarded").build())
