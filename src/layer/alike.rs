@@ -405,7 +405,7 @@ fn word_length(bytes: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, LazyLock};
 
     use proptest::prelude::*;
 
@@ -424,6 +424,9 @@ rails:
   config: {regex_detection: {output: {patterns: ['SECRET-\\d{4}', '\\bkey\\b']}}}
   output: {flows: [regex check output]}
 ";
+
+    static RAILS: LazyLock<LlmRails> =
+        LazyLock::new(|| LlmRails::new(RailsConfig::from_content(YAML, "").unwrap()).unwrap());
 
     /// The records of a stream in one of the formats, a piece of text each.
     fn records(format: usize, pieces: &[(&str, &str)]) -> Vec<String> {
@@ -454,7 +457,7 @@ rails:
 
     /// What leaves of the stream by and by, and whether something was blocked.
     fn left(format: usize, frames: &[Bytes]) -> (Vec<u8>, bool, usize) {
-        let rails = LlmRails::new(RailsConfig::from_content(YAML, "").unwrap()).unwrap();
+        let rails = RAILS.clone();
         let mut guard = Guard::for_tests(rails);
         let formats: [Arc<dyn WireFormat>; 3] = [
             Arc::new(OpenAiChat),
@@ -524,7 +527,7 @@ rails:
     fn the_shape_of_records_is_found() {
         for format in 0..3 {
             let records = records(format, &[("a", "x"), ("b", "yz"), ("c", "x"), ("d", "x1")]);
-            let rails = LlmRails::new(RailsConfig::from_content(YAML, "").unwrap()).unwrap();
+            let rails = RAILS.clone();
             let mut guard = Guard::for_tests(rails);
             let formats: [Arc<dyn WireFormat>; 3] = [
                 Arc::new(OpenAiChat),
