@@ -15,6 +15,7 @@ mod limits;
 mod media;
 mod models;
 mod monitor;
+mod order;
 mod outcomes;
 mod python;
 mod rails_docs;
