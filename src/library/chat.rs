@@ -69,6 +69,9 @@ pub(super) struct Chat {
     lowest_temperature: Option<f64>,
 }
 
+/// What a prompt may use, by its names.
+type Variables<'v> = Vec<(&'v str, Value)>;
+
 /// What a model answered.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -214,12 +217,12 @@ impl Chat {
         variables: &[(&'v str, Value)],
         judged: &str,
         error: &Error,
-    ) -> Result<Option<Vec<Vec<(&'v str, Value)>>>, Error> {
+    ) -> Result<Option<Vec<Variables<'v>>>, Error> {
         let text = variables.iter().find(|(name, _)| *name == judged);
         let (Some(limit), Some((_, Value::String(text)))) = (too_long(error), text) else {
             return Ok(None);
         };
-        let with = |window: &str| -> Vec<(&'v str, Value)> {
+        let with = |window: &str| -> Variables<'v> {
             let variables = variables.iter();
             let variables = variables.map(|(name, value)| match *name == judged {
                 true => (*name, window.into()),
