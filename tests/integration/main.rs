@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+mod aws;
 mod bypass_in;
 mod colang2;
 mod colang_docs;
@@ -16,6 +17,7 @@ mod media;
 mod models;
 mod monitor;
 mod outcomes;
+mod places;
 mod python;
 mod rails_docs;
 mod readings;
