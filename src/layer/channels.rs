@@ -13,15 +13,20 @@ use super::{
 };
 use crate::{
     rails::{
-        Checked, LlmRails, OnRailError, Policy, RailSet,
+        Checked, LlmRails, OnRailError, Policy, Powers, RailSet,
         stream::{Growing, Stop, Track, TrackPlan},
     },
-    verdict::{Decision, Enforcement, GuardrailsVerdict},
-    wire::{BodyEdit, CallPiece, Channel, Edit, HoldsJson, Patch, ReplyText, TextClass},
+    verdict::{Decision, GuardrailsVerdict},
+    wire::{
+        BodyEdit, CallPiece, Channel, Edit, HoldsJson, Patch, ReplyText, TextClass, json::Halves,
+    },
 };
 
-/// How many texts of a reply are followed: choices, tool calls, unknown fields.
+/// How many texts of a stream are followed: choices, tool calls, unknown fields.
 const TRACKS: usize = 2048;
+
+/// How many texts of a body are.
+const TRACKS_OF_BODY: usize = 1 << 14;
 
 /// How many structural texts are remembered as passed.
 const REMEMBERED: usize = 16;
@@ -50,6 +55,8 @@ pub(super) struct Piece {
     pub(super) ends: Vec<usize>,
     /// Whether the text is JSON itself.
     pub(super) is_json: bool,
+    /// Whether some client reads it as JSON: an escape would hide a match.
+    pub(super) may_be_json: bool,
 }
 
 /// What rails made of a [`Job`].
@@ -111,7 +118,7 @@ impl<'a> Said<'a> {
 pub(super) struct Channels {
     rails: LlmRails,
     verdict: GuardrailsVerdict,
-    enforcement: Enforcement,
+    powers: Powers,
     plan: Arc<TrackPlan>,
     /// Whether the answer was asked for as JSON.
     is_json: bool,
@@ -149,6 +156,8 @@ struct Entry {
     /// In how many pieces it was said.
     pieces: usize,
     track: Track,
+    /// Joins characters that a service cut in two.
+    halves: Halves,
     /// Where the texts of a body end that stand apart in it.
     ends: Vec<usize>,
     /// Reads the JSON that the text itself is: an escape would hide a match.
@@ -209,7 +218,7 @@ impl Channels {
         let streaming = plan.streaming.as_ref();
         Self::new(
             guard,
-            TrackPlan::new(&plan.output, streaming, guard.enforcement),
+            TrackPlan::new(&plan.output, streaming, guard.powers_out()),
             true,
         )
     }
@@ -218,7 +227,7 @@ impl Channels {
     pub(super) fn whole(guard: &Guard) -> Self {
         Self::new(
             guard,
-            TrackPlan::whole(&guard.rails.plan().output, guard.enforcement),
+            TrackPlan::whole(&guard.rails.plan().output, guard.powers_out()),
             false,
         )
     }
@@ -236,7 +245,7 @@ impl Channels {
         Self {
             rails: guard.rails.clone(),
             verdict: guard.verdict.clone(),
-            enforcement: guard.enforcement,
+            powers: guard.powers_out(),
             plan: Arc::new(plan),
             is_json: guard.facts.json,
             is_streamed,
@@ -310,7 +319,7 @@ impl Channels {
         };
         let index = match known {
             Some(index) => index,
-            None if self.entries.len() >= TRACKS => return own(),
+            None if self.is_full() => return own(),
             None => {
                 let copy = Copy::Of {
                     upto: 0,
@@ -401,6 +410,15 @@ impl Channels {
         self.calls.finish_choice(choice);
     }
 
+    /// Whether no text can be followed beside those that are.
+    fn is_full(&self) -> bool {
+        let most = match self.is_streamed {
+            true => TRACKS,
+            false => TRACKS_OF_BODY,
+        };
+        self.entries.len() >= most
+    }
+
     fn push_one(
         &mut self,
         id: TrackId,
@@ -409,7 +427,7 @@ impl Channels {
         let text = said.text;
         let index = match self.find(id) {
             Some(index) => index,
-            None if self.entries.len() >= TRACKS => {
+            None if self.is_full() => {
                 return Err(unfollowed(
                     "the reply has more texts than the guardrails follow",
                 ));
@@ -447,6 +465,7 @@ impl Channels {
             true => Cow::Borrowed(text),
             false => Cow::Owned(again + text),
         };
+        let text = entry.halves.join(&text);
         let text = &*text;
         if entry.is_json.is_none() && !id.reading.unescaped {
             let beginning = match entry.class.json {
@@ -521,6 +540,7 @@ impl Channels {
             said: is_said.then(String::new),
             pieces: 0,
             track: Track::new(&self.plan, is_asked, grows),
+            halves: Halves::default(),
             ends: Vec::new(),
             unescape: None,
             is_json: id.reading.unescaped.then_some(false),
@@ -653,7 +673,7 @@ impl Channels {
     fn policy<'a>(&self, verdict: &'a GuardrailsVerdict) -> Policy<'a> {
         Policy {
             on_error: OnRailError::Block,
-            enforcement: self.enforcement,
+            powers: self.powers,
             verdict,
         }
     }
@@ -822,6 +842,7 @@ impl Channels {
                 },
                 text: window.text,
                 is_json: entry.is_json == Some(true),
+                may_be_json: entry.unescape.is_some(),
             };
             choice = entry.id.choice();
             length += piece.text.len();
@@ -845,6 +866,7 @@ impl Channels {
             text,
             ends: Vec::new(),
             is_json: matches!(of, Of::Calls(_)),
+            may_be_json: true,
         }]
     }
 

@@ -13,6 +13,7 @@ use super::{
     by_shape::Found,
     draft::{Drafting, Stop},
     encoding::{Accepted, ask_for_readable},
+    ending::{Ending, Origin},
     guard::Guard,
     inner::InnerModel,
     layer::Settings,
@@ -39,15 +40,26 @@ pub(super) enum Sought {
 
 impl Settings {
     /// What an exchange in this format knows before its request is read.
-    pub(super) fn guard(&self, format: Arc<dyn WireFormat>) -> Guard {
+    pub(super) fn guard(&self, format: Arc<dyn WireFormat>, origin: Option<Origin>) -> Guard {
+        let verdict = GuardrailsVerdict::default();
+        let ending = origin.map(|origin| {
+            let observers = Arc::clone(&self.observers);
+            Arc::new(Ending::new(
+                observers,
+                verdict.clone(),
+                format.name(),
+                origin,
+            ))
+        });
         Guard {
+            ending,
             format,
             rails: self.rails.clone(),
             facts: RequestFacts::default(),
             user_message: String::new(),
             tools: None,
             accepted: Accepted::default(),
-            verdict: GuardrailsVerdict::default(),
+            verdict,
             limits: self.limits,
             on_rail_error: self.on_rail_error,
             enforcement: self.enforcement,
@@ -81,6 +93,7 @@ pub(super) async fn guarded<S, B, R>(
     service: S,
     request: Request<B>,
     sought: Sought,
+    mut origin: Option<Origin>,
 ) -> Result<Response<ResponseBody<R>>, S::Error>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
@@ -104,7 +117,7 @@ where
             _ => None,
         }
     {
-        let guard = settings.guard(Arc::clone(format));
+        let guard = settings.guard(Arc::clone(format), origin);
         if let Some(refusal) = settings.not_usable() {
             return Ok(refused_response(&guard, &refusal));
         }
@@ -130,11 +143,14 @@ where
             found.map_err(|refusal| (default_format(), refusal))
         }
     };
+    if let Some(origin) = &mut origin {
+        origin.has_been_read();
+    }
     match read {
         Ok(Found::Chat(format, read)) => {
             drop(reader);
             if let Some(refusal) = settings.not_usable() {
-                return Ok(refused_response(&settings.guard(format), &refusal));
+                return Ok(refused_response(&settings.guard(format, origin), &refusal));
             }
             if is_stored {
                 let mut parts = parts;
@@ -142,9 +158,10 @@ where
                     parts.headers.remove(header::CONTENT_ENCODING);
                     remove_digests(&mut parts.headers);
                 }
-                return stored(settings.guard(format), service, parts, read.decoded).await;
+                return stored(settings.guard(format, origin), service, parts, read.decoded).await;
             }
-            Box::pin(chat(settings, service, parts, format, read)).await
+            let guard = settings.guard(format, origin);
+            Box::pin(chat(settings, service, parts, guard, read)).await
         }
         Ok(Found::Other) => {
             let (read, rest) = reader.into_parts();
@@ -152,7 +169,7 @@ where
         }
         Err((format, refusal)) => {
             reader.drain().await;
-            Ok(refused_response(&settings.guard(format), &refusal))
+            Ok(refused_response(&settings.guard(format, origin), &refusal))
         }
     }
 }
@@ -186,10 +203,14 @@ where
     let mut guard = guard;
     guard.accepted = Accepted::of(&parts.headers);
     guard.facts = guard.format.read_head(&head_of(&parts));
+    if let Some(ending) = &guard.ending {
+        ending.read(&guard.facts, &body);
+    }
     let length = Some(body.len()).filter(|length| *length > 0);
     prepare_headers(&mut parts.headers, length);
+    parts.extensions.insert(guard.verdict.clone());
     let request = Request::from_parts(parts, RequestBody::read(body));
-    let response = service.call(request).await?;
+    let response = guard.timed(service.call(request)).await?;
     Ok(guard_reply(guard, AskContext::default(), response).await)
 }
 
@@ -198,7 +219,7 @@ async fn chat<S, B, R>(
     settings: Arc<Settings>,
     service: S,
     parts: Parts,
-    format: Arc<dyn WireFormat>,
+    mut guard: Guard,
     read: ReadBody,
 ) -> Result<Response<ResponseBody<R>>, S::Error>
 where
@@ -212,7 +233,7 @@ where
     R::Data: Send,
     R::Error: Into<BoxError>,
 {
-    let mut guard = settings.guard(Arc::clone(&format));
+    let format = Arc::clone(&guard.format);
     guard.accepted = Accepted::of(&parts.headers);
     let limits = guard.json_limits();
     let chat = match format.read_request(&head_of(&parts), &read.decoded, &limits) {
@@ -224,6 +245,9 @@ where
         }
     };
     guard.facts = chat.facts();
+    if let Some(ending) = &guard.ending {
+        ending.read(&guard.facts, &read.decoded);
+    }
     guard.user_message = request::last_user_message(&chat);
     if !guard.rails.plan().calls.is_empty() {
         guard.tools = Some(Arc::new(format.offered_tools(&chat, &read.decoded)));
@@ -261,6 +285,7 @@ where
     };
     drop(chat);
     let ReadBody { raw, decoded } = read;
+    let watches = guard.only_watches_requests();
     // What goes on is what was read: decoded, and edited where the rails have edited it.
     let call = |mut service: S, mut parts: Parts, edited: Option<Bytes>, guard: Guard, ask| {
         let body = edited.unwrap_or_else(|| decoded.clone());
@@ -269,9 +294,11 @@ where
             remove_digests(&mut parts.headers);
         }
         prepare_headers(&mut parts.headers, Some(body.len()));
+        // The handler finds what the input rails decided.
+        parts.extensions.insert(guard.verdict.clone());
         let request = Request::from_parts(parts, RequestBody::read(body));
         async move {
-            let response = service.call(request).await?;
+            let response = guard.timed(service.call(request)).await?;
             Ok(guard_reply(guard, ask, response).await)
         }
     };
@@ -279,7 +306,7 @@ where
     if !draft.is_open() || !is_speculative {
         return match drafting.judge(&mut draft).await {
             Ok(()) => {
-                let edited = draft.body(&decoded);
+                let edited = draft.body(&decoded).filter(|_| !watches);
                 call(service, parts, edited, guard, ask).await
             }
             Err(blocked) => {
@@ -292,7 +319,7 @@ where
     // a block drops the call.
     let changes = draft.changes();
     let again = service.clone();
-    let edited = draft.body(&decoded);
+    let edited = draft.body(&decoded).filter(|_| !watches);
     let running = pin!(call(
         service,
         parts.clone(),
@@ -321,7 +348,7 @@ where
     drop(running);
     let mut again = again;
     poll_fn(|context| again.poll_ready(context)).await?;
-    let edited = draft.body(&decoded);
+    let edited = draft.body(&decoded).filter(|_| !watches);
     call(again, parts, edited, guard, ask).await
 }
 

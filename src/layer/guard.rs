@@ -1,16 +1,17 @@
 //! What every part of a guarded exchange knows.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use serde_json::Value;
 
 use super::{
     encoding::Accepted,
+    ending::Ending,
     limits::Limits,
     policy::{BlockResponse, Blocked, OnRailError},
 };
 use crate::{
-    rails::{LlmRails, Policy},
+    rails::{LlmRails, Policy, Powers},
     verdict::{Enforcement, GuardrailsVerdict},
     wire::{JsonLimits, RequestFacts, WireFormat},
 };
@@ -32,6 +33,8 @@ pub(super) struct Guard {
     pub(super) on_rail_error: OnRailError,
     pub(super) enforcement: Enforcement,
     pub(super) block_response: BlockResponse,
+    /// Where somebody is told of exchanges: this one, for as long as somebody works on it.
+    pub(super) ending: Option<Arc<Ending>>,
 }
 
 #[cfg(test)]
@@ -50,32 +53,84 @@ impl Guard {
             on_rail_error: OnRailError::default(),
             enforcement: Enforcement::default(),
             block_response: BlockResponse::default(),
+            ending: None,
         }
     }
 }
 
 impl Guard {
-    /// What counts where a rail's own options say nothing.
-    pub(super) fn policy(&self) -> Policy<'_> {
+    /// What counts for rails on requests where their own options say nothing.
+    pub(super) fn policy_in(&self) -> Policy<'_> {
+        self.policy(self.powers_in())
+    }
+
+    /// The same for rails on replies.
+    pub(super) fn policy_out(&self) -> Policy<'_> {
+        self.policy(self.powers_out())
+    }
+
+    fn policy(&self, powers: Powers) -> Policy<'_> {
         Policy {
             on_error: self.on_rail_error,
-            enforcement: self.enforcement,
+            powers,
             verdict: &self.verdict,
         }
+    }
+
+    /// What rails may do to a request.
+    pub(super) fn powers_in(&self) -> Powers {
+        Powers {
+            enforcement: self.enforcement,
+            on_a_copy: self.only_watches_requests(),
+        }
+    }
+
+    /// What rails may do to a reply.
+    pub(super) fn powers_out(&self) -> Powers {
+        Powers {
+            enforcement: self.enforcement,
+            on_a_copy: self.only_watches_replies(),
+        }
+    }
+
+    /// Whether rails on requests only monitor: then nothing of a request is held, changed or refused.
+    pub(super) fn only_watches_requests(&self) -> bool {
+        let plan = self.rails.plan();
+        let mut sets = [&plan.input, &plan.results].into_iter();
+        sets.all(|rails| rails.only_monitors(self.enforcement))
     }
 
     /// Whether rails on replies only monitor: then nothing of a reply is held, changed or refused.
     pub(super) fn only_watches_replies(&self) -> bool {
         let plan = self.rails.plan();
-        let mut rails = plan.output.rails.iter().chain(&plan.calls.rails);
-        rails.all(|rail| !rail.is_enforced(self.enforcement))
+        let mut sets = [&plan.output, &plan.calls].into_iter();
+        sets.all(|rails| rails.only_monitors(self.enforcement))
     }
 
-    /// The limits of the JSON reader.
+    /// Waits for the inner service, and notes how long that took where somebody is told.
+    pub(super) async fn timed<T>(&self, waiting: impl Future<Output = T>) -> T {
+        let Some(ending) = &self.ending else {
+            return waiting.await;
+        };
+        let began = Instant::now();
+        let done = waiting.await;
+        ending.inner_took(began.elapsed());
+        done
+    }
+
+    /// The limits of the JSON reader for requests and texts.
     pub(super) fn json_limits(&self) -> JsonLimits {
         JsonLimits {
             max_depth: self.limits.json_depth,
             ..JsonLimits::default()
+        }
+    }
+
+    /// Those for replies: the log-probabilities of a long answer are a million values.
+    pub(super) fn reply_json_limits(&self) -> JsonLimits {
+        JsonLimits {
+            max_values: 1 << 22,
+            ..self.json_limits()
         }
     }
 }

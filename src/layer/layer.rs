@@ -7,10 +7,12 @@ use tower_layer::Layer;
 use super::{
     builder::GuardrailsLayerBuilder,
     cache::VerdictCache,
+    ending::{ExchangeReport, Observers},
     limits::Limits,
     policy::{BlockResponse, Enforcement, History, OnRailError, UnreadEndpoints},
     route::PlainPaths,
     service::Guardrails,
+    verdict_log::VerdictLog,
     watch::{LiveSettings, Watched},
 };
 use crate::{
@@ -39,6 +41,7 @@ pub(super) struct Settings {
     pub(super) plain_paths: PlainPaths,
     pub(super) limits: Limits,
     pub(super) cache: VerdictCache,
+    pub(super) observers: Arc<Observers>,
     /// Where the engine comes from, if it may change.
     pub(super) watched: Option<Arc<Watched>>,
 }
@@ -62,7 +65,7 @@ impl GuardrailsLayer {
     /// Everything that is wrong with it, with files and lines: what keeps it from being loaded, and what would load but
     /// [guard nothing](LlmRails::refused), such as a mistyped key under `rails`, a rail that can never block, or no rail at all.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
-        load(path.as_ref()).map(Self::new)
+        Self::builder(path).build()
     }
 
     /// As [`from_path`](Self::from_path), and follows what changes in the directory: the new engine is built completely, and then takes
@@ -87,8 +90,31 @@ impl GuardrailsLayer {
     ///
     /// As [`from_path`](Self::from_path), and where no thread can be started.
     pub fn watch(path: impl AsRef<Path>) -> Result<Self> {
+        Self::watch_with(path, |builder| builder)
+    }
+
+    /// As [`watch`](Self::watch), with actions, models and more of the application's own, which `bring_along` registers each time
+    /// that the directory is loaded.
+    ///
+    /// ```no_run
+    /// use tower_guardrails::GuardrailsLayer;
+    ///
+    /// # fn main() -> Result<(), tower_guardrails::Error> {
+    /// let layer = GuardrailsLayer::watch_with("rails", |builder| builder.python("python3"))?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`watch`](Self::watch).
+    pub fn watch_with(
+        path: impl AsRef<Path>,
+        bring_along: impl Fn(GuardrailsLayerBuilder) -> GuardrailsLayerBuilder + Send + 'static,
+    ) -> Result<Self> {
         let path = path.as_ref().to_owned();
-        let watched = Watched::start(&path.clone(), move || load(&path))?;
+        let watched = Watched::start(&path.clone(), move || {
+            bring_along(GuardrailsLayerBuilder::new(&path)).rails()
+        })?;
         let mut layer = Self::new(watched.rails());
         layer.settings.watched = Some(watched);
         Ok(layer)
@@ -150,6 +176,7 @@ impl GuardrailsLayer {
                 plain_paths: PlainPaths::default(),
                 limits: Limits::default(),
                 cache,
+                observers: Arc::default(),
                 watched: None,
             },
         }
@@ -209,6 +236,43 @@ impl GuardrailsLayer {
         self
     }
 
+    /// Has `told` called once for each guarded exchange, when it has ended: a stream's end, a block, a refusal, a client that leaves.
+    /// Several may be told.
+    ///
+    /// It is called where the reply is dropped, mostly on a worker of the runtime: what takes time belongs elsewhere.
+    ///
+    /// ```
+    /// # use tower_guardrails::GuardrailsLayer;
+    /// # fn f(layer: GuardrailsLayer) -> GuardrailsLayer {
+    /// layer.on_verdict(|exchange| {
+    ///     println!("{} {}: {:?}", exchange.method, exchange.path, exchange.conclusion);
+    /// })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn on_verdict(mut self, told: impl Fn(&ExchangeReport) + Send + Sync + 'static) -> Self {
+        Arc::make_mut(&mut self.settings.observers).add(Arc::new(told));
+        self
+    }
+
+    /// Writes a line for each guarded exchange to `log`.
+    #[must_use]
+    pub fn verdict_log(mut self, log: VerdictLog) -> Self {
+        let observers = Arc::make_mut(&mut self.settings.observers);
+        observers.recording = observers.recording.max(log.recording());
+        observers.add(Arc::new(move |report| log.write(report)));
+        self
+    }
+
+    /// Whether clients are told of guarded exchanges by headers: `x-guardrails` (`allowed`, `blocked; rail="…"`, `streaming` where it is
+    /// still to be seen) and `server-timing` (what the layer added, what the inner service took, what each rail took). Default: no; they
+    /// tell a client which rails there are.
+    #[must_use]
+    pub fn report_headers(mut self, report: bool) -> Self {
+        Arc::make_mut(&mut self.settings.observers).headers = report;
+        self
+    }
+
     /// What becomes of requests to model endpoints that the layer does not read. Default: they are refused.
     #[must_use]
     pub fn unread_endpoints(mut self, unread_endpoints: UnreadEndpoints) -> Self {
@@ -254,9 +318,4 @@ impl<S> Layer<S> for GuardrailsLayer {
     fn layer(&self, inner: S) -> Self::Service {
         Guardrails::new(inner, LiveSettings::new(self.settings.clone()))
     }
-}
-
-/// The engine of the rails directory at `path`, if nothing is wrong with it.
-fn load(path: &Path) -> Result<LlmRails> {
-    GuardrailsLayerBuilder::new(path).rails()
 }

@@ -165,11 +165,15 @@ impl GuardedStream {
         self.state == State::Ended && self.out.is_empty()
     }
 
+    /// Whether something has come that may not leave yet.
+    pub(super) fn is_held(&self) -> bool {
+        !self.queue.is_empty() && self.state != State::Ended
+    }
+
     /// What to send a client that waits for what is held, so that nobody takes the connection for dead.
     pub(super) fn heartbeat(&self, framing: Framing) -> Option<Bytes> {
-        let is_held = !self.queue.is_empty() && self.state != State::Ended;
         let is_stream = matches!(self.input, Input::Records(_));
-        framing.heartbeat().filter(|_| is_held && is_stream)
+        framing.heartbeat().filter(|_| self.is_held() && is_stream)
     }
 
     /// Reads the next decoded bytes of the upstream.
@@ -431,7 +435,7 @@ impl GuardedStream {
             self.act_on_halts();
             return self.pass_comment(Queued::new(record, Vec::new(), taken));
         }
-        let limits = self.guard.json_limits();
+        let limits = self.guard.reply_json_limits();
         let mut texts = ReplyTexts::default();
         let read = self.stream.read(&record, &limits, &mut texts);
         if let Err(unreadable) = &read {
@@ -480,7 +484,7 @@ impl GuardedStream {
         if record.aside.is_empty() && !is_read {
             return false;
         }
-        let limits = self.guard.json_limits();
+        let limits = self.guard.reply_json_limits();
         let mut payloads = record.lenient_payloads();
         payloads.any(|payload| {
             if !starts_like_json(payload) {
@@ -515,7 +519,7 @@ impl GuardedStream {
                     data: Some(data.slice_ref(line)),
                     ..Record::default()
                 };
-                let limits = self.guard.json_limits();
+                let limits = self.guard.reply_json_limits();
                 let mut texts = ReplyTexts::default();
                 if self.stream.read(&line, &limits, &mut texts).is_ok() {
                     if texts.kind == RecordKind::Done {
