@@ -127,9 +127,14 @@ impl StreamFormat for ResponseStream {
         };
         let document = Document::read(data, &limits)?;
         let repeated = document.repeated_key().is_some();
-        texts.ambiguous = repeated || document.keys().any(is_folded_key);
         let root = document.root();
         let kind = root.get("type").and_then(Value::as_str).unwrap_or_default();
+        // Some clients go by the record's name, others by its type.
+        let is_named_otherwise = record
+            .name
+            .as_deref()
+            .is_some_and(|name| name != kind.as_bytes() && !is_no_name(name));
+        texts.ambiguous = repeated || is_named_otherwise || document.keys().any(is_folded_key);
         let ReplyTexts {
             texts,
             choices,
@@ -162,38 +167,10 @@ impl StreamFormat for ResponseStream {
     }
 
     fn is_own_name(&self, name: &[u8]) -> bool {
-        const OF_REPLY: &[&str] = &[
-            "created",
-            "queued",
-            "in_progress",
-            "completed",
-            "failed",
-            "incomplete",
-        ];
-        const OF_PARTS: &[&str] = &[
-            "output_item",
-            "content_part",
-            "output_text",
-            "output_text.annotation",
-            "refusal",
-            "reasoning_text",
-            "reasoning_summary_part",
-            "reasoning_summary_text",
-            "function_call_arguments",
-            "custom_tool_call_input",
-            "mcp_call_arguments",
-        ];
-        if matches!(name, b"" | b"message" | b"error" | b"keepalive") {
-            return true;
-        }
-        let name = std::str::from_utf8(name).unwrap_or_default();
-        let Some(name) = name.strip_prefix("response.") else {
-            return false;
-        };
-        let part = [".delta", ".done", ".added"]
-            .iter()
-            .find_map(|end| name.strip_suffix(end));
-        OF_REPLY.contains(&name) || part.is_some_and(|part| OF_PARTS.contains(&part))
+        let mut words = name.split(|byte| matches!(byte, b'.' | b'_'));
+        is_no_name(name)
+            || name == b"error"
+            || name.starts_with(b"response.") && words.all(|word| WORDS.contains(&word))
     }
 
     fn released(&mut self, record: &Record, _choices: &[u32]) {
@@ -349,10 +326,62 @@ impl StreamFormat for ResponseStream {
     }
 }
 
-/// Where the number of an event lies.
-fn counter(root: Value<'_, '_>) -> Option<std::ops::Range<usize>> {
-    let number = root.get("sequence_number")?;
-    number.as_u64().map(|_| number.span())
+/// The words of which the names of events are made.
+const WORDS: &[&[u8]] = &[
+    b"response",
+    b"created",
+    b"queued",
+    b"in",
+    b"progress",
+    b"completed",
+    b"failed",
+    b"incomplete",
+    b"output",
+    b"item",
+    b"added",
+    b"done",
+    b"content",
+    b"part",
+    b"text",
+    b"delta",
+    b"annotation",
+    b"refusal",
+    b"reasoning",
+    b"summary",
+    b"function",
+    b"call",
+    b"arguments",
+    b"custom",
+    b"tool",
+    b"input",
+    b"mcp",
+    b"list",
+    b"tools",
+    b"code",
+    b"interpreter",
+    b"interpreting",
+    b"shell",
+    b"command",
+    b"file",
+    b"search",
+    b"web",
+    b"searching",
+    b"image",
+    b"generation",
+    b"generating",
+    b"partial",
+    b"audio",
+    b"transcript",
+    b"compaction",
+    b"compacting",
+    b"steer",
+    b"accepted",
+    b"pending",
+];
+
+/// Whether a record's name is what readers take for none.
+fn is_no_name(name: &[u8]) -> bool {
+    name.is_empty() || name == b"message"
 }
 
 /// Reads an event of this type.
@@ -402,7 +431,7 @@ fn read_event<'a>(
                 }
             }
             "logprobs" if value.is_array() => {
-                item::logprobs(walk, value, (output, content), path);
+                item::logprobs(walk, value, (output, content), path)?;
             }
             "delta" | "text" | "refusal" | "arguments" | "input" | "code" | "command" => {
                 match text_place {
