@@ -211,6 +211,14 @@ fn message<'a>(
         match name {
             "content" if value.is_array() => {
                 for (position, element) in value.elements().enumerate() {
+                    // No reader of this format makes a call of such a part; one of another may.
+                    if calls::is_part(element) {
+                        calls.pieces.push(CallPiece {
+                            choice: walk.choice,
+                            call: calls::number_of_part(position),
+                            ..calls::piece(element, Some(value))
+                        });
+                    }
                     part(walk, element, site, inner.at(position))?;
                 }
             }
