@@ -384,6 +384,12 @@ fn is_no_name(name: &[u8]) -> bool {
     name.is_empty() || name == b"message"
 }
 
+/// Where the number of an event lies.
+fn counter(root: Value<'_, '_>) -> Option<std::ops::Range<usize>> {
+    let number = root.get("sequence_number")?;
+    number.as_u64().map(|_| number.span())
+}
+
 /// Reads an event of this type.
 fn read_event<'a>(
     walk: &mut Walk<'a, '_>,
