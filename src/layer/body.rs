@@ -7,10 +7,11 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
-use super::{stream_body::StreamedBody, watched::WatchedBody};
+use super::{beside::Beside, stream_body::StreamedBody, watched::WatchedBody};
 use crate::error::BoxError;
 
 /// The body of a request as the inner service gets it: untouched, or read and checked.
@@ -20,6 +21,8 @@ pub struct RequestBody<B> {
     read: Option<Bytes>,
     #[pin]
     rest: Rest<B>,
+    /// What comes behind both: trailers, or why the body breaks off.
+    end: Option<Result<HeaderMap, BoxError>>,
 }
 
 #[pin_project(project = RestProjection)]
@@ -46,15 +49,21 @@ impl<B> RequestBody<B> {
         Self {
             read: Some(bytes).filter(|bytes| !bytes.is_empty()),
             rest: Rest::Nothing,
+            end: None,
         }
     }
 
-    /// A body of which `read` was read before it turned out to be none of the layer's concern.
-    pub(super) fn partly_read(read: Bytes, rest: Option<Pin<Box<B>>>) -> Self {
+    /// A body that passes as it came, of which `read` was read before.
+    pub(super) fn partly_read(
+        read: Bytes,
+        rest: Option<Pin<Box<B>>>,
+        end: Option<Result<HeaderMap, BoxError>>,
+    ) -> Self {
         let rest = rest.map_or(Rest::Nothing, Rest::PartlyRead);
         Self {
             read: Some(read).filter(|bytes| !bytes.is_empty()),
             rest,
+            end,
         }
     }
 
@@ -63,6 +72,7 @@ impl<B> RequestBody<B> {
         Self {
             read: None,
             rest: Rest::Untouched(body),
+            end: None,
         }
     }
 }
@@ -94,7 +104,10 @@ where
             return Poll::Ready(Some(Ok(Frame::data(read))));
         }
         let frame = match this.rest.project() {
-            RestProjection::Nothing => return Poll::Ready(None),
+            RestProjection::Nothing => {
+                let end = this.end.take();
+                return Poll::Ready(end.map(|end| end.map(Frame::trailers)));
+            }
             RestProjection::Untouched(body) => body.poll_frame(context),
             RestProjection::PartlyRead(body) => body.as_mut().poll_frame(context),
         };
@@ -102,7 +115,9 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.read.is_none() && self.rest.body().is_none_or(Body::is_end_stream)
+        self.read.is_none()
+            && self.end.is_none()
+            && self.rest.body().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -125,6 +140,8 @@ where
 pub struct ResponseBody<B> {
     #[pin]
     kind: Kind<B>,
+    /// Rails that only watch the request, and are not done.
+    beside: Option<Beside>,
 }
 
 #[pin_project(project = KindProjection)]
@@ -135,23 +152,52 @@ enum Kind<B> {
     Watched(Box<WatchedBody<B>>),
 }
 
+impl<B: Body> Kind<B> {
+    /// Whether nothing more comes.
+    fn is_end(&self) -> bool {
+        match self {
+            Self::Untouched(body) => body.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_none(),
+            Self::Streamed(_) => false,
+            Self::Watched(body) => body.has_ended(),
+        }
+    }
+}
+
 impl<B> ResponseBody<B> {
     pub(super) fn untouched(body: B) -> Self {
         Self {
             kind: Kind::Untouched(body),
+            beside: None,
         }
     }
 
     pub(super) fn whole(bytes: Bytes) -> Self {
         Self {
             kind: Kind::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            beside: None,
         }
     }
 
     pub(super) fn streamed(body: StreamedBody<B>) -> Self {
         Self {
             kind: Kind::Streamed(Box::new(body)),
+            beside: None,
         }
+    }
+}
+
+impl<B: Body> ResponseBody<B>
+where
+    B::Error: Into<BoxError>,
+{
+    /// Has `beside` go on with the body: it ends where the body is dropped before its end.
+    pub(super) fn with(mut self, beside: Option<Beside>) -> Self {
+        self.beside = beside;
+        if self.is_end_stream() {
+            self.beside.take().into_iter().for_each(Beside::detach);
+        }
+        self
     }
 }
 
@@ -159,6 +205,7 @@ impl<B> ResponseBody<B> {
     pub(super) fn watched(body: WatchedBody<B>) -> Self {
         Self {
             kind: Kind::Watched(Box::new(body)),
+            beside: None,
         }
     }
 }
@@ -186,27 +233,24 @@ where
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        match self.project().kind.project() {
-            KindProjection::Untouched(body) => {
-                let frame = ready!(body.poll_frame(context));
-                Poll::Ready(frame.map(into_bytes))
+        let mut this = self.project();
+        let frame = match this.kind.as_mut().project() {
+            KindProjection::Untouched(body) => ready!(body.poll_frame(context)).map(into_bytes),
+            KindProjection::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
+            KindProjection::Streamed(body) => {
+                let bytes = ready!(body.poll_bytes(context));
+                bytes.map(|bytes| bytes.map(Frame::data))
             }
-            KindProjection::Whole(bytes) => {
-                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
-            }
-            KindProjection::Streamed(body) => body
-                .poll_bytes(context)
-                .map(|bytes| bytes.map(|bytes| bytes.map(Frame::data))),
-            KindProjection::Watched(body) => body.poll_frame(context),
+            KindProjection::Watched(body) => ready!(body.poll_frame(context)),
+        };
+        if this.beside.is_some() && (frame.is_none() || this.kind.is_end()) {
+            this.beside.take().into_iter().for_each(Beside::detach);
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            Kind::Untouched(body) => body.is_end_stream(),
-            Kind::Whole(bytes) => bytes.is_none(),
-            Kind::Streamed(_) | Kind::Watched(_) => false,
-        }
+        self.kind.is_end()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -78,6 +78,7 @@
 //! response's extensions.
 
 mod asides;
+mod beside;
 mod body;
 mod buffered;
 mod builder;
@@ -117,6 +118,7 @@ mod unescape;
 mod uploads;
 mod watch;
 mod watched;
+mod watched_request;
 
 pub use body::{RequestBody, ResponseBody};
 pub use builder::GuardrailsLayerBuilder;
