@@ -147,6 +147,21 @@ pub enum Decision {
     WouldBlock,
 }
 
+impl Decision {
+    /// Its name in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Transformed => "transformed",
+            Self::Blocked => "blocked",
+            Self::FailedClosed => "failed_closed",
+            Self::FailedOpen => "failed_open",
+            Self::WouldTransform => "would_transform",
+            Self::WouldBlock => "would_block",
+        }
+    }
+}
+
 /// One rail's run.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
@@ -237,6 +252,19 @@ impl GuardrailsVerdict {
                 .filter(|rail| rail.decision == Decision::WouldBlock)
                 .cloned()
                 .collect()
+        })
+    }
+
+    /// Whether a rail would have blocked or rewritten, had it not been there to [monitor](Enforcement::Monitor) only.
+    pub(crate) fn would_act(&self) -> bool {
+        self.with(|record| {
+            let mut rails = record.rails.iter();
+            rails.any(|rail| {
+                matches!(
+                    rail.decision,
+                    Decision::WouldBlock | Decision::WouldTransform
+                )
+            })
         })
     }
 

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -11,7 +12,13 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
-use super::{beside::Beside, stream_body::StreamedBody, watched::WatchedBody};
+use super::{
+    beside::Beside,
+    ending::{Ending, ExchangeEnd},
+    guard::Guard,
+    stream_body::StreamedBody,
+    watched::WatchedBody,
+};
 use crate::error::BoxError;
 
 /// The body of a request as the inner service gets it: untouched, or read and checked.
@@ -142,6 +149,8 @@ pub struct ResponseBody<B> {
     kind: Kind<B>,
     /// Rails that only watch the request, and are not done.
     beside: Option<Beside>,
+    /// Where somebody is told: the exchange, which ends with this body.
+    ending: Option<Arc<Ending>>,
 }
 
 #[pin_project(project = KindProjection)]
@@ -152,23 +161,12 @@ enum Kind<B> {
     Watched(Box<WatchedBody<B>>),
 }
 
-impl<B: Body> Kind<B> {
-    /// Whether nothing more comes.
-    fn is_end(&self) -> bool {
-        match self {
-            Self::Untouched(body) => body.is_end_stream(),
-            Self::Whole(bytes) => bytes.is_none(),
-            Self::Streamed(_) => false,
-            Self::Watched(body) => body.has_ended(),
-        }
-    }
-}
-
 impl<B> ResponseBody<B> {
     pub(super) fn untouched(body: B) -> Self {
         Self {
             kind: Kind::Untouched(body),
             beside: None,
+            ending: None,
         }
     }
 
@@ -176,6 +174,7 @@ impl<B> ResponseBody<B> {
         Self {
             kind: Kind::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
             beside: None,
+            ending: None,
         }
     }
 
@@ -183,6 +182,7 @@ impl<B> ResponseBody<B> {
         Self {
             kind: Kind::Streamed(Box::new(body)),
             beside: None,
+            ending: None,
         }
     }
 }
@@ -206,6 +206,57 @@ impl<B> ResponseBody<B> {
         Self {
             kind: Kind::Watched(Box::new(body)),
             beside: None,
+            ending: None,
+        }
+    }
+
+    /// The same, as the reply of the exchange of `guard`.
+    pub(super) fn of(self, guard: &Guard) -> Self {
+        self.ending(guard.ending.clone())
+    }
+
+    /// The same, as the reply of this exchange.
+    pub(super) fn ending(mut self, ending: Option<Arc<Ending>>) -> Self {
+        self.ending = ending;
+        self
+    }
+
+    /// The exchange that this is the reply of.
+    pub(super) fn exchange(&self) -> Option<&Arc<Ending>> {
+        self.ending.as_ref()
+    }
+}
+
+impl<B> Kind<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.project() {
+            KindProjection::Untouched(body) => {
+                let frame = ready!(body.poll_frame(context));
+                Poll::Ready(frame.map(into_bytes))
+            }
+            KindProjection::Whole(bytes) => {
+                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+            }
+            KindProjection::Streamed(body) => body
+                .poll_bytes(context)
+                .map(|bytes| bytes.map(|bytes| bytes.map(Frame::data))),
+            KindProjection::Watched(body) => body.poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Untouched(body) => body.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_none(),
+            Self::Streamed(_) => false,
+            Self::Watched(body) => body.has_ended(),
         }
     }
 }
@@ -234,23 +285,37 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let mut this = self.project();
-        let frame = match this.kind.as_mut().project() {
-            KindProjection::Untouched(body) => ready!(body.poll_frame(context)).map(into_bytes),
-            KindProjection::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            KindProjection::Streamed(body) => {
-                let bytes = ready!(body.poll_bytes(context));
-                bytes.map(|bytes| bytes.map(Frame::data))
+        let frame = match this.ending {
+            None => ready!(this.kind.as_mut().poll_frame(context)),
+            Some(ending) => {
+                let kind = &mut this.kind;
+                let entered = ending.span().enter();
+                let frame = ready!(kind.as_mut().poll_frame(context));
+                drop(entered);
+                match &frame {
+                    Some(Ok(frame)) => {
+                        if let Some(bytes) = frame.data_ref() {
+                            ending.left(bytes);
+                        }
+                        // A server that knows the length asks for no end.
+                        if kind.is_end_stream() {
+                            ending.ended(ExchangeEnd::Complete);
+                        }
+                    }
+                    Some(Err(_)) => ending.ended(ExchangeEnd::BrokeOff),
+                    None => ending.ended(ExchangeEnd::Complete),
+                }
+                frame
             }
-            KindProjection::Watched(body) => ready!(body.poll_frame(context)),
         };
-        if this.beside.is_some() && (frame.is_none() || this.kind.is_end()) {
+        if this.beside.is_some() && (frame.is_none() || this.kind.is_end_stream()) {
             this.beside.take().into_iter().for_each(Beside::detach);
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.kind.is_end()
+        self.kind.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

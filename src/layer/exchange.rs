@@ -14,6 +14,7 @@ use super::{
     cache::Hasher,
     draft::{Drafting, Stop},
     encoding::{Accepted, ask_for_readable},
+    ending::{Ending, Origin},
     guard::Guard,
     inner::InnerModel,
     layer::Settings,
@@ -42,15 +43,26 @@ pub(super) enum Sought {
 
 impl Settings {
     /// What an exchange in this format knows before its request is read.
-    pub(super) fn guard(&self, format: Arc<dyn WireFormat>) -> Guard {
+    pub(super) fn guard(&self, format: Arc<dyn WireFormat>, origin: Option<Origin>) -> Guard {
+        let verdict = GuardrailsVerdict::default();
+        let ending = origin.map(|origin| {
+            let observers = Arc::clone(&self.observers);
+            Arc::new(Ending::new(
+                observers,
+                verdict.clone(),
+                format.name(),
+                origin,
+            ))
+        });
         Guard {
+            ending,
             format,
             rails: self.rails.clone(),
             facts: RequestFacts::default(),
             user_message: String::new(),
             tools: None,
             accepted: Accepted::default(),
-            verdict: GuardrailsVerdict::default(),
+            verdict,
             limits: self.limits,
             on_rail_error: self.on_rail_error,
             enforcement: self.enforcement,
@@ -84,6 +96,7 @@ pub(super) async fn guarded<S, B, R>(
     service: S,
     request: Request<B>,
     sought: Sought,
+    mut origin: Option<Origin>,
 ) -> Result<Response<ResponseBody<R>>, S::Error>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
@@ -107,7 +120,7 @@ where
             _ => None,
         }
     {
-        let guard = settings.guard(Arc::clone(format));
+        let guard = settings.guard(Arc::clone(format), origin);
         if let Some(refusal) = settings.not_usable() {
             return Ok(refused_response(&guard, &refusal));
         }
@@ -134,10 +147,13 @@ where
             found.map_err(|refusal| (default_format(), refusal))
         }
     };
+    if let Some(origin) = &mut origin {
+        origin.has_been_read();
+    }
     match read {
         Ok(Found::Chat(format, read)) => {
             if let Some(refusal) = settings.not_usable() {
-                return Ok(refused_response(&settings.guard(format), &refusal));
+                return Ok(refused_response(&settings.guard(format, origin), &refusal));
             }
             if is_stored {
                 let mut parts = parts;
@@ -145,9 +161,9 @@ where
                     parts.headers.remove(header::CONTENT_ENCODING);
                     remove_digests(&mut parts.headers);
                 }
-                return stored(settings.guard(format), service, parts, read.decoded).await;
+                return stored(settings.guard(format, origin), service, parts, read.decoded).await;
             }
-            let guard = settings.guard(Arc::clone(&format));
+            let guard = settings.guard(format, origin);
             if guard.only_watches_requests() {
                 let watched = WatchedRequest {
                     settings,
@@ -159,11 +175,11 @@ where
                 return watched.call(service).await;
             }
             drop(reader);
-            Box::pin(chat(settings, service, parts, format, read)).await
+            Box::pin(chat(settings, service, parts, guard, read)).await
         }
         Ok(Found::Other) => pass(service, parts, reader).await,
         Err((format, refusal)) => {
-            let guard = settings.guard(format);
+            let guard = settings.guard(format, origin);
             if settings.not_usable().is_none() && guard.lets_pass_unjudged(is_chat) {
                 return unjudged(guard, service, parts, reader, &refusal).await;
             }
@@ -202,12 +218,16 @@ where
     let mut guard = guard;
     guard.accepted = Accepted::of(&parts.headers);
     guard.facts = guard.format.read_head(&head_of(&parts));
+    if let Some(ending) = &guard.ending {
+        ending.read(&guard.facts, &body);
+    }
     if !guard.only_watches_replies() {
         let length = Some(body.len()).filter(|length| *length > 0);
         prepare_headers(&mut parts.headers, length);
     }
+    parts.extensions.insert(guard.verdict.clone());
     let request = Request::from_parts(parts, RequestBody::read(body));
-    let response = service.call(request).await?;
+    let response = guard.timed(service.call(request)).await?;
     Ok(guard_reply(guard, AskContext::default(), response).await)
 }
 
@@ -216,7 +236,7 @@ async fn chat<S, B, R>(
     settings: Arc<Settings>,
     service: S,
     parts: Parts,
-    format: Arc<dyn WireFormat>,
+    mut guard: Guard,
     read: ReadBody,
 ) -> Result<Response<ResponseBody<R>>, S::Error>
 where
@@ -230,11 +250,14 @@ where
     R::Data: Send,
     R::Error: Into<BoxError>,
 {
-    let mut guard = settings.guard(Arc::clone(&format));
+    let format = Arc::clone(&guard.format);
     let chat = match guard.read_request(&format, &parts, &read.decoded) {
         Ok(chat) => chat,
         Err(refusal) => return Ok(refused_response(&guard, &refusal)),
     };
+    if let Some(ending) = &guard.ending {
+        ending.read(&guard.facts, &read.decoded);
+    }
     let mut hasher = settings.cache.hasher();
     let ask = asked::<S, B>(&guard, &service, &parts, &mut hasher);
     let drafting = Drafting {
@@ -262,9 +285,11 @@ where
             remove_digests(&mut parts.headers);
         }
         prepare_headers(&mut parts.headers, Some(body.len()));
+        // The handler finds what the input rails decided.
+        parts.extensions.insert(guard.verdict.clone());
         let request = Request::from_parts(parts, RequestBody::read(body));
         async move {
-            let response = service.call(request).await?;
+            let response = guard.timed(service.call(request)).await?;
             Ok(guard_reply(guard, ask, response).await)
         }
     };

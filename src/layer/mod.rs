@@ -74,8 +74,9 @@
 //!
 //! # What the handler is told
 //!
-//! The handler, or an outer layer, finds what was decided as [`GuardrailsVerdict`](crate::GuardrailsVerdict) in the
-//! response's extensions.
+//! The handler finds what the input rails decided as [`GuardrailsVerdict`](crate::GuardrailsVerdict) in the request's extensions,
+//! an outer layer what all of them did in the response's. [`on_verdict`](GuardrailsLayer::on_verdict) is told of each exchange once it
+//! has ended, [`verdict_log`](GuardrailsLayer::verdict_log) writes a line of it.
 
 mod asides;
 mod beside;
@@ -89,9 +90,11 @@ mod channels;
 mod draft;
 mod edits;
 mod encoding;
+mod ending;
 mod exchange;
 mod future;
 mod guard;
+mod headers;
 mod inner;
 mod intake;
 mod judge;
@@ -116,12 +119,14 @@ mod stream_body;
 mod track_id;
 mod unescape;
 mod uploads;
+mod verdict_log;
 mod watch;
 mod watched;
 mod watched_request;
 
 pub use body::{RequestBody, ResponseBody};
 pub use builder::GuardrailsLayerBuilder;
+pub use ending::{Conclusion, ExchangeEnd, ExchangeReport};
 pub use future::ResponseFuture;
 pub use layer::GuardrailsLayer;
 pub use limits::Limits;
@@ -129,3 +134,4 @@ pub use policy::{
     Answer, BlockResponse, Blocked, Enforcement, History, OnRailError, UnreadEndpoints,
 };
 pub use service::Guardrails;
+pub use verdict_log::VerdictLog;

@@ -41,7 +41,7 @@ impl Settings {
 
     /// Whether rails only monitor, on both ways.
     fn only_watches(&self) -> bool {
-        let guard = self.guard(super::exchange::default_format());
+        let guard = self.guard(super::exchange::default_format(), None);
         self.rails.refused().is_empty() && guard.lets_pass_unjudged(false)
     }
 

@@ -56,8 +56,9 @@ where
             read,
             body,
         } = self;
+        let ReadBody { raw, decoded } = read;
         let format = Arc::clone(&guard.format);
-        let known = guard.read_request(&format, &parts, &read.decoded).map(drop);
+        let known = guard.read_request(&format, &parts, &decoded).map(drop);
         let mut hasher = settings.cache.hasher();
         let ask = asked::<S, B>(&guard, &service, &parts, &mut hasher);
         let beside = match known {
@@ -69,7 +70,7 @@ where
                     ask.clone(),
                     hasher,
                     parts.clone(),
-                    read.decoded,
+                    decoded.clone(),
                 ),
             ),
             Err(refusal) => {
@@ -78,9 +79,14 @@ where
             }
         };
         if !guard.only_watches_replies() {
-            prepare_headers(&mut parts.headers, Some(read.raw.len()));
+            prepare_headers(&mut parts.headers, Some(raw.len()));
         }
-        let response = service.call(Request::from_parts(parts, body)).await?;
+        if let Some(ending) = &guard.ending {
+            ending.read(&guard.facts, &decoded);
+        }
+        parts.extensions.insert(guard.verdict.clone());
+        let call = service.call(Request::from_parts(parts, body));
+        let response = guard.timed(call).await?;
         let response = guard_reply(guard, ask, response).await;
         Ok(response.map(|body| body.with(beside)))
     }
@@ -136,7 +142,7 @@ where
         prepare_headers(&mut parts.headers, None);
     }
     let request = Request::from_parts(parts, reader.into_body());
-    let response = service.call(request).await?;
+    let response = guard.timed(service.call(request)).await?;
     Ok(guard_reply(guard, AskContext::default(), response).await)
 }
 

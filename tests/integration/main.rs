@@ -13,8 +13,11 @@ mod formats;
 mod inspect;
 mod limits;
 mod media;
+#[cfg(feature = "metrics")]
+mod metered;
 mod models;
 mod monitor;
+mod observed;
 mod order;
 mod outcomes;
 mod python;

@@ -109,9 +109,9 @@ fn what_enforcing_refuses_passes_as_it_came() {
         message(&"b".repeat(33 << 20)),
     ] {
         let sent = run(exchange(&layer, chat(body.clone()), &Reply::json(ANSWER)));
-        assert_eq!(sent.text(), ANSWER, "{:.60}", body);
+        assert_eq!(sent.text(), ANSWER, "{body:.60}");
         assert_eq!(sent.seen.len(), 1);
-        assert!(sent.seen[0].body == body, "{:.60}", body);
+        assert!(sent.seen[0].body == body, "{body:.60}");
         let verdict = sent.verdict.as_ref().unwrap();
         assert!(verdict.is_final() && verdict.refused().is_none() && !verdict.is_blocked());
     }
