@@ -26,6 +26,7 @@ pub mod json;
 
 mod answer;
 mod anthropic;
+mod converse;
 mod detect;
 mod endpoints;
 mod format;
@@ -37,11 +38,13 @@ mod openai_chat;
 mod openai_completions;
 mod packed;
 mod path;
+mod refusal;
 mod reply;
 mod request;
 mod responses;
 mod shape;
 mod texts;
+mod tokens;
 mod unreadable;
 mod walk;
 
@@ -49,6 +52,7 @@ use std::sync::Arc;
 
 pub use self::{
     anthropic::AnthropicMessages,
+    converse::BedrockConverse,
     detect::{Endpoint, classify},
     format::{
         Answer, Asked, Claim, ModelProtocol, Question, RequestHead, StreamFormat, WireFormat,
@@ -80,5 +84,6 @@ pub fn formats() -> Arc<[Arc<dyn WireFormat>]> {
         Arc::new(AnthropicMessages),
         Arc::new(Gemini),
         Arc::new(Ollama),
+        Arc::new(BedrockConverse),
     ])
 }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::AnthropicMessages;
+use super::{AnthropicMessages, STREAMED};
 use crate::{
     error::{ModelError, ModelErrorKind},
     message::{Role, ToolCall},
@@ -37,7 +37,7 @@ impl ModelProtocol for AnthropicMessages {
         // Clouds name the model in the path, and the API's version in the body.
         if lower.contains("rawpredict") {
             body.insert("anthropic_version".to_owned(), "vertex-2023-10-16".into());
-        } else if lower.trim_end_matches('/').ends_with("/invoke") {
+        } else if lower.contains("/invoke") {
             body.insert("anthropic_version".to_owned(), "bedrock-2023-05-31".into());
         } else {
             body.insert("model".to_owned(), question.model.as_str().into());
@@ -123,10 +123,12 @@ fn path_of(head: &RequestHead<'_>, lower: &str) -> Option<String> {
             .ends_with(ending)
             .then(|| path.get(..length))?
     };
-    let mut path = match (cut("/count_tokens"), cut(":streamrawpredict")) {
-        (Some(path), _) => path.to_owned(),
-        (None, Some(path)) => format!("{path}:rawPredict"),
-        (None, None) => return None,
+    let mut path = if let Some(path) = cut("/count_tokens") {
+        path.to_owned()
+    } else if let Some(path) = cut(":streamrawpredict") {
+        format!("{path}:rawPredict")
+    } else {
+        format!("{}/invoke", cut(STREAMED)?)
     };
     if let Some(query) = head.uri.query() {
         path = format!("{path}?{query}");
