@@ -80,6 +80,7 @@
 
 mod alike;
 mod asides;
+mod beside;
 mod body;
 mod buffered;
 mod builder;
@@ -122,6 +123,7 @@ mod uploads;
 mod verdict_log;
 mod watch;
 mod watched;
+mod watched_request;
 
 pub use body::{RequestBody, ResponseBody};
 pub use builder::GuardrailsLayerBuilder;
