@@ -44,7 +44,10 @@ pub(crate) fn pattern(input: &[u8]) {
         return;
     };
     // A pattern that matches the empty text is refused by every rail.
-    if patterns.matching("").is_ok_and(|matching| !matching.is_empty()) {
+    if patterns
+        .matching("")
+        .is_ok_and(|matching| !matching.is_empty())
+    {
         return;
     }
     let (Ok(found), Ok(all)) = (patterns.find(text), patterns.find_all(text)) else {
