@@ -120,10 +120,11 @@ pub(super) fn read<'a>(
     }
     let kind = item.get("type").and_then(Value::as_str).unwrap_or_default();
     let is_call = matches!(kind.as_ref(), "function_call" | "custom_tool_call");
-    if is_call && !matches!(mode, Mode::Repeated(_)) {
+    if is_call {
         calls.push(CallPiece {
             choice: walk.choice,
             call: number,
+            is_again: matches!(mode, Mode::Repeated(_)),
             ..piece(item, list)
         });
     }
