@@ -79,6 +79,7 @@
 //! has ended, [`verdict_log`](GuardrailsLayer::verdict_log) writes a line of it.
 
 mod asides;
+mod beside;
 mod body;
 mod buffered;
 mod builder;
@@ -121,6 +122,7 @@ mod uploads;
 mod verdict_log;
 mod watch;
 mod watched;
+mod watched_request;
 
 pub use body::{RequestBody, ResponseBody};
 pub use builder::GuardrailsLayerBuilder;

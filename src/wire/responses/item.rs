@@ -274,6 +274,14 @@ pub(super) fn echo<'a>(walk: &mut Walk<'a, '_>, value: Value<'_, 'a>, path: Path
         Kind::Object => {
             for member in value.members() {
                 let name = member.key.as_str().unwrap_or_default();
+                if !(walk.vocabulary.is_usual_key)(member.key.source()) {
+                    let channel = walk.channel(&(&path, "keys of an echo"));
+                    let class = TextClass {
+                        asked: false,
+                        ..TextClass::KEY
+                    };
+                    walk.push(member.key, channel, Relation::Alone, class);
+                }
                 echo(walk, member.value, path.key(&name));
             }
         }
