@@ -229,6 +229,8 @@ pub struct CallPiece<'a> {
     pub name: Option<CallText<'a>>,
     /// The arguments, or a piece of them.
     pub arguments: Option<CallText<'a>>,
+    /// Whether it says a call again, whole, that a stream said before.
+    pub is_again: bool,
     /// Whether it is no call as the format defines it: readers may not agree on what is called.
     pub is_malformed: bool,
 }

@@ -442,8 +442,12 @@ fn read_event<'a>(
             "delta" | "text" | "refusal" | "arguments" | "input" | "code" | "command" => {
                 match text_place {
                     Some((place, class)) => {
-                        if class.of_call && mode == Mode::Added && name == "delta" {
-                            calls.extend(piece(walk.choice, output, value));
+                        let is_again = mode != Mode::Added;
+                        if class.of_call && is_again != (name == "delta") {
+                            calls.extend(
+                                piece(walk.choice, output, value)
+                                    .map(|piece| CallPiece { is_again, ..piece }),
+                            );
                         }
                         item::text(walk, value, place, class, mode, path);
                     }
