@@ -298,8 +298,11 @@ impl GuardrailsVerdict {
         self.with(|record| record.finished && record.beside == 0)
     }
 
-    /// Adds a run to the record: to that of the same rail at the same place where there is one.
+    /// Adds a run to the record: to that of the same rail at the same place where there is one. A block is logged, without its text.
     pub fn add(&self, report: RailReport) {
+        if report.decision == Decision::Blocked {
+            tracing::info!(rail = %report.rail, place = ?report.place, "a rail blocked");
+        }
         self.with(|record| {
             let same = record
                 .rails
