@@ -638,6 +638,8 @@ fn odd_paths_lead_to_the_same_place() {
         "/openai/deployments/m/chat/completions?api-version=1",
         "http://host/v1/chat/completions",
         "/x/..;/v1/chat/completions",
+        "/model/m/converse",
+        "/model/m/converse-stream",
     ] {
         let formats = formats();
         let endpoint = classify(&NormalPath::new(path), &formats);
@@ -676,7 +678,7 @@ fn paths_are_told_apart() {
     let unread = [
         "/v1/realtime",
         "/v1/batches",
-        "/model/m/converse",
+        "/model/m/invoke-with-bidirectional-stream",
         "/model/m/invoke",
         "/v1/threads/t/runs",
         "/v1/projects/p/models/m:rawPredict",
