@@ -6,6 +6,7 @@
 //!
 //! A reply is one choice, a block of the answer says `stop_reason: "refusal"`.
 
+mod answer;
 mod model;
 mod refuse;
 mod reply;
@@ -18,8 +19,8 @@ use serde_json::Value;
 
 use self::stream::MessageStream;
 use super::{
-    BodyEdit, ChatRequest, ChoiceSpan, Claim, JsonLimits, ModelProtocol, NormalPath, ReplyTexts,
-    RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat,
+    AnswerWriter, BodyEdit, ChatRequest, ChoiceSpan, Claim, JsonLimits, ModelProtocol, NormalPath,
+    ReplyTexts, RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat,
 };
 
 /// Anthropic Messages.
@@ -82,6 +83,10 @@ impl WireFormat for AnthropicMessages {
     }
 
     fn model(&self) -> Option<&dyn ModelProtocol> {
+        Some(self)
+    }
+
+    fn answers(&self) -> Option<&dyn AnswerWriter> {
         Some(self)
     }
 }
