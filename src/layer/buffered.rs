@@ -64,7 +64,7 @@ impl Buffered {
         let read: Result<ReplyTexts<'_>, _> = self
             .guard
             .format
-            .read_reply(&body, &self.guard.json_limits());
+            .read_reply(&body, &self.guard.reply_json_limits());
         match read {
             Ok(texts) if texts.ambiguous && is_success => self.refuse(
                 "the model's reply is ambiguous: keys stand twice or in another letter case, or it is a list",

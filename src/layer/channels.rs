@@ -17,11 +17,16 @@ use crate::{
         stream::{Growing, Stop, Track, TrackPlan},
     },
     verdict::{Decision, Enforcement, GuardrailsVerdict},
-    wire::{BodyEdit, CallPiece, Channel, Edit, HoldsJson, Patch, ReplyText, TextClass},
+    wire::{
+        BodyEdit, CallPiece, Channel, Edit, HoldsJson, Patch, ReplyText, TextClass, json::Halves,
+    },
 };
 
-/// How many texts of a reply are followed: choices, tool calls, unknown fields.
+/// How many texts of a stream are followed: choices, tool calls, unknown fields.
 const TRACKS: usize = 2048;
+
+/// How many texts of a body are.
+const TRACKS_OF_BODY: usize = 1 << 14;
 
 /// How many structural texts are remembered as passed.
 const REMEMBERED: usize = 16;
@@ -147,6 +152,8 @@ struct Entry {
     /// In how many pieces it was said.
     pieces: usize,
     track: Track,
+    /// Joins characters that a service cut in two.
+    halves: Halves,
     /// Where the texts of a body end that stand apart in it.
     ends: Vec<usize>,
     /// Reads the JSON that the text itself is: an escape would hide a match.
@@ -302,7 +309,7 @@ impl Channels {
         };
         let index = match known {
             Some(index) => index,
-            None if self.entries.len() >= TRACKS => return own(),
+            None if self.is_full() => return own(),
             None => {
                 let copy = Copy::Of {
                     upto: 0,
@@ -393,6 +400,15 @@ impl Channels {
         self.calls.finish_choice(choice);
     }
 
+    /// Whether no text can be followed beside those that are.
+    fn is_full(&self) -> bool {
+        let most = match self.is_streamed {
+            true => TRACKS,
+            false => TRACKS_OF_BODY,
+        };
+        self.entries.len() >= most
+    }
+
     fn push_one(
         &mut self,
         id: TrackId,
@@ -401,7 +417,7 @@ impl Channels {
         let text = said.text;
         let index = match self.find(id) {
             Some(index) => index,
-            None if self.entries.len() >= TRACKS => {
+            None if self.is_full() => {
                 return Err(unfollowed(
                     "the reply has more texts than the guardrails follow",
                 ));
@@ -439,6 +455,7 @@ impl Channels {
             true => Cow::Borrowed(text),
             false => Cow::Owned(again + text),
         };
+        let text = entry.halves.join(&text);
         let text = &*text;
         if entry.is_json.is_none() && !id.reading.unescaped {
             let beginning = match entry.class.json {
@@ -508,6 +525,7 @@ impl Channels {
             said: is_said.then(String::new),
             pieces: 0,
             track: Track::new(&self.plan, is_asked, grows),
+            halves: Halves::default(),
             ends: Vec::new(),
             unescape: None,
             is_json: id.reading.unescaped.then_some(false),

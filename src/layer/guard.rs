@@ -71,11 +71,19 @@ impl Guard {
         rails.all(|rail| !rail.is_enforced(self.enforcement))
     }
 
-    /// The limits of the JSON reader.
+    /// The limits of the JSON reader for requests and texts.
     pub(super) fn json_limits(&self) -> JsonLimits {
         JsonLimits {
             max_depth: self.limits.json_depth,
             ..JsonLimits::default()
+        }
+    }
+
+    /// Those for replies: the log-probabilities of a long answer are a million values.
+    pub(super) fn reply_json_limits(&self) -> JsonLimits {
+        JsonLimits {
+            max_values: 1 << 22,
+            ..self.json_limits()
         }
     }
 }

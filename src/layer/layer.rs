@@ -62,7 +62,7 @@ impl GuardrailsLayer {
     /// Everything that is wrong with it, with files and lines: what keeps it from being loaded, and what would load but
     /// [guard nothing](LlmRails::refused), such as a mistyped key under `rails`, a rail that can never block, or no rail at all.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
-        load(path.as_ref()).map(Self::new)
+        Self::builder(path).build()
     }
 
     /// As [`from_path`](Self::from_path), and follows what changes in the directory: the new engine is built completely, and then takes
@@ -87,8 +87,31 @@ impl GuardrailsLayer {
     ///
     /// As [`from_path`](Self::from_path), and where no thread can be started.
     pub fn watch(path: impl AsRef<Path>) -> Result<Self> {
+        Self::watch_with(path, |builder| builder)
+    }
+
+    /// As [`watch`](Self::watch), with actions, models and more of the application's own, which `bring_along` registers each time
+    /// that the directory is loaded.
+    ///
+    /// ```no_run
+    /// use tower_guardrails::GuardrailsLayer;
+    ///
+    /// # fn main() -> Result<(), tower_guardrails::Error> {
+    /// let layer = GuardrailsLayer::watch_with("rails", |builder| builder.python("python3"))?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`watch`](Self::watch).
+    pub fn watch_with(
+        path: impl AsRef<Path>,
+        bring_along: impl Fn(GuardrailsLayerBuilder) -> GuardrailsLayerBuilder + Send + 'static,
+    ) -> Result<Self> {
         let path = path.as_ref().to_owned();
-        let watched = Watched::start(&path.clone(), move || load(&path))?;
+        let watched = Watched::start(&path.clone(), move || {
+            bring_along(GuardrailsLayerBuilder::new(&path)).rails()
+        })?;
         let mut layer = Self::new(watched.rails());
         layer.settings.watched = Some(watched);
         Ok(layer)
@@ -254,9 +277,4 @@ impl<S> Layer<S> for GuardrailsLayer {
     fn layer(&self, inner: S) -> Self::Service {
         Guardrails::new(inner, LiveSettings::new(self.settings.clone()))
     }
-}
-
-/// The engine of the rails directory at `path`, if nothing is wrong with it.
-fn load(path: &Path) -> Result<LlmRails> {
-    GuardrailsLayerBuilder::new(path).rails()
 }

@@ -27,11 +27,16 @@ impl Settings {
     /// Which way `request` takes. Of the readings of its path, the strictest counts.
     pub(super) fn route<B: Body>(&self, request: &Request<B>) -> Route {
         let has_body = !request.body().is_end_stream();
-        if matches!(*request.method(), Method::OPTIONS | Method::HEAD) && !has_body {
+        // A question about a path runs no model; and yet a body may come back.
+        let only_asks = *request.method() == Method::OPTIONS && !has_body;
+        if *request.method() == Method::HEAD && !has_body {
             return Route::Untouched;
         }
         let readings = NormalPath::readings(request.uri().path());
         let readings = readings.as_slice();
+        if readings.is_empty() && only_asks {
+            return Route::Untouched;
+        }
         if readings.is_empty() {
             return match self.unread_endpoints {
                 UnreadEndpoints::Pass if !has_body => Route::Untouched,
@@ -51,8 +56,10 @@ impl Settings {
             return Route::Untouched;
         };
         match endpoint {
+            Endpoint::Chat(format) if only_asks => Route::Stored(format),
             Endpoint::Chat(format) => Route::Chat(format),
             Endpoint::Stored(format) => Route::Stored(format),
+            _ if only_asks => Route::Untouched,
             Endpoint::Unread { name } => match self.unread_endpoints {
                 UnreadEndpoints::Pass => Route::Untouched,
                 UnreadEndpoints::Refuse => Route::Refused(not_guarded(name)),

@@ -431,7 +431,7 @@ impl GuardedStream {
             self.act_on_halts();
             return self.pass_comment(Queued::new(record, Vec::new(), taken));
         }
-        let limits = self.guard.json_limits();
+        let limits = self.guard.reply_json_limits();
         let mut texts = ReplyTexts::default();
         let read = self.stream.read(&record, &limits, &mut texts);
         if let Err(unreadable) = &read {
@@ -480,7 +480,7 @@ impl GuardedStream {
         if record.aside.is_empty() && !is_read {
             return false;
         }
-        let limits = self.guard.json_limits();
+        let limits = self.guard.reply_json_limits();
         let mut payloads = record.lenient_payloads();
         payloads.any(|payload| {
             if !starts_like_json(payload) {
@@ -515,7 +515,7 @@ impl GuardedStream {
                     data: Some(data.slice_ref(line)),
                     ..Record::default()
                 };
-                let limits = self.guard.json_limits();
+                let limits = self.guard.reply_json_limits();
                 let mut texts = ReplyTexts::default();
                 if self.stream.read(&line, &limits, &mut texts).is_ok() {
                     if texts.kind == RecordKind::Done {

@@ -304,6 +304,13 @@ fn text_within(bytes: &[u8], media: &str) -> Option<String> {
     if odd.count() <= bytes.len() / 8 {
         return Some(Encoding::of(bytes, media).decode(bytes));
     }
+    // Whoever unpacks a picture or a sound draws or plays it.
+    if ["image/", "audio/", "video/"]
+        .iter()
+        .any(|kind| media.starts_with(kind))
+    {
+        return None;
+    }
     let is_text = |byte: &u8| byte.is_ascii() && is_texts(char::from(*byte));
     let runs = bytes
         .split(|byte| !is_text(byte))
@@ -567,6 +574,10 @@ mod tests {
             .collect();
         for (media, magic) in [
             ("image/png", &b"\x89PNG\r\n\x1a\n"[..]),
+            (
+                "image/png",
+                b"\x91\x92 made by another drawing program \x93",
+            ),
             ("application/pdf", b"%PDF-1.7\n"),
             ("", b"PK\x03\x04"),
         ] {

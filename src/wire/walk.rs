@@ -45,6 +45,9 @@ enum Step<'p> {
 /// The elements of a list that are told apart; those behind share a place.
 const TOLD_APART: usize = 32;
 
+/// The digits of a number that may say who or what somebody is; what counts or measures has fewer.
+const LONG_NUMBER: usize = 7;
+
 impl<'p> Path<'p> {
     /// The outermost value's.
     pub(super) const ROOT: Path<'static> = Path {
@@ -282,8 +285,6 @@ impl<'a, 't> Walk<'a, 't> {
 
     /// A number, in case it is one that says who or what somebody is.
     fn number(&mut self, value: Value<'_, 'a>, path: Path<'_>) {
-        /// What counts or measures is shorter.
-        const LONG: usize = 7;
         /// Seconds and milliseconds since 1970 are shorter, or no longer.
         const VERY_LONG: usize = 14;
         let source = value.source();
@@ -292,7 +293,7 @@ impl<'a, 't> Walk<'a, 't> {
             () if self.of_call => TextClass::TEXT,
             () if source.contains(['.', 'e', 'E']) => return,
             () if digits >= VERY_LONG => TextClass::TEXT,
-            () if digits >= LONG => TextClass::STRUCTURAL,
+            () if digits >= LONG_NUMBER => TextClass::STRUCTURAL,
             () => return,
         };
         let channel = self.channel(&path);
@@ -326,14 +327,24 @@ impl<'a, 't> Walk<'a, 't> {
         path: Path<'_>,
         is_structural: fn(&str) -> bool,
     ) {
-        let source = key.source();
         let name = key.as_str().unwrap_or_default();
-        let inner = path.key(&name);
+        self.named(key, value, (path, path.key(&name)), is_structural);
+    }
+
+    /// A member, the object's path and its own.
+    fn named(
+        &mut self,
+        key: Value<'_, 'a>,
+        value: Value<'_, 'a>,
+        (path, inner): (Path<'_>, Path<'_>),
+        is_structural: fn(&str) -> bool,
+    ) {
+        let source = key.source();
         if is_structural(source) {
             return self.structural(value, inner);
         }
         let is_usual = (self.vocabulary.is_usual_key)(source);
-        if !is_usual {
+        if !is_usual && !is_small_number(source) {
             let channel = self.channel(&(&path, "its keys"));
             self.push(key, channel, Relation::Alone, TextClass::KEY);
         }
@@ -369,10 +380,18 @@ impl<'a, 't> Walk<'a, 't> {
                 }
             }
             Kind::Object => {
+                let mut numbers = 0;
+                let numbered = path.key("{}");
                 // Nothing fails in here.
-                let _ = self.members(value, |walk, _, Member { key, value }| {
+                let _ = self.members(value, |walk, name, Member { key, value }| {
                     let is_structural = walk.vocabulary.is_structural_anywhere;
-                    walk.member(key, value, path, is_structural);
+                    // A number for a key counts, as a position does: each of its own, they were places without end.
+                    let inner = match is_number(name) {
+                        true => numbered.at(numbers),
+                        false => path.key(name),
+                    };
+                    numbers += usize::from(is_number(name));
+                    walk.named(key, value, (path, inner), is_structural);
                     Ok(())
                 });
             }
@@ -380,6 +399,16 @@ impl<'a, 't> Walk<'a, 't> {
             Kind::Null | Kind::True | Kind::False => {}
         }
     }
+}
+
+fn is_number(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a key, as it is written, is a number that is too short to say who or what somebody is.
+fn is_small_number(source: &str) -> bool {
+    let inside = source.trim_matches('"');
+    inside.len() < LONG_NUMBER && is_number(inside)
 }
 
 /// Whether a token, with its quotes, may hold packed bytes: it has no space, or is a data URL.

@@ -27,7 +27,9 @@ flow main
   match Never()
 
 flow input rails $input_text
+  global $user_message
   no maps $input_text
+  $user_message = $input_text.replace("cup", "mug")
 
 flow no maps $text
   if "map" in $text
@@ -63,6 +65,7 @@ fn its_flows_are_rails_of_the_layer() {
     assert_eq!(said(&blocked), "No maps.");
     let passed = asked(&layer, "a cup!", "Here.");
     assert_eq!(said(&passed), "Here.");
+    assert!(String::from_utf8_lossy(&passed.seen[0].body).contains("a mug!"));
     let blocked = asked(&layer, "hi", "a view of Delft");
     assert_eq!(said(&blocked), "I'm sorry, I can't respond to that.");
 }
@@ -158,6 +161,11 @@ async fn check_runs_its_rails() {
     assert_eq!(blocked.status, RailStatus::Blocked);
     assert_eq!(blocked.rail.as_deref(), Some("input rails"));
     assert_eq!(blocked.content, "No maps.");
+    let modified = rails.check([Message::user("a cup")]).await.unwrap();
+    assert_eq!(
+        (modified.status, modified.content.as_str()),
+        (RailStatus::Modified, "a mug")
+    );
     let passed = rails
         .check([Message::user("hi"), Message::assistant("ho")])
         .await

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use tower_guardrails::GuardrailsLayer;
 
 use crate::support::{
-    Exchange, Reply, STREAM, chat, chunks, delta_event, exchange, joined, rails, regex_layer, run,
+    CHAT, Exchange, Reply, STREAM, chat, chunks, delta_event, exchange, joined, rails, regex_layer,
+    run,
 };
 
 const REQUEST: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
@@ -458,6 +459,28 @@ fn the_head_of_a_reply_says_nothing_that_rails_catch() {
 }
 
 #[test]
+fn a_character_that_is_cut_in_two_is_one() {
+    let layer = || regex_layer("forbidden", &["stop 😀 now"]);
+    let stream = |pieces: &[&str]| {
+        let events = pieces.iter().map(|piece| {
+            format!(r#"data: {{"choices":[{{"index":0,"delta":{{"content":"{piece}"}}}}]}}"#)
+                + "\n\n"
+        });
+        let mut frames: Vec<bytes::Bytes> = events.map(Into::into).collect();
+        frames.push("data: [DONE]\n\n".into());
+        frames
+    };
+    let caught = stream(&["well, stop \\ud83d", "\\ude00 no", "w"]);
+    let read = run(exchange(&layer(), chat(STREAM), &Reply::events(caught)));
+    assert!(read.is_blocked(), "{}", read.text());
+    // What is no match leaves as it came, half by half.
+    let good = stream(&["nice \\ud83d", "\\ude00 day", " \\ude00\\ud83d"]);
+    let body: Vec<u8> = good.concat();
+    let read = run(exchange(&layer(), chat(STREAM), &Reply::events(good)));
+    assert_eq!(read.body, body);
+}
+
+#[test]
 fn what_was_blocked_is_not_fetched_later() {
     let stored = json!({"id": "chatcmpl-1", "object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant", "content": "the code is secret-1234"}, "finish_reason": "stop"}]});
     let list = json!({"object": "list", "data": [stored]});
@@ -487,6 +510,21 @@ fn what_was_blocked_is_not_fetched_later() {
         ));
         assert_eq!(fetched.text(), harmless, "{path}");
     }
+    // A question about a path runs no model, and its answer is read all the same.
+    let asks = || {
+        http::Request::options(CHAT)
+            .body(http_body_util::Empty::<bytes::Bytes>::new())
+            .expect("a good request")
+    };
+    let fetched = run(exchange(
+        &secrets(),
+        asks(),
+        &Reply::json(stored.to_string()),
+    ));
+    assert!(!fetched.text().contains("secret-1234"));
+    let empty = Reply::of("text/plain", Vec::new()).header("allow", "POST, OPTIONS");
+    let fetched = run(exchange(&secrets(), asks(), &empty));
+    assert_eq!(fetched.headers["allow"], "POST, OPTIONS");
     // An update answers with the reply; what goes in is the application's own.
     let update = crate::support::post("/v1/chat/completions/c", r#"{"metadata":{"a":"b"}}"#);
     let updated = run(exchange(

@@ -169,6 +169,54 @@ fn a_reply_comes_back_byte_for_byte() {
     }
 }
 
+/// What vLLM says of a prompt: for each token those that might have stood there, by their numbers.
+fn prompt_logprobs(tokens: &[String]) -> String {
+    let tokens: Vec<String> = tokens
+        .iter()
+        .enumerate()
+        .map(|(at, token)| {
+            let other = 100_000 + at;
+            format!(
+                r#"{{"{at}":{{"logprob":-0.1,"rank":2,"decoded_token":"{token}"}},"{other}":{{"logprob":-0.05,"rank":1,"decoded_token":" or"}}}}"#
+            )
+        })
+        .collect();
+    let choice =
+        r#"{"index":0,"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}"#;
+    format!(
+        r#"{{"choices":[{choice}],"prompt_logprobs":[null,{}]}}"#,
+        tokens.join(",")
+    )
+}
+
+#[test]
+fn log_probabilities_of_a_long_prompt_pass_and_are_read() {
+    let mut tokens: Vec<String> = (0..5_000).map(|at| format!(" tok{at}")).collect();
+    let body = prompt_logprobs(&tokens);
+    let reply = Reply::json(body.clone());
+    assert_eq!(run(exchange(&layer(), chat(PLAIN), &reply)).text(), body);
+
+    tokens[3_000] = "SEC".to_owned();
+    tokens[3_001] = "RET".to_owned();
+    let reply = Reply::json(prompt_logprobs(&tokens));
+    let exchange = run(exchange(&layer(), chat(PLAIN), &reply));
+    assert!(!exchange.text().contains("\"RET\""), "{}", exchange.text());
+}
+
+#[test]
+fn log_probabilities_of_a_long_answer_pass() {
+    let other = r#"{"token":"b","logprob":0,"bytes":[98]}"#;
+    let others = vec![other; 20].join(",");
+    let token = format!(r#"{{"token":"a","logprob":0,"bytes":[97],"top_logprobs":[{others}]}}"#);
+    let tokens = vec![token.as_str(); 9_000].join(",");
+    let answer = "a".repeat(9_000);
+    let body = format!(
+        r#"{{"choices":[{{"index":0,"message":{{"role":"assistant","content":"{answer}"}},"logprobs":{{"content":[{tokens}]}},"finish_reason":"stop"}}]}}"#
+    );
+    let reply = Reply::json(body.clone());
+    assert_eq!(run(exchange(&layer(), chat(PLAIN), &reply)).text(), body);
+}
+
 #[test]
 fn a_failing_status_comes_back() {
     let body = r#"{"error":{"message":"slow down","type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}}"#;

@@ -41,7 +41,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::value::Value;
+use crate::value::{Dict, Set, Value};
 
 pub(crate) use self::functions::uid;
 pub use self::{
@@ -106,6 +106,34 @@ impl Expr {
         let mut names = Vec::new();
         self.root.visit(&mut |node| {
             if let ast::Kind::Variable(name) = &node.kind
+                && !names.contains(&&**name)
+            {
+                names.push(name);
+            }
+        });
+        names
+    }
+
+    /// The variables that hold a list, dictionary or set which a method in the expression changes.
+    pub(crate) fn changed_variables(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        self.root.visit(&mut |node| {
+            let ast::Kind::Method { receiver, name, .. } = &node.kind else {
+                return;
+            };
+            let containers = [
+                Value::List(Arc::default()),
+                Value::Dict(Dict::new()),
+                Value::Set(Set::new()),
+            ];
+            if !containers.iter().any(|value| value.is_changed_by(name)) {
+                return;
+            }
+            let mut owner = &**receiver;
+            while let ast::Kind::Item(of, _) | ast::Kind::Attribute(of, _) = &owner.kind {
+                owner = of;
+            }
+            if let ast::Kind::Variable(name) = &owner.kind
                 && !names.contains(&&**name)
             {
                 names.push(name);

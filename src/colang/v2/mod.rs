@@ -52,10 +52,12 @@ mod host;
 mod lexer;
 mod library;
 mod lower;
+mod outline;
 mod parser;
 mod program;
 mod state;
 
+pub(crate) use self::outline::{Call, Does, Effect, Given};
 pub use self::{
     event::{Event, EventError},
     host::{Host, SystemHost},

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::{
-    ast::FlowDef, element::Element, expression::Expression, lexer::Lines, lower::lower,
+    ast::{FlowDef, Statement},
+    element::Element,
+    expression::Expression,
+    lexer::Lines,
+    lower::lower,
     parser::Module,
 };
 use crate::{
@@ -42,6 +46,10 @@ pub struct Flow {
     pub line: usize,
     /// Whether its file says `# meta: exclude from llm`.
     pub is_excluded_from_llm: bool,
+    /// Its statements as written, for checks; the machine runs `elements`.
+    pub(super) body: Vec<Statement>,
+    /// All of its file.
+    pub(super) file_text: Arc<str>,
     pub(super) elements: Vec<Element>,
 }
 
@@ -73,8 +81,15 @@ impl Program {
         for module in modules {
             let lines = Lines::new(Source::new(&module.file, &module.text));
             let file: Arc<str> = module.file.as_str().into();
+            let text: Arc<str> = module.text.as_str().into();
             for definition in &module.flows {
-                let flow = Arc::new(flow(definition, &file, &module, &lines, &mut faults));
+                let flow = Arc::new(flow(
+                    definition,
+                    (&file, &text),
+                    &module,
+                    &lines,
+                    &mut faults,
+                ));
                 let name = Arc::clone(&flow.name);
                 let fault =
                     |message: String| lines.fault(definition.span.0, definition.span.1, message);
@@ -131,7 +146,7 @@ impl Program {
 /// A flow as the machine runs it.
 fn flow(
     definition: &FlowDef,
-    file: &Arc<str>,
+    (file, text): (&Arc<str>, &Arc<str>),
     module: &Module,
     lines: &Lines<'_>,
     faults: &mut Vec<Fault>,
@@ -148,6 +163,8 @@ fn flow(
         file: Arc::clone(file),
         line: definition.line,
         is_excluded_from_llm: module.is_excluded_from_llm,
+        body: definition.body.clone(),
+        file_text: Arc::clone(text),
         elements,
     }
 }

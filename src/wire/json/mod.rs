@@ -17,17 +17,21 @@
 //! ```
 
 mod error;
+mod halves;
 mod patch;
 mod read;
 mod string;
 mod value;
 
-pub(crate) use self::string::{push_string, unescape_leniently};
 pub use self::{
     error::{JsonError, JsonErrorKind},
     patch::{BodyEdit, Edit, patch},
     read::JsonLimits,
     value::{Document, Elements, Kind, Member, Members, Value},
+};
+pub(crate) use self::{
+    halves::Halves,
+    string::{push_string, unescape_leniently},
 };
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub struct JsonLimits {
     /// Whether a UTF-8 byte order mark may stand in front. Replies may have one, requests not: readers of requests
     /// do not agree on it.
     pub allow_byte_order_mark: bool,
-    /// Whether what most readers of replies take is read: half a surrogate pair, as U+FFFD, and `NaN` and `Infinity`. A text
+    /// Whether what most readers of replies take is read: half a surrogate pair, as a character for private use from U+10F800 on, and `NaN` and `Infinity`. A text
     /// that a service cuts anywhere has the first; requests may not have either.
     pub lenient: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{JsonError, JsonErrorKind};
+use super::{JsonError, JsonErrorKind, halves};
 
 /// Where a string that begins at `start`, after its opening quote, ends: the offset of the closing quote, and whether
 /// there are escapes in it.
@@ -116,7 +116,8 @@ pub(super) fn decode(inside: &str) -> String {
             }
             // `scan` has seen every escape: this is half a pair.
             Err(_) => {
-                decoded.push(char::REPLACEMENT_CHARACTER);
+                let half = unit(bytes, at + length);
+                decoded.push(half.map_or(char::REPLACEMENT_CHARACTER, halves::character));
                 at += length + 6;
             }
         }

@@ -51,11 +51,37 @@ impl Machine<'_> {
         let Some(matching) = matching else {
             return Ok(Outcome::Nothing);
         };
-        let pattern = self.signal(&head.0, &matching.event, true)?;
+        let pattern = match &matching.event {
+            EventSpec::Named { name, arguments } if matching.is_internal => {
+                self.started_pattern(&head.0, name, arguments, signal)?
+            }
+            event => self.signal(&head.0, event, true)?,
+        };
         if !pattern.kind.takes(signal.kind) {
             return Ok(Outcome::Nothing);
         }
         self.compare(signal, &pattern, Some(priority))
+    }
+
+    /// What `FlowStarted` must say of the instance that the flow has just started. Its arguments are what they were when it was started:
+    /// a variable among them may have another value by now, if the started flow itself has set it.
+    fn started_pattern(
+        &mut self,
+        uid: &Arc<str>,
+        name: &Arc<str>,
+        arguments: &Arguments,
+        signal: &Signal,
+    ) -> Result<Signal, Trouble> {
+        let mut wanted = Dict::new();
+        for (argument, value) in arguments {
+            let told = signal.arguments.get(argument).cloned();
+            let value = match told {
+                Some(told) if !matches!(&**argument, "flow_id" | "flow_instance_uid") => told,
+                _ => self.eval(uid, value)?,
+            };
+            wanted.insert(&**argument, value);
+        }
+        Ok(Signal::new(Arc::clone(name), wanted))
     }
 
     /// What the event means to what `pattern` says.

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-use super::{judge::MAIN_OF_JUDGE, messages::add_examples, modules::Modules};
+use super::{judge::MAIN_OF_JUDGE, lines::may_set, messages::add_examples, modules::Modules};
 use crate::{
     colang::v2::{self, Flow, Program},
     config::RailsConfig,
@@ -107,6 +107,11 @@ impl Flows {
         self.program.flow(name)
     }
 
+    /// All flows, those of libraries among them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Flow>> {
+        self.program.flows()
+    }
+
     /// The flows that files define.
     pub(super) fn own_flows(&self) -> impl Iterator<Item = &Arc<Flow>> {
         let flows = self.program.flows();
@@ -123,20 +128,9 @@ impl Flows {
         self.own.contains(name)
     }
 
-    /// Whether a flow may set `variable`. As an action, one that a model writes may set it unseen.
-    pub(crate) fn may_set(&self, _flow: &str, variable: &str) -> bool {
-        let variable = format!("${variable}");
-        let sets = |line: &str| {
-            let rest = line.split(&variable).skip(1);
-            let mut rest = rest.map(str::trim_start);
-            rest.any(|rest| {
-                rest.starts_with("+=")
-                    || rest.starts_with("-=")
-                    || (rest.starts_with('=') && !rest.starts_with("=="))
-            })
-        };
-        let mut flows = self.program.flows().filter(|flow| !is_standard(flow));
-        flows.any(|flow| flow.source_code.lines().any(sets))
+    /// Whether the flow of the line `flow`, or one that it calls, may set `variable`. An action may set it unseen.
+    pub(crate) fn may_set(&self, flow: &str, variable: &str) -> bool {
+        may_set(self, flow, variable)
     }
 
     /// What users may mean, with examples.
@@ -222,7 +216,7 @@ fn bot_messages(config: &RailsConfig) -> IndexMap<String, Vec<String>> {
 }
 
 /// Whether the flow is of the standard library.
-fn is_standard(flow: &Flow) -> bool {
+pub(super) fn is_standard(flow: &Flow) -> bool {
     let module = flow.file.strip_suffix(".co").unwrap_or(&flow.file);
     v2::standard_modules().any(|name| name == module)
 }

@@ -1,12 +1,8 @@
 //! The rails of a directory in Colang 2.x as lines of `rails.*.flows`, and what of it only a dialogue runs.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
-
-use super::Flows;
+use super::{Flows, flows::is_standard};
 use crate::{
-    colang::v2::Flow,
+    colang::v2::{Call, Does, Effect, Flow, Given},
     config::{FlowReference, RailsConfig},
     error::Fault,
     library,
@@ -14,26 +10,18 @@ use crate::{
     verdict::Place,
 };
 
-/// A call with parameters: `$model="guard"`, or the text itself, `$input_text`.
-static PARAMETER: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"^\s*\$\w+(?:\s*=\s*(?:"([^"{}\\]*)"|'([^'{}\\]*)'|\$\w+))?(?:\s|$)"#)
-        .expect("the pattern is valid")
-});
-
-/// What `main` may do beside a dialogue: it starts what goes on where no flow does, and what watches.
-const NO_DIALOGUE: [&str; 12] = [
-    "activate llm continuation",
-    "activate automating intent detection",
-    "activate generating user intent for unhandled user utterance",
-    "activate continuation on unhandled user intent",
-    "activate continuation on undefined flow",
-    "activate continuation on unhandled user utterance",
-    "activate polling llm request response",
-    "activate tracking bot talking state",
-    "activate tracking user talking state",
-    "activate debugging helpers",
-    "wait indefinitely",
-    "pass",
+/// What `main` may activate beside a dialogue: what goes on where no flow does, and what watches.
+const NO_DIALOGUE: [&str; 10] = [
+    "llm continuation",
+    "automating intent detection",
+    "generating user intent for unhandled user utterance",
+    "continuation on unhandled user intent",
+    "continuation on undefined flow",
+    "continuation on unhandled user utterance",
+    "polling llm request response",
+    "tracking bot talking state",
+    "tracking user talking state",
+    "debugging helpers",
 ];
 
 /// The rails at `place`: the lines of YAML; else what the flow `input rails` or `output rails` calls, where those are rails of the
@@ -60,48 +48,52 @@ pub(in crate::rails::dialog) fn lines(
 /// The calls of `flow`, where it does nothing but to call rails of the library for `place`.
 fn calls_of_library(flows: &Flows, flow: &Flow, place: Place) -> Option<Vec<FlowReference>> {
     let mut found = Vec::new();
-    for statement in statements(flow) {
-        let statement = statement.strip_prefix("await ").unwrap_or(statement);
-        if statement.starts_with("global ") || statement == "pass" {
-            continue;
+    for line in flow.outline() {
+        match line.does {
+            Does::Nothing => {}
+            Does::Awaits(calls) => match calls.as_slice() {
+                [call] => found.push(call_of_library(flows, flow, call, place)?),
+                _ => return None,
+            },
+            _ => return None,
         }
-        let (name, mut rest) = match statement.split_once(" $") {
-            Some((name, _)) => (name.trim(), statement.get(name.len()..)?),
-            None => (statement, ""),
-        };
-        let (_, declared) = library::find(name).filter(|_| !flows.is_own(name))?;
-        if declared.place != place {
-            return None;
-        }
-        let mut line = name.to_owned();
-        while !rest.trim().is_empty() {
-            let parameter = PARAMETER.captures(rest)?;
-            let value = parameter.get(1).or_else(|| parameter.get(2));
-            // A variable is the text itself, which the rail gets anyhow.
-            if let Some(value) = value {
-                let key = parameter[0].split('=').next()?.trim();
-                line.push_str(&format!(" {key}={}", value.as_str()));
-            }
-            rest = rest.get(parameter[0].len()..)?;
-        }
-        found.push(FlowReference::parse(&line));
     }
     (!found.is_empty()).then_some(found)
 }
 
-/// The statements of a flow, in lines, without what describes it.
-pub(super) fn statements(flow: &Flow) -> impl Iterator<Item = &str> {
-    let mut in_text = false;
-    let lines = flow.source_code.lines();
-    let body = lines.skip_while(|line| !line.starts_with("flow ")).skip(1);
-    body.map(str::trim).filter(move |line| {
-        let quotes = line.matches("\"\"\"").count();
-        let was_in_text = in_text;
-        if quotes % 2 == 1 {
-            in_text = !in_text;
+/// The line that a call of a rail of the library for `place` is.
+fn call_of_library(
+    flows: &Flows,
+    flow: &Flow,
+    call: &Call<'_>,
+    place: Place,
+) -> Option<FlowReference> {
+    let (_, declared) = library::find(call.name).filter(|_| !flows.is_own(call.name))?;
+    if declared.place != place {
+        return None;
+    }
+    let mut line = call.name.to_owned();
+    for (name, value) in &call.arguments {
+        match value {
+            // The text itself, which the rail gets anyhow.
+            Given::Variable(variable)
+                if *variable == library::text_variable(place)
+                    || flow
+                        .parameters
+                        .first()
+                        .is_some_and(|own| &*own.name == *variable) => {}
+            Given::Constant(value) if !name.starts_with('$') => {
+                let text = value.to_string();
+                let is_plain = !text.contains(['"', '\'', '$', '(']) && text.trim() == text;
+                if !is_plain || text.is_empty() {
+                    return None;
+                }
+                line.push_str(&format!(" ${name}={text}"));
+            }
+            _ => return None,
         }
-        !was_in_text && quotes == 0 && !line.is_empty() && !line.starts_with('#')
-    })
+    }
+    Some(FlowReference::parse(&line))
 }
 
 /// What a layer refuses to start with: a dialogue, rails that can neither block nor change anything, and actions of rails that nobody
@@ -118,10 +110,10 @@ pub(crate) fn refused(
                 continue;
             };
             let reached = reached(flows, flow);
-            for flow in &reached {
+            for flow in reached.iter().filter(|flow| flows.is_own(&flow.name)) {
                 faults.extend(missing_actions(flow, provider));
             }
-            if !reached.iter().any(|flow| acts(flow, place)) {
+            if !reached.iter().any(|flow| acts(flows, flow, place)) {
                 let message = format!(
                     "the flow `{}` can neither block nor change anything as {}: no flow that it calls aborts, sets `${}` or is a rail of the library",
                     flow.name,
@@ -139,15 +131,18 @@ fn at(flow: &Flow, line: usize, message: String) -> Fault {
     Fault::new(message).in_file(&*flow.file).at(line, 1)
 }
 
-/// The application's flows that `flow` calls, itself among them.
+/// The flows that `flow` may start, itself among them, without those of the standard library.
 fn reached<'a>(flows: &'a Flows, flow: &'a Flow) -> Vec<&'a Flow> {
     let mut reached = vec![flow];
     let mut next = 0;
     while let Some(flow) = reached.get(next).copied() {
         next += 1;
-        for other in flows.own_flows() {
-            let is_known = reached.iter().any(|known| known.name == other.name);
-            if !is_known && statements(flow).any(|statement| calls(statement, &other.name)) {
+        for (effect, _) in flow.effects() {
+            if let Effect::Starts(name) = effect
+                && let Some(other) = flows.flow(name)
+                && !is_standard(other)
+                && !reached.iter().any(|known| known.name == other.name)
+            {
                 reached.push(other);
             }
         }
@@ -155,24 +150,51 @@ fn reached<'a>(flows: &'a Flows, flow: &'a Flow) -> Vec<&'a Flow> {
     reached
 }
 
-/// Whether a statement calls the flow `name`: it stands there as words of its own.
-fn calls(statement: &str, name: &str) -> bool {
-    let is_word = |character: Option<char>| {
-        character.is_some_and(|character| character.is_alphanumeric() || character == '_')
+/// Whether `flow` may start flows that its statements, and those of the standard library's flows that it calls, do not name.
+fn starts_any(flows: &Flows, flow: &Flow) -> bool {
+    let mut reached = vec![flow];
+    let mut next = 0;
+    while let Some(flow) = reached.get(next).copied() {
+        next += 1;
+        for (effect, _) in flow.effects() {
+            match effect {
+                Effect::StartsAny => return true,
+                Effect::Starts(name) => {
+                    let other = flows.flow(name).filter(|other| is_standard(other));
+                    let is_known = reached.iter().any(|known| &*known.name == name);
+                    reached.extend(other.filter(|_| !is_known).map(|other| &**other));
+                }
+                _ => {}
+            }
+        }
+    }
+    false
+}
+
+/// Whether `flow` itself may set the global variable `variable`.
+fn sets(flow: &Flow, variable: &str) -> bool {
+    let effects = flow.effects();
+    let has = |wanted: Effect<'_>| effects.iter().any(|(effect, _)| *effect == wanted);
+    has(Effect::SetsAny) || has(Effect::Global(variable)) && has(Effect::Sets(variable))
+}
+
+/// Whether the flow `name`, or one that it starts, may set the global variable `variable`. An action may set it unseen.
+pub(super) fn may_set(flows: &Flows, name: &str, variable: &str) -> bool {
+    let line = FlowReference::parse(name);
+    let Some(flow) = flows.flow(&line.name) else {
+        return true;
     };
-    statement.match_indices(name).any(|(at, _)| {
-        let before = statement
-            .get(..at)
-            .and_then(|text| text.chars().next_back());
-        let after = statement
-            .get(at + name.len()..)
-            .and_then(|text| text.chars().next());
-        !is_word(before) && !is_word(after)
-    })
+    let reached = reached(flows, flow);
+    match reached.iter().any(|flow| starts_any(flows, flow)) {
+        true => flows
+            .all()
+            .any(|flow| !is_standard(flow) && sets(flow, variable)),
+        false => reached.iter().any(|flow| sets(flow, variable)),
+    }
 }
 
 fn missing_actions(flow: &Flow, provider: &dyn Fn(&str) -> Provider) -> Vec<Fault> {
-    let missing = called_actions(flow).filter(|(action, _)| {
+    let missing = called_actions(flow).into_iter().filter(|(action, _)| {
         *action != "UtteranceBotAction" && provider(action) == Provider::Application
     });
     let faults = missing.map(|(action, line)| {
@@ -186,37 +208,25 @@ fn missing_actions(flow: &Flow, provider: &dyn Fn(&str) -> Provider) -> Vec<Faul
 }
 
 /// Whether a flow may block or change the text at `place`.
-fn acts(flow: &Flow, place: Place) -> bool {
-    let variable = format!("${}", library::text_variable(place));
-    statements(flow).any(|statement| {
-        let sets = statement
-            .strip_prefix(&variable)
-            .is_some_and(|rest| rest.trim_start().starts_with(['=', '+', '-']));
-        let call = statement.strip_prefix("await ").unwrap_or(statement);
-        let call = call.split(" $").next().unwrap_or(call).trim();
-        statement == "abort" || sets || library::find(call).is_some()
-    })
+fn acts(flows: &Flows, flow: &Flow, place: Place) -> bool {
+    let may_fail = |effect: &Effect<'_>| match effect {
+        Effect::Aborts => true,
+        Effect::Starts(name) => library::find(name).is_some(),
+        _ => false,
+    };
+    flow.effects().iter().any(|(effect, _)| may_fail(effect))
+        || sets(flow, library::text_variable(place))
+        || starts_any(flows, flow)
 }
 
-/// The call of an action: its name alone, or with arguments.
-static ACTION: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?:^|[\s(])([A-Z]\w*Action)(?:\s*\(|\s*$|\s+(?:as|and|or)\b)")
-        .expect("the pattern is valid")
-});
-
 /// The actions that `flow` runs itself, each with the line that does.
-pub(crate) fn called_actions(flow: &Flow) -> impl Iterator<Item = (&str, usize)> {
-    // Decorators stand before the line of the name.
-    let lines = flow.source_code.lines();
-    let body = lines.skip_while(|line| !line.starts_with("flow "));
-    body.enumerate().flat_map(move |(index, text)| {
-        let statement = text.trim_start();
-        let waits = ["match ", "when ", "or when ", "send ", "#"];
-        let is_call = !waits.iter().any(|word| statement.starts_with(word));
-        let found = ACTION.captures_iter(text).filter(move |_| is_call);
-        let names = found.filter_map(|found| Some(found.get(1)?.as_str()));
-        names.map(move |name| (name, flow.line + index))
-    })
+pub(crate) fn called_actions(flow: &Flow) -> Vec<(&str, usize)> {
+    let effects = flow.effects().into_iter();
+    let actions = effects.filter_map(|(effect, line)| match effect {
+        Effect::Runs(action) => Some((action, line)),
+        _ => None,
+    });
+    actions.collect()
 }
 
 /// What only a dialogue runs: the statements of `main` beside those that start what goes on by itself, and flows that start
@@ -230,15 +240,17 @@ fn dialogue(flows: &Flows) -> Vec<Fault> {
     };
     let mut faults = Vec::new();
     if let Some(main) = flows.flow("main").filter(|_| flows.is_own("main")) {
-        let is_dialogue = |statement: &&str| {
-            !NO_DIALOGUE.contains(statement)
-                && !statement.starts_with("activate warning of ")
-                && !statement.starts_with("match Never")
-                && !statement.starts_with("global ")
-                && !statement.starts_with("log ")
+        let is_dialogue = |does: &Does<'_>| match does {
+            Does::Nothing => false,
+            Does::Matches(events) => !events.iter().all(|call| call.name.starts_with("Never")),
+            Does::Activates(calls) => !calls.iter().all(|call| {
+                NO_DIALOGUE.contains(&call.name) || call.name.starts_with("warning of ")
+            }),
+            Does::Awaits(calls) => !calls.iter().all(|call| call.name == "wait indefinitely"),
+            Does::Other => true,
         };
-        if let Some(statement) = statements(main).find(is_dialogue) {
-            faults.push(fault(main, format!("the flow `main` runs `{statement}`")));
+        if let Some(line) = main.outline().find(|line| is_dialogue(&line.does)) {
+            faults.push(fault(main, format!("the flow `main` runs `{}`", line.text)));
         }
     }
     let own = flows.own_flows();

@@ -1,28 +1,8 @@
 //! What users may say, read from flows: `flow user expressed greeting` that only waits for `user said "hi" or user said "hello"`.
 
-use std::sync::LazyLock;
-
 use indexmap::IndexMap;
-use regex::Regex;
 
-use super::lines::statements;
-use crate::colang::{
-    expr::{Dialect, Expr, NoScope},
-    v2::Flow,
-};
-
-const TEXT: &str = r#""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"#;
-
-/// A flow of a user with a text, or the event itself.
-static WAIT: LazyLock<Regex> = LazyLock::new(|| {
-    let flow = format!(r"^user [^\x22'$(]*\s({TEXT})$");
-    let event =
-        format!(r"^match UtteranceUserActionFinished\(\s*final_transcript\s*=\s*({TEXT})\s*\)$");
-    Regex::new(&format!("{flow}|{event}")).expect("the pattern is valid")
-});
-/// Where one of several begins. A text is passed over.
-static OR: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(&format!(r"{TEXT}|(\s+or\s+)")).expect("the pattern is valid"));
+use crate::colang::v2::{Call, Does, Flow, Given};
 
 /// Adds what the flows of users among `flows` wait for to `messages`.
 pub(super) fn add_examples<'a>(
@@ -40,32 +20,31 @@ pub(super) fn add_examples<'a>(
 
 /// The texts that the flow waits for, where that is all that it does.
 fn texts(flow: &Flow) -> Vec<String> {
-    let mut lines = statements(flow);
-    let Some(mut statement) = lines.next().map(str::to_owned) else {
+    let mut lines = flow
+        .outline()
+        .filter(|line| !matches!(line.does, Does::Nothing));
+    let (Some(line), None) = (lines.next(), lines.next()) else {
         return Vec::new();
     };
-    for line in lines {
-        if !line.starts_with("or ") {
-            return Vec::new();
-        }
-        statement.push(' ');
-        statement.push_str(line);
+    let texts = |calls: &[Call<'_>], is_one: fn(&Call<'_>) -> bool| {
+        let ones = calls.iter().filter(|call| is_one(call));
+        let texts = ones.filter_map(|call| match call.arguments.as_slice() {
+            [(_, Given::Constant(text))] => text.as_str().map(str::to_owned),
+            _ => None,
+        });
+        texts.collect()
+    };
+    match line.does {
+        Does::Awaits(calls) => texts(&calls, |call| call.name.starts_with("user ")),
+        Does::Matches(calls) => texts(&calls, |call| {
+            call.name == "UtteranceUserActionFinished"
+                && call
+                    .arguments
+                    .iter()
+                    .all(|(name, _)| *name == "final_transcript")
+        }),
+        _ => Vec::new(),
     }
-    let statement = statement.strip_prefix("await ").unwrap_or(&statement);
-    let mut parts = Vec::new();
-    let mut from = 0;
-    for found in OR.captures_iter(statement).filter_map(|found| found.get(1)) {
-        parts.push(statement.get(from..found.start()).unwrap_or_default());
-        from = found.end();
-    }
-    parts.push(statement.get(from..).unwrap_or_default());
-    let found = parts.into_iter().filter_map(|part| {
-        let found = WAIT.captures(part.trim())?;
-        let text = found.get(1).or_else(|| found.get(2))?.as_str();
-        let text = Expr::parse(text, Dialect::V2).ok()?.eval(&NoScope).ok()?;
-        text.as_str().map(str::to_owned)
-    });
-    found.collect()
 }
 
 #[cfg(test)]
