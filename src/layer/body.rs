@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
-use super::{stream_body::StreamedBody, watched::WatchedBody};
+use super::{stream_body::StreamedBody, turn_body::TurnBody, watched::WatchedBody};
 use crate::error::BoxError;
 
 /// The body of a request as the inner service gets it: untouched, or read and checked.
@@ -133,6 +133,8 @@ enum Kind<B> {
     Whole(Option<Bytes>),
     Streamed(Box<StreamedBody<B>>),
     Watched(Box<WatchedBody<B>>),
+    /// What a dialogue makes, in one of the other ways.
+    OfTurn(Box<ResponseBody<TurnBody>>),
 }
 
 impl<B> ResponseBody<B> {
@@ -161,6 +163,13 @@ impl<B> ResponseBody<B> {
             kind: Kind::Watched(Box::new(body)),
         }
     }
+
+    /// The guarded body of a reply that a dialogue makes.
+    pub(super) fn of_turn(body: ResponseBody<TurnBody>) -> Self {
+        Self {
+            kind: Kind::OfTurn(Box::new(body)),
+        }
+    }
 }
 
 impl<B> fmt::Debug for ResponseBody<B> {
@@ -170,6 +179,7 @@ impl<B> fmt::Debug for ResponseBody<B> {
             Kind::Whole(_) => "ResponseBody(whole)",
             Kind::Streamed(_) => "ResponseBody(streamed)",
             Kind::Watched(_) => "ResponseBody(watched)",
+            Kind::OfTurn(_) => "ResponseBody(of a turn)",
         })
     }
 }
@@ -198,6 +208,7 @@ where
                 .poll_bytes(context)
                 .map(|bytes| bytes.map(|bytes| bytes.map(Frame::data))),
             KindProjection::Watched(body) => body.poll_frame(context),
+            KindProjection::OfTurn(body) => Pin::new(&mut **body).poll_frame(context),
         }
     }
 
@@ -206,6 +217,7 @@ where
             Kind::Untouched(body) => body.is_end_stream(),
             Kind::Whole(bytes) => bytes.is_none(),
             Kind::Streamed(_) | Kind::Watched(_) => false,
+            Kind::OfTurn(body) => body.is_end_stream(),
         }
     }
 
@@ -215,6 +227,7 @@ where
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Kind::Streamed(_) => SizeHint::new(),
             Kind::Watched(body) => body.size_hint(),
+            Kind::OfTurn(body) => body.size_hint(),
         }
     }
 }

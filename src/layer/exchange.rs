@@ -11,11 +11,13 @@ use tower_service::Service;
 use super::{
     body::{RequestBody, ResponseBody},
     by_shape::Found,
+    dialogue::converse,
     draft::{Drafting, Stop},
     encoding::{Accepted, ask_for_readable},
     guard::Guard,
     inner::InnerModel,
     layer::Settings,
+    policy::Dialogue,
     reply::{blocked_response, guard_reply, refused_response, remove_digests},
     request::{self, ReadBody, Reader, Refusal, check_content_type, decode_body},
 };
@@ -57,9 +59,16 @@ impl Settings {
 }
 
 impl Settings {
+    /// Whether a turn answers.
+    fn runs_dialogue(&self) -> bool {
+        self.dialogue == Dialogue::Auto && self.rails.has_dialogue()
+    }
+
     /// The refusal of whatever the rails would have to judge, where they cannot.
     fn not_usable(&self) -> Option<Refusal> {
-        let has_faults = !self.rails.refused().is_empty();
+        let needs_turns =
+            || self.dialogue == Dialogue::Off && !self.rails.faults_without_turns().is_empty();
+        let has_faults = !self.rails.refused().is_empty() || needs_turns();
         has_faults.then(|| {
             Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -230,7 +239,10 @@ where
     }
     let model = guard.facts.model.clone().unwrap_or_default();
     let mut hasher = settings.cache.hasher();
-    let ask = if guard.rails.asks_main_model_of_call() {
+    let asks_inner = guard.rails.asks_main_model_of_call();
+    let mut whose = None;
+    let mut ask = AskContext::default();
+    if asks_inner || settings.runs_dialogue() {
         let inner = InnerModel::<S, B>::new(
             service.clone(),
             Arc::clone(&guard.format),
@@ -239,11 +251,16 @@ where
             model.clone(),
             settings.limits.reply_body,
         );
-        inner.add_to(&mut hasher);
-        AskContext::with_main(Arc::new(inner))
-    } else {
-        AskContext::default()
-    };
+        if settings.runs_dialogue() {
+            let mut hasher = hasher.clone();
+            inner.add_to(&mut hasher);
+            whose = Some(hasher.key().to_hex());
+        }
+        if asks_inner {
+            inner.add_to(&mut hasher);
+            ask = AskContext::with_main(Arc::new(inner));
+        }
+    }
     let drafting = Drafting {
         guard: &guard,
         ask: &ask,
@@ -262,17 +279,18 @@ where
     drop(chat);
     let ReadBody { raw, decoded } = read;
     // What goes on is what was read: decoded, and edited where the rails have edited it.
-    let call = |mut service: S, mut parts: Parts, edited: Option<Bytes>, guard: Guard, ask| {
+    let call = |service: S, mut parts: Parts, edited: Option<Bytes>, guard: Guard, ask| {
         let body = edited.unwrap_or_else(|| decoded.clone());
         if body != raw {
             parts.headers.remove(header::CONTENT_ENCODING);
             remove_digests(&mut parts.headers);
         }
-        prepare_headers(&mut parts.headers, Some(body.len()));
-        let request = Request::from_parts(parts, RequestBody::read(body));
+        let whose = whose.clone();
         async move {
-            let response = service.call(request).await?;
-            Ok(guard_reply(guard, ask, response).await)
+            match whose {
+                Some(whose) => Box::pin(converse(guard, ask, service, parts, body, whose)).await,
+                None => forward(guard, ask, service, parts, body).await,
+            }
         }
     };
     let is_speculative = guard.rails.config().rails.input.speculative_generation;
@@ -325,7 +343,26 @@ where
     call(again, parts, edited, guard, ask).await
 }
 
-fn head_of(parts: &Parts) -> RequestHead<'_> {
+/// Sends a request in, and guards the reply.
+pub(super) async fn forward<S, B, R>(
+    guard: Guard,
+    ask: AskContext,
+    mut service: S,
+    mut parts: Parts,
+    body: Bytes,
+) -> Result<Response<ResponseBody<R>>, S::Error>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    prepare_headers(&mut parts.headers, Some(body.len()));
+    let request = Request::from_parts(parts, RequestBody::read(body));
+    let response = service.call(request).await?;
+    Ok(guard_reply(guard, ask, response).await)
+}
+
+pub(super) fn head_of(parts: &Parts) -> RequestHead<'_> {
     RequestHead {
         method: &parts.method,
         uri: &parts.uri,

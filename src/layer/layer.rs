@@ -8,7 +8,7 @@ use super::{
     builder::GuardrailsLayerBuilder,
     cache::VerdictCache,
     limits::Limits,
-    policy::{BlockResponse, Enforcement, History, OnRailError, UnreadEndpoints},
+    policy::{BlockResponse, Dialogue, Enforcement, History, OnRailError, UnreadEndpoints},
     route::PlainPaths,
     service::Guardrails,
     watch::{LiveSettings, Watched},
@@ -35,6 +35,7 @@ pub(super) struct Settings {
     pub(super) on_rail_error: OnRailError,
     pub(super) enforcement: Enforcement,
     pub(super) history: History,
+    pub(super) dialogue: Dialogue,
     pub(super) unread_endpoints: UnreadEndpoints,
     pub(super) plain_paths: PlainPaths,
     pub(super) limits: Limits,
@@ -169,6 +170,7 @@ impl GuardrailsLayer {
                 on_rail_error: OnRailError::default(),
                 enforcement: Enforcement::default(),
                 history: History::default(),
+                dialogue: Dialogue::default(),
                 unread_endpoints: UnreadEndpoints::default(),
                 plain_paths: PlainPaths::default(),
                 limits: Limits::default(),
@@ -212,6 +214,21 @@ impl GuardrailsLayer {
     #[must_use]
     pub fn history(mut self, history: History) -> Self {
         self.settings.history = history;
+        self
+    }
+
+    /// Whether the dialogue of the rails directory answers. Default: where there is one.
+    ///
+    /// Where it is switched off and the directory has nothing else, the layer logs that as an error and refuses every chat request
+    /// with a 500; [`GuardrailsLayerBuilder::dialogue`] gives the error back.
+    #[must_use]
+    pub fn dialogue(mut self, dialogue: Dialogue) -> Self {
+        self.settings.dialogue = dialogue;
+        if dialogue == Dialogue::Off && self.settings.rails.refused().is_empty() {
+            for fault in self.settings.rails.faults_without_turns() {
+                tracing::error!("the layer lets no chat pass: {fault}");
+            }
+        }
         self
     }
 

@@ -7,6 +7,7 @@ mod colang2;
 mod colang_docs;
 mod config_errors;
 mod cut;
+mod dialogue;
 mod endpoints;
 mod flows;
 mod formats;
