@@ -23,7 +23,7 @@ pub(super) struct VerdictCache {
 }
 
 /// What a text is remembered under.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key([u8; 32]);
 
 impl Key {

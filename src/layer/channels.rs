@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{
     rails::{
-        Checked, LlmRails, OnRailError, Policy,
+        Checked, LlmRails, OnRailError, Policy, Powers,
         stream::{Growing, Stop, Track, TrackPlan},
     },
-    verdict::{Decision, Enforcement, GuardrailsVerdict},
+    verdict::{Decision, GuardrailsVerdict},
     wire::{
         BodyEdit, CallPiece, Channel, Edit, HoldsJson, Patch, ReplyText, TextClass, json::Halves,
     },
@@ -55,6 +55,8 @@ pub(super) struct Piece {
     pub(super) ends: Vec<usize>,
     /// Whether the text is JSON itself.
     pub(super) is_json: bool,
+    /// Whether some client reads it as JSON: an escape would hide a match.
+    pub(super) may_be_json: bool,
 }
 
 /// What rails made of a [`Job`].
@@ -116,7 +118,7 @@ impl<'a> Said<'a> {
 pub(super) struct Channels {
     rails: LlmRails,
     verdict: GuardrailsVerdict,
-    enforcement: Enforcement,
+    powers: Powers,
     plan: Arc<TrackPlan>,
     /// Whether the answer was asked for as JSON.
     is_json: bool,
@@ -209,7 +211,7 @@ impl Channels {
         let streaming = plan.streaming.as_ref();
         Self::new(
             guard,
-            TrackPlan::new(&plan.output, streaming, guard.enforcement),
+            TrackPlan::new(&plan.output, streaming, guard.powers_out()),
             true,
         )
     }
@@ -218,7 +220,7 @@ impl Channels {
     pub(super) fn whole(guard: &Guard) -> Self {
         Self::new(
             guard,
-            TrackPlan::whole(&guard.rails.plan().output, guard.enforcement),
+            TrackPlan::whole(&guard.rails.plan().output, guard.powers_out()),
             false,
         )
     }
@@ -236,7 +238,7 @@ impl Channels {
         Self {
             rails: guard.rails.clone(),
             verdict: guard.verdict.clone(),
-            enforcement: guard.enforcement,
+            powers: guard.powers_out(),
             plan: Arc::new(plan),
             is_json: guard.facts.json,
             is_streamed,
@@ -648,7 +650,7 @@ impl Channels {
     fn policy<'a>(&self, verdict: &'a GuardrailsVerdict) -> Policy<'a> {
         Policy {
             on_error: OnRailError::Block,
-            enforcement: self.enforcement,
+            powers: self.powers,
             verdict,
         }
     }
@@ -814,6 +816,7 @@ impl Channels {
                 },
                 text: window.text,
                 is_json: entry.is_json == Some(true),
+                may_be_json: entry.unescape.is_some(),
             };
             choice = entry.id.choice();
             length += piece.text.len();
@@ -837,6 +840,7 @@ impl Channels {
             text,
             ends: Vec::new(),
             is_json: matches!(of, Of::Calls(_)),
+            may_be_json: true,
         }]
     }
 

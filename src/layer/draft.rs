@@ -1,9 +1,13 @@
-//! The input rails over a request: what they make of its texts, and what has to be asked about it.
+//! The input rails over a request, in their order: what they make of its texts, and what has to be asked about it.
 //!
-//! A [`Draft`] is a request that the rails have rewritten and searched. What is left is to ask about it: that may go on while
-//! the service already works on it.
+//! A [`Draft`] is a request that the rails have rewritten and searched. What is left is to [ask](super::questions) about it, as the
+//! rails before the asking one left it: that may go on while the service already works on it.
 
-use std::{borrow::Cow, collections::BTreeMap, ops::Range};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -14,26 +18,21 @@ use super::{
     guard::Guard,
     judge::rewrite,
     policy::{Blocked, History},
-    reading::{CONTENT, Reading},
+    questions::{Round, questions},
+    reading::Reading,
     request::Refusal,
     results::{ToolResult, tool_results},
     select::{is_tool_result, selected},
 };
 use crate::{
-    library::{AskContext, Judge, Subject},
+    library::{AskContext, Subject},
     message::{Message, Role},
-    rails::{Checked, RailSet},
+    rails::{Checked, Policy, RailSet, Stage},
     wire::{ChatRequest, Edit, TextKind, patch, repack},
 };
 
-/// How many texts of a request are asked about at the same time.
-const TOGETHER: usize = 8;
-
-/// As many messages are asked about one by one; of more, the small ones are asked about together.
-const FEW: usize = 8;
-
-/// The most bytes of texts that are asked about together.
-const PACK: usize = 8 << 10;
+/// How many texts of a request are rewritten, or asked about, at the same time.
+pub(super) const TOGETHER: usize = 8;
 
 /// How many texts may be rewritten for one question that may be asked.
 const REWRITES: usize = 32;
@@ -44,10 +43,11 @@ pub(super) struct Draft {
     /// By where they begin.
     edits: BTreeMap<usize, (Range<usize>, Change)>,
     changes: usize,
-    questions: Vec<Question>,
-    results: Vec<ToolResult>,
-    /// What the user and the assistant said, where a rail looks at it.
-    said: Vec<Message>,
+    /// What the rails of each stage are asked.
+    pub(super) rounds: Vec<Round>,
+    pub(super) results: Vec<ToolResult>,
+    /// How often what is remembered under a key has to pass before it is.
+    pub(super) unasked: HashMap<Key, usize>,
 }
 
 /// What takes the place of a text.
@@ -56,21 +56,6 @@ enum Change {
     Text(String),
     /// A text that has to be packed as the one was that it replaces.
     File(String),
-}
-
-/// Messages to ask about.
-#[derive(Debug)]
-struct Question {
-    /// Each way in which readers may join what the messages say.
-    texts: Vec<String>,
-    /// What came with the text, where a rail looks at it.
-    media: Vec<serde_json::Value>,
-    /// How much was said before.
-    said_before: usize,
-    /// Where the message's content lies, if another text may stand there.
-    contents: Vec<Range<usize>>,
-    /// What the messages are remembered under when they pass.
-    keys: Vec<Key>,
 }
 
 /// Why a request does not go in.
@@ -100,8 +85,16 @@ pub(super) struct Drafting<'a> {
 }
 
 impl Drafting<'_> {
-    fn rails(&self) -> &RailSet {
+    pub(super) fn rails(&self) -> &RailSet {
         &self.guard.rails.plan().input
+    }
+
+    pub(super) fn policy(&self) -> Policy<'_> {
+        self.guard.policy_in()
+    }
+
+    pub(super) fn stages(&self) -> impl Iterator<Item = Stage<'_>> {
+        self.rails().stages(self.guard.powers_in())
     }
 
     /// Lets the rails that rewrite and those that judge on the spot read `request`.
@@ -141,28 +134,32 @@ impl Drafting<'_> {
                 reading.key = Some(key);
             }
         }
-        if rails.rewrites(self.guard.enforcement) {
-            self.rewrite(&mut read, &mut draft).await?;
+        let is_result = |index: Option<usize>| {
+            let message = index.and_then(|index| request.messages.get(index));
+            judges_results && message.is_some_and(is_tool_result)
+        };
+        for (number, stage) in self.stages().enumerate() {
+            for reading in &read {
+                reading.search(stage, self.policy()).await?;
+            }
+            if stage.asks() {
+                let (said, before) = match rails.is_steady() {
+                    true => Default::default(),
+                    false => said_before(request, &read),
+                };
+                draft.rounds.push(Round {
+                    stage: number,
+                    questions: questions(&read, &before, &is_result),
+                    said,
+                });
+            }
+            if stage.rewrites() {
+                self.rewrite(&mut read, &mut draft, stage).await?;
+            }
         }
-        for reading in &read {
-            reading.search(self.guard, rails).await?;
-        }
-        if asks {
-            let before = match rails.is_steady() {
-                true => Vec::new(),
-                false => draft.take_said(request, &read),
-            };
-            let is_result = |index: Option<usize>| {
-                let message = index.and_then(|index| request.messages.get(index));
-                judges_results && message.is_some_and(is_tool_result)
-            };
-            draft.questions = questions(&read, &before, &is_result);
-        }
-        let asked: usize = draft
-            .questions
-            .iter()
-            .map(|question| question.texts.len())
-            .sum();
+        let rewritten = read.iter().filter(|reading| reading.is_rewritten);
+        draft.settle_keys(rewritten.filter_map(|reading| reading.key).collect());
+        let asked: usize = draft.rounds.iter().map(Round::texts).sum();
         self.check_questions(asked + draft.results.len())?;
         Ok(draft)
     }
@@ -193,7 +190,12 @@ impl Drafting<'_> {
         }
     }
 
-    async fn rewrite(&self, read: &mut [Reading<'_>], draft: &mut Draft) -> Result<(), Stop> {
+    async fn rewrite(
+        &self,
+        read: &mut [Reading<'_>],
+        draft: &mut Draft,
+        stage: Stage<'_>,
+    ) -> Result<(), Stop> {
         let mut jobs = Vec::new();
         for (number, reading) in read
             .iter()
@@ -202,18 +204,13 @@ impl Drafting<'_> {
         {
             for (place, (text, current)) in reading.texts().enumerate() {
                 if may_be_rewritten(text.kind) && !current.is_empty() {
-                    jobs.push((number, place, text));
+                    jobs.push((number, place, text, current));
                 }
             }
         }
         // Rails that rewrite on the spot ask nobody.
-        let mut asking = self.rails().asking().filter(|rail| rail.rewrites());
-        let asks = asking.any(|rail| match &rail.judge {
-            Judge::Ask(ask) => ask.rewriter().is_none(),
-            Judge::Patterns(_) => false,
-        });
         let limit = self.guard.limits.questions.saturating_mul(REWRITES);
-        if asks && jobs.len() > limit {
+        if stage.asks_to_rewrite() && jobs.len() > limit {
             return Err(Stop::Refused(over(format!(
                 "the guardrails would be asked to rewrite {} texts of the request, of at most {limit}",
                 jobs.len()
@@ -221,10 +218,9 @@ impl Drafting<'_> {
         }
         let jobs: Vec<_> = jobs
             .into_iter()
-            .map(|(number, place, text)| async move {
+            .map(|(number, place, text, current)| async move {
                 let is_json = text.kind == TextKind::ToolArguments;
-                let subject = Subject::input(&text.text);
-                let checked = rewrite(self.guard, self.rails(), subject, is_json, self.ask).await;
+                let checked = self.rewritten(stage, current, is_json).await;
                 (number, place, text, checked)
             })
             .collect();
@@ -253,9 +249,14 @@ impl Drafting<'_> {
             }
         }
         for reading in read.iter_mut().filter(|reading| !reading.has_passed) {
-            self.rewrite_joined(reading, draft).await?;
+            self.rewrite_joined(reading, draft, stage).await?;
         }
         Ok(())
+    }
+
+    async fn rewritten(&self, stage: Stage<'_>, text: &str, is_json: bool) -> Checked {
+        let subject = Subject::input(text);
+        rewrite(self.guard, stage, subject, is_json, self.ask, self.policy()).await
     }
 
     /// Lets the rails rewrite a content of several texts as readers join it: what lies across them is in none alone.
@@ -263,10 +264,10 @@ impl Drafting<'_> {
         &self,
         reading: &mut Reading<'_>,
         draft: &mut Draft,
+        stage: Stage<'_>,
     ) -> Result<(), Blocked> {
         for (kinds, content) in reading.joined() {
-            let subject = Subject::input(&content);
-            match rewrite(self.guard, self.rails(), subject, false, self.ask).await {
+            match self.rewritten(stage, &content, false).await {
                 Checked::Allow => {}
                 Checked::Block(blocked) => return Err(blocked),
                 Checked::Transform(new) => {
@@ -277,149 +278,26 @@ impl Drafting<'_> {
         }
         Ok(())
     }
-
-    /// Asks about what `draft` leaves to be asked. Dropping the future cancels what is asked.
-    pub(super) async fn judge(&self, draft: &mut Draft) -> Result<(), Blocked> {
-        self.judge_results(draft).await?;
-        let rails = self.rails();
-        let questions = std::mem::take(&mut draft.questions);
-        let said = std::mem::take(&mut draft.said);
-        let said = &said;
-        let questions = questions.into_iter().map(|question| async move {
-            let before = said.get(..question.said_before).unwrap_or_default();
-            let mut changed = None;
-            for text in &question.texts {
-                let subject = Subject::input(text)
-                    .with_media(&question.media)
-                    .after(before);
-                match rails.judge(subject, self.ask, self.guard.policy()).await {
-                    Checked::Allow => {}
-                    Checked::Transform(text) => changed = Some(text),
-                    block @ Checked::Block(_) => return (question, block),
-                }
-            }
-            (question, changed.map_or(Checked::Allow, Checked::Transform))
-        });
-        let mut running = stream::iter(questions).buffer_unordered(TOGETHER);
-        while let Some((question, checked)) = running.next().await {
-            match checked {
-                Checked::Allow => {
-                    if !self.guard.verdict.has_failures()
-                        && self.guard.verdict.would_block().is_empty()
-                    {
-                        question
-                            .keys
-                            .iter()
-                            .for_each(|key| self.cache.remember(*key));
-                    }
-                }
-                Checked::Block(blocked) => return Err(blocked),
-                Checked::Transform(_)
-                    if question.contents.is_empty() || question.texts.len() > 1 =>
-                {
-                    return Err(cannot_rewrite(rails));
-                }
-                Checked::Transform(text) => draft.replace(question.contents, text),
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets the tool input rails judge the results of tools.
-    async fn judge_results(&self, draft: &mut Draft) -> Result<(), Blocked> {
-        let rails = &self.guard.rails.plan().results;
-        let results = std::mem::take(&mut draft.results);
-        let results = results.into_iter().map(|result| async move {
-            let user_message = &self.guard.user_message;
-            let subject = Subject::result(&result.text, user_message, result.context());
-            let checked = rails.check(subject, self.ask, self.guard.policy()).await;
-            (result, checked)
-        });
-        let mut running = stream::iter(results).buffered(TOGETHER);
-        while let Some((result, checked)) = running.next().await {
-            match checked {
-                Checked::Allow => {}
-                Checked::Block(blocked) => return Err(blocked),
-                Checked::Transform(text) => match result.content_of(text) {
-                    Some(content) if !result.contents.is_empty() => {
-                        draft.replace(result.contents, content);
-                    }
-                    _ => return Err(cannot_rewrite(rails)),
-                },
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The questions about what has not passed before. Of many messages, small ones are asked about together; the last one never is.
-fn questions(
-    read: &[Reading<'_>],
-    said_before: &[usize],
-    is_result: &dyn Fn(Option<usize>) -> bool,
-) -> Vec<Question> {
-    let asked = read.iter().filter(|reading| !reading.has_passed);
-    let mut asked: Vec<_> = asked.map(|reading| (reading, reading.asked())).collect();
-    for (reading, texts) in &mut asked {
-        if texts.is_empty() && !reading.media.is_empty() {
-            texts.push(String::new());
-        }
-    }
-    asked.retain(|(_, texts)| !texts.is_empty());
-    let last = asked.len().saturating_sub(1);
-    let are_few = asked.len() <= FEW;
-    let mut questions = Vec::new();
-    let mut pack: Option<Question> = None;
-    for (number, (reading, texts)) in asked.into_iter().enumerate() {
-        let key = reading.key.filter(|_| !reading.is_rewritten);
-        let length: usize = texts.iter().map(String::len).sum();
-        if !are_few && number != last && length < PACK && reading.media.is_empty() {
-            let text = texts.join("\n");
-            let packed = pack.as_mut().and_then(|pack| pack.texts.first_mut());
-            match packed.filter(|packed| packed.len() + text.len() < PACK) {
-                Some(packed) => {
-                    packed.push('\n');
-                    packed.push_str(&text);
-                }
-                None => questions.extend(pack.replace(Question {
-                    texts: vec![text],
-                    media: Vec::new(),
-                    said_before: 0,
-                    contents: Vec::new(),
-                    keys: Vec::new(),
-                })),
-            }
-            if let Some(pack) = &mut pack {
-                pack.keys.extend(key);
-            }
-            continue;
-        }
-        let said_before = reading
-            .index
-            .and_then(|index| said_before.get(index))
-            .copied();
-        let media = reading.media.iter();
-        questions.push(Question {
-            texts,
-            media: media
-                .filter_map(|part| serde_json::from_str(part).ok())
-                .collect(),
-            said_before: said_before.unwrap_or_default(),
-            contents: match is_result(reading.index) || !reading.is_content_only() {
-                true => Vec::new(),
-                false => reading.spans(CONTENT),
-            },
-            keys: key.into_iter().collect(),
-        });
-    }
-    questions.extend(pack);
-    questions
 }
 
 impl Draft {
     /// Whether something is left to be asked.
     pub(super) fn is_open(&self) -> bool {
-        !self.questions.is_empty() || !self.results.is_empty()
+        self.rounds.iter().any(|round| round.texts() > 0) || !self.results.is_empty()
+    }
+
+    /// Keeps of the keys under which texts are remembered those of texts that no rail rewrote.
+    fn settle_keys(&mut self, rewritten: Vec<Key>) {
+        for question in self
+            .rounds
+            .iter_mut()
+            .flat_map(|round| &mut round.questions)
+        {
+            question.keys.retain(|key| !rewritten.contains(key));
+            for key in &question.keys {
+                *self.unasked.entry(*key).or_default() += 1;
+            }
+        }
     }
 
     fn edit(&mut self, span: Range<usize>, change: Change) {
@@ -433,32 +311,11 @@ impl Draft {
     }
 
     /// Puts `text` in the place of a content: its first text takes it, the others nothing.
-    fn replace(&mut self, contents: Vec<Range<usize>>, text: String) {
+    pub(super) fn replace(&mut self, contents: Vec<Range<usize>>, text: String) {
         let mut text = Some(text);
         for span in contents {
             self.edit(span, Change::Text(text.take().unwrap_or_default()));
         }
-    }
-
-    /// Keeps what the user and the assistant said; gives for each message how much of that stands before it.
-    fn take_said(&mut self, request: &ChatRequest<'_>, read: &[Reading<'_>]) -> Vec<usize> {
-        let rewritten: BTreeMap<usize, Cow<'_, str>> = read
-            .iter()
-            .filter(|reading| reading.is_rewritten)
-            .filter_map(|reading| Some((reading.index?, reading.content())))
-            .collect();
-        let mut before = Vec::with_capacity(request.messages.len());
-        for (index, message) in request.messages.iter().enumerate() {
-            before.push(self.said.len());
-            if matches!(message.role, Role::User | Role::Assistant) {
-                let mut said = message.to_message();
-                if let Some(content) = rewritten.get(&index) {
-                    said.content = content.clone().into_owned().into();
-                }
-                self.said.push(said);
-            }
-        }
-        before
     }
 
     /// How many changes there are so far.
@@ -487,12 +344,34 @@ impl Draft {
     }
 }
 
+/// What the user and the assistant said, as the rails have it so far, and for each message how much of that stands before it.
+fn said_before(request: &ChatRequest<'_>, read: &[Reading<'_>]) -> (Vec<Message>, Vec<usize>) {
+    let rewritten: BTreeMap<usize, Cow<'_, str>> = read
+        .iter()
+        .filter(|reading| reading.is_rewritten)
+        .filter_map(|reading| Some((reading.index?, reading.content())))
+        .collect();
+    let mut all = Vec::new();
+    let mut before = Vec::with_capacity(request.messages.len());
+    for (index, message) in request.messages.iter().enumerate() {
+        before.push(all.len());
+        if matches!(message.role, Role::User | Role::Assistant) {
+            let mut said = message.to_message();
+            if let Some(content) = rewritten.get(&index) {
+                said.content = content.clone().into_owned().into();
+            }
+            all.push(said);
+        }
+    }
+    (all, before)
+}
+
 /// The refusal of a request that is over a limit.
 fn over(message: String) -> Refusal {
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
 }
 
-fn cannot_rewrite(rails: &RailSet) -> Blocked {
+pub(super) fn cannot_rewrite(rails: &RailSet) -> Blocked {
     let reason = "a rail rewrote a text that cannot be changed where it stands";
     match rails.asking().find(|rail| rail.rewrites()) {
         Some(rail) => Blocked {
@@ -531,40 +410,6 @@ fn fitting(kind: TextKind, new: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Text;
-
-    fn message(text: &str) -> Text<'_> {
-        Text {
-            kind: TextKind::Content,
-            text: text.into(),
-            span: 0..text.len(),
-        }
-    }
-
-    #[test]
-    fn many_small_messages_are_few_questions() {
-        let texts: Vec<Vec<Text<'_>>> = (0..1500).map(|_| vec![message("a short one")]).collect();
-        let read: Vec<_> = texts
-            .iter()
-            .enumerate()
-            .map(|(index, texts)| Reading::new(Some(index), texts, false))
-            .collect();
-        let asked = questions(&read, &[], &|_| false);
-        assert!(asked.len() <= 5, "{}", asked.len());
-        // The last one is asked about alone.
-        assert!(
-            asked
-                .iter()
-                .any(|question| question.texts == ["a short one"])
-        );
-        let all: usize = asked
-            .iter()
-            .map(|question| question.texts[0].lines().count())
-            .sum();
-        assert_eq!(all, 1500);
-        let few = questions(read.get(..FEW).unwrap(), &[], &|_| false);
-        assert_eq!(few.len(), FEW);
-    }
 
     #[test]
     fn a_name_stays_a_name() {

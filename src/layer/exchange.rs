@@ -278,6 +278,7 @@ where
     };
     drop(chat);
     let ReadBody { raw, decoded } = read;
+    let watches = guard.only_watches_requests();
     // What goes on is what was read: decoded, and edited where the rails have edited it.
     let call = |service: S, mut parts: Parts, edited: Option<Bytes>, guard: Guard, ask| {
         let body = edited.unwrap_or_else(|| decoded.clone());
@@ -297,7 +298,7 @@ where
     if !draft.is_open() || !is_speculative {
         return match drafting.judge(&mut draft).await {
             Ok(()) => {
-                let edited = draft.body(&decoded);
+                let edited = draft.body(&decoded).filter(|_| !watches);
                 call(service, parts, edited, guard, ask).await
             }
             Err(blocked) => {
@@ -310,7 +311,7 @@ where
     // a block drops the call.
     let changes = draft.changes();
     let again = service.clone();
-    let edited = draft.body(&decoded);
+    let edited = draft.body(&decoded).filter(|_| !watches);
     let running = pin!(call(
         service,
         parts.clone(),
@@ -339,7 +340,7 @@ where
     drop(running);
     let mut again = again;
     poll_fn(|context| again.poll_ready(context)).await?;
-    let edited = draft.body(&decoded);
+    let edited = draft.body(&decoded).filter(|_| !watches);
     call(again, parts, edited, guard, ask).await
 }
 

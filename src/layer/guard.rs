@@ -10,7 +10,7 @@ use super::{
     policy::{BlockResponse, Blocked, OnRailError},
 };
 use crate::{
-    rails::{LlmRails, Policy},
+    rails::{LlmRails, Policy, Powers},
     verdict::{Enforcement, GuardrailsVerdict},
     wire::{JsonLimits, RequestFacts, WireFormat},
 };
@@ -55,20 +55,52 @@ impl Guard {
 }
 
 impl Guard {
-    /// What counts where a rail's own options say nothing.
-    pub(super) fn policy(&self) -> Policy<'_> {
+    /// What counts for rails on requests where their own options say nothing.
+    pub(super) fn policy_in(&self) -> Policy<'_> {
+        self.policy(self.powers_in())
+    }
+
+    /// The same for rails on replies.
+    pub(super) fn policy_out(&self) -> Policy<'_> {
+        self.policy(self.powers_out())
+    }
+
+    fn policy(&self, powers: Powers) -> Policy<'_> {
         Policy {
             on_error: self.on_rail_error,
-            enforcement: self.enforcement,
+            powers,
             verdict: &self.verdict,
         }
+    }
+
+    /// What rails may do to a request.
+    pub(super) fn powers_in(&self) -> Powers {
+        Powers {
+            enforcement: self.enforcement,
+            on_a_copy: self.only_watches_requests(),
+        }
+    }
+
+    /// What rails may do to a reply.
+    pub(super) fn powers_out(&self) -> Powers {
+        Powers {
+            enforcement: self.enforcement,
+            on_a_copy: self.only_watches_replies(),
+        }
+    }
+
+    /// Whether rails on requests only monitor: then nothing of a request is held, changed or refused.
+    pub(super) fn only_watches_requests(&self) -> bool {
+        let plan = self.rails.plan();
+        let mut sets = [&plan.input, &plan.results].into_iter();
+        sets.all(|rails| rails.only_monitors(self.enforcement))
     }
 
     /// Whether rails on replies only monitor: then nothing of a reply is held, changed or refused.
     pub(super) fn only_watches_replies(&self) -> bool {
         let plan = self.rails.plan();
-        let mut rails = plan.output.rails.iter().chain(&plan.calls.rails);
-        rails.all(|rail| !rail.is_enforced(self.enforcement))
+        let mut sets = [&plan.output, &plan.calls].into_iter();
+        sets.all(|rails| rails.only_monitors(self.enforcement))
     }
 
     /// The limits of the JSON reader for requests and texts.

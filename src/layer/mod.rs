@@ -112,6 +112,7 @@ mod judge;
 mod layer;
 mod limits;
 mod policy;
+mod questions;
 mod queue;
 mod reading;
 mod reply;

@@ -6,12 +6,11 @@ use percent_encoding::percent_decode_str;
 
 use super::{
     cache::{Hasher, Key},
-    guard::Guard,
-    judge::check_patterns,
+    judge::search,
     policy::Blocked,
 };
 use crate::{
-    rails::{Checked, RailSet},
+    rails::{Policy, Stage},
     wire::{Text, TextKind},
 };
 
@@ -119,23 +118,26 @@ impl<'r> Reading<'r> {
     }
 
     /// Searches every text alone, since an anchor matches at its ends, and all that readers may join.
-    pub(super) async fn search(&self, guard: &Guard, rails: &RailSet) -> Result<(), Blocked> {
+    pub(super) async fn search(&self, stage: Stage<'_>, policy: Policy<'_>) -> Result<(), Blocked> {
+        if stage.patterns().next().is_none() {
+            return Ok(());
+        }
         for (text, current) in self.texts() {
             if current.is_empty() {
                 continue;
             }
             let is_json = self.is_rewritten && text.kind == TextKind::ToolArguments;
-            blocked_by_patterns(guard, rails, current, is_json).await?;
+            search(stage, current, is_json, policy).await?;
             if text.kind == TextKind::Id && current.contains('%') {
                 let plain = percent_decode_str(current).decode_utf8_lossy();
-                blocked_by_patterns(guard, rails, &plain, false).await?;
+                search(stage, &plain, false, policy).await?;
             }
         }
         for (kinds, joined) in self.joined() {
-            blocked_by_patterns(guard, rails, &joined, false).await?;
+            search(stage, &joined, false, policy).await?;
             if has_seam(self.of(kinds)) {
                 let lines = lines(self.of(kinds));
-                blocked_by_patterns(guard, rails, &lines, false).await?;
+                search(stage, &lines, false, policy).await?;
             }
         }
         Ok(())
@@ -232,18 +234,6 @@ fn lines<'s>(texts: impl Iterator<Item = &'s str>) -> String {
         lines.push_str(text);
     }
     lines
-}
-
-async fn blocked_by_patterns(
-    guard: &Guard,
-    rails: &RailSet,
-    text: &str,
-    is_json: bool,
-) -> Result<(), Blocked> {
-    match check_patterns(guard, rails, text, is_json).await {
-        Some(Checked::Block(blocked)) => Err(blocked),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

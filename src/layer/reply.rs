@@ -420,7 +420,7 @@ fn remove_caught_head(guard: &Guard, parts: &mut Parts) {
     let is_caught = |text: &str| {
         let policy = Policy {
             on_error: OnRailError::Block,
-            enforcement: guard.enforcement,
+            powers: guard.powers_out(),
             verdict: &GuardrailsVerdict::default(),
         };
         output.check_local(text, policy) != Checked::Allow

@@ -8,6 +8,7 @@ use std::{
 use super::{
     plan::{CompiledRail, RailSet},
     run::{Ran, Run},
+    stage::Powers,
 };
 use crate::{
     error::Error,
@@ -22,7 +23,7 @@ pub use crate::verdict::OnRailError;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Policy<'a> {
     pub(crate) on_error: OnRailError,
-    pub(crate) enforcement: Enforcement,
+    pub(crate) powers: Powers,
     pub(crate) verdict: &'a GuardrailsVerdict,
 }
 
@@ -68,20 +69,6 @@ impl RailSet {
         Checked::Allow
     }
 
-    /// As [`check_local`](Self::check_local), for texts of any length: long ones are searched where that delays nobody, within the
-    /// rail's time.
-    pub(crate) async fn check_patterns(&self, text: &str, policy: Policy<'_>) -> Checked {
-        for (rail, patterns) in self.patterns() {
-            let started = Instant::now();
-            let found = rail.search(patterns, text).await;
-            match settle_search(rail, found, started.elapsed(), policy) {
-                Checked::Allow => {}
-                other => return other,
-            }
-        }
-        Checked::Allow
-    }
-
     /// Whether a rail reads what texts say, so that others need not.
     pub(crate) fn reads_text(&self) -> bool {
         self.rails.iter().any(|rail| match &rail.judge {
@@ -96,39 +83,13 @@ impl RailSet {
     }
 
     /// Whether a rail may rewrite the text: then nothing of it leaves as it came before that rail has read it.
-    pub(crate) fn rewrites(&self, enforcement: Enforcement) -> bool {
-        let mut rails = self.rails.iter();
-        rails.any(|rail| rail.rewrites() && rail.is_enforced(enforcement))
+    pub(crate) fn rewrites(&self, powers: Powers) -> bool {
+        self.rails.iter().any(|rail| powers.let_rewrite(rail))
     }
 
-    /// Runs the rails that may rewrite the text, in order, each on what the last one made of it.
-    pub(crate) async fn rewrite(
-        &self,
-        subject: Subject<'_>,
-        context: &AskContext,
-        policy: Policy<'_>,
-    ) -> Checked {
-        let rails = self.rails.iter();
-        let rails = rails.filter(|rail| rail.rewrites() && rail.is_enforced(policy.enforcement));
-        self.run(rails.collect(), subject, context, policy).await
-    }
-
-    /// Runs the rails that ask and only judge, or only monitor, in order or together. The others have read the text [before](Self::check_local).
-    pub(crate) async fn judge(
-        &self,
-        subject: Subject<'_>,
-        context: &AskContext,
-        policy: Policy<'_>,
-    ) -> Checked {
-        // Where there is nothing but pictures, those judge that see them.
-        let is_blind = |rail: &CompiledRail| {
-            subject.text.is_empty() && !subject.media.is_empty() && !rail.sees_media()
-        };
-        let rails = self.asking().filter(|rail| {
-            let has_rewritten = rail.rewrites() && rail.is_enforced(policy.enforcement);
-            !(has_rewritten || is_blind(rail))
-        });
-        self.run(rails.collect(), subject, context, policy).await
+    /// Whether no rail acts on what it finds.
+    pub(crate) fn only_monitors(&self, enforcement: Enforcement) -> bool {
+        self.rails.iter().all(|rail| !rail.is_enforced(enforcement))
     }
 
     /// Runs all rails, in order, each on what the last one made of the text.
@@ -148,29 +109,11 @@ impl RailSet {
             |rail: &CompiledRail, ran: Ran| settle(rail, ran.outcome, ran.duration, policy);
         run.check(subject, context, &settle).await
     }
-
-    async fn run(
-        &self,
-        rails: Vec<&CompiledRail>,
-        subject: Subject<'_>,
-        context: &AskContext,
-        policy: Policy<'_>,
-    ) -> Checked {
-        let run = Run {
-            rails,
-            parallel: self.parallel,
-            patterns_have_read: true,
-            watched: false,
-        };
-        let settle =
-            |rail: &CompiledRail, ran: Ran| settle(rail, ran.outcome, ran.duration, policy);
-        run.check(subject, context, &settle).await
-    }
 }
 
 impl CompiledRail {
     /// Whether it is shown the pictures, sound and files that come with a text.
-    fn sees_media(&self) -> bool {
+    pub(super) fn sees_media(&self) -> bool {
         match &self.judge {
             Judge::Patterns(_) => false,
             Judge::Ask(ask) => ask.sees_media(),
@@ -215,7 +158,7 @@ fn pattern_matches(pattern: usize) -> String {
 }
 
 /// As [`settle`], of a pattern rail.
-fn settle_search(
+pub(super) fn settle_search(
     rail: &CompiledRail,
     found: Result<Option<Match>, Error>,
     duration: Duration,
@@ -230,13 +173,13 @@ fn settle_search(
 }
 
 /// Records what `rail` came to, and turns it into what happens to the text.
-fn settle(
+pub(super) fn settle(
     rail: &CompiledRail,
     outcome: Result<Outcome, Error>,
     duration: Duration,
     policy: Policy<'_>,
 ) -> Checked {
-    let is_enforced = rail.is_enforced(policy.enforcement);
+    let is_enforced = rail.is_enforced(policy.powers.enforcement);
     let on_error = match rail.options.on_error {
         _ if !is_enforced => OnRailError::Pass,
         Some(own) => own,
@@ -244,8 +187,12 @@ fn settle(
     };
     let (decision, reason, checked) = match outcome {
         Ok(Outcome::Allow) => (Decision::Allowed, None, Checked::Allow),
-        Ok(Outcome::Transform(_)) if !is_enforced => {
-            (Decision::WouldTransform, None, Checked::Allow)
+        Ok(Outcome::Transform(text)) if !is_enforced => {
+            let left = match policy.powers.on_a_copy {
+                true => Checked::Transform(text),
+                false => Checked::Allow,
+            };
+            (Decision::WouldTransform, None, left)
         }
         Ok(Outcome::Transform(text)) => (Decision::Transformed, None, Checked::Transform(text)),
         Ok(Outcome::Block(block)) if block.failed && on_error == OnRailError::Pass => {

@@ -19,7 +19,7 @@ use crate::{
 /// Rails that check a text.
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
-    /// Those that rewrite first: in this order they run, unless together.
+    /// In the order in which they run, unless together.
     pub(crate) rails: Vec<&'a CompiledRail>,
     /// Whether they run together.
     pub(crate) parallel: bool,

@@ -16,6 +16,7 @@ mod limits;
 mod media;
 mod models;
 mod monitor;
+mod order;
 mod outcomes;
 mod python;
 mod rails_docs;

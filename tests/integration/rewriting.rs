@@ -28,9 +28,9 @@ rails:
       input: {patterns: [Ann, forbidden]}
       output: {patterns: [Ann, forbidden]}
   input:
-    flows: [regex check input, mask input]
+    flows: [mask input, regex check input]
   output:
-    flows: [regex check output, mask output]
+    flows: [mask output, regex check output]
 ";
     let config = RailsConfig::from_content(yaml, FLOWS).unwrap();
     GuardrailsLayer::new(LlmRails::new(config).unwrap())

@@ -214,18 +214,17 @@ fn a_builder_makes_the_same_checks() {
 }
 
 #[test]
-fn rails_that_rewrite_run_before_those_that_judge() {
+fn rails_run_in_the_order_of_the_config() {
     let of = |flows: &str| {
         format!(
             "models: []\nrails:\n  config:\n    regex_detection:\n      input: {{patterns: ['@example']}}\n      output: {{patterns: ['@example']}}\n    sensitive_data_detection:\n      input: {{entities: [EMAIL_ADDRESS]}}\n      output: {{entities: [EMAIL_ADDRESS]}}\n{flows}"
         )
     };
-    // FIXME: in the layer, rails that rewrite run first; `regex check` before a mask is to block, as it does in `LlmRails`.
     let mail = "write to ann@example.com";
     for (flows, is_blocked) in [
         (
             "  input: {flows: [regex check input, mask sensitive data on input]}\n",
-            false,
+            true,
         ),
         (
             "  input: {flows: [mask sensitive data on input, regex check input]}\n",
@@ -233,7 +232,7 @@ fn rails_that_rewrite_run_before_those_that_judge() {
         ),
         (
             "  output: {flows: [regex check output, mask sensitive data on output]}\n",
-            false,
+            true,
         ),
         (
             "  output: {flows: [mask sensitive data on output, regex check output]}\n",

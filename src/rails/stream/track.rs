@@ -8,8 +8,10 @@ use crate::{
     error::Error,
     library::{Judge, PatternRail, Reach, Rewriter},
     pattern::{Hold, SearchError},
-    rails::plan::RailSet,
-    verdict::Enforcement,
+    rails::{
+        plan::{CompiledRail, RailSet},
+        stage::Powers,
+    },
 };
 
 /// How the tracks of a stream are judged; one for all of them.
@@ -51,8 +53,9 @@ impl TrackPlan {
     pub(crate) fn new(
         rails: &RailSet,
         streaming: Option<&StreamingConfig>,
-        enforcement: Enforcement,
+        powers: Powers,
     ) -> Self {
+        let enforcement = powers.enforcement;
         let patterns: Vec<_> = rails
             .rails
             .iter()
@@ -79,10 +82,11 @@ impl TrackPlan {
                     .and_then(|streaming| streaming.stream_first)
                     .unwrap_or(false),
         });
-        let rewrites = rails.rewrites(enforcement);
+        let rewrites = rails.rewrites(powers);
         let reaches = |reach| {
-            let mut enforced = rails.asking().filter(|rail| rail.is_enforced(enforcement));
-            enforced.any(|rail| rail.reaches(reach))
+            let counts = |rail: &&CompiledRail| powers.on_a_copy || rail.is_enforced(enforcement);
+            let mut counting = rails.asking().filter(counts);
+            counting.any(|rail| rail.reaches(reach))
         };
         // Without context nothing would be seen that lies across two windows.
         let has_context = windows.is_some_and(|sizes| sizes.context > 0);
@@ -122,11 +126,11 @@ impl TrackPlan {
     }
 
     /// The same, for texts that are whole: nothing is cleared before the end.
-    pub(crate) fn whole(rails: &RailSet, enforcement: Enforcement) -> Self {
+    pub(crate) fn whole(rails: &RailSet, powers: Powers) -> Self {
         Self {
             to_end: true,
             rewriter: None,
-            ..Self::new(rails, None, enforcement)
+            ..Self::new(rails, None, powers)
         }
     }
 }
