@@ -11,13 +11,14 @@ use tower_service::Service;
 use super::{
     body::{RequestBody, ResponseBody},
     by_shape::Found,
+    cache::Hasher,
     dialogue::converse,
     draft::{Drafting, Stop},
     encoding::{Accepted, ask_for_readable},
     guard::Guard,
     inner::InnerModel,
     layer::Settings,
-    policy::Dialogue,
+    policy::{Blocked, Dialogue},
     reply::{blocked_response, guard_reply, refused_response, remove_digests},
     request::{self, ReadBody, Reader, Refusal, check_content_type, decode_body},
 };
@@ -205,10 +206,10 @@ where
 /// A chat request whose body was read.
 async fn chat<S, B, R>(
     settings: Arc<Settings>,
-    service: S,
-    parts: Parts,
+    mut service: S,
+    mut parts: Parts,
     format: Arc<dyn WireFormat>,
-    read: ReadBody,
+    mut read: ReadBody,
 ) -> Result<Response<ResponseBody<R>>, S::Error>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
@@ -221,7 +222,80 @@ where
     R::Data: Send,
     R::Error: Into<BoxError>,
 {
-    let mut guard = settings.guard(Arc::clone(&format));
+    let mut verdict = GuardrailsVerdict::default();
+    let mut may_remove = settings.removes_blocked_history();
+    loop {
+        let guard = Guard {
+            verdict: verdict.clone(),
+            ..settings.guard(Arc::clone(&format))
+        };
+        let stopped = match attempt(&settings, service, parts, guard, read).await? {
+            Attempt::Answered(response) => return Ok(response),
+            Attempt::Blocked(stopped, again) => {
+                service = again;
+                *stopped
+            }
+        };
+        let mut left = None;
+        if may_remove && !stopped.blocked.failed {
+            left = settings.without_blocked(&stopped).await;
+        }
+        let Stopped { guard, blocked, .. } = &stopped;
+        let Some(left) = left else {
+            guard.verdict.finish();
+            return Ok(blocked_response(guard, blocked));
+        };
+        // What the rails have stopped does not go in: the last turn decides.
+        verdict = stopped.guard.verdict;
+        verdict.note_removed();
+        may_remove = false;
+        parts = stopped.parts;
+        read = ReadBody {
+            raw: stopped.read.raw,
+            decoded: left,
+        };
+        poll_fn(|context| service.poll_ready(context)).await?;
+    }
+}
+
+/// What came of a request.
+enum Attempt<S, R> {
+    Answered(Response<ResponseBody<R>>),
+    /// With the service, which need not be ready.
+    Blocked(Box<Stopped>, S),
+}
+
+/// A request that a rail blocked.
+pub(super) struct Stopped {
+    pub(super) guard: Guard,
+    pub(super) ask: AskContext,
+    /// Under what verdicts are remembered.
+    pub(super) hasher: Hasher,
+    pub(super) blocked: Blocked,
+    pub(super) parts: Parts,
+    pub(super) read: ReadBody,
+}
+
+/// Lets the rails judge a request, and sends it in where they let it pass.
+async fn attempt<S, B, R>(
+    settings: &Settings,
+    service: S,
+    parts: Parts,
+    mut guard: Guard,
+    read: ReadBody,
+) -> Result<Attempt<S, R>, S::Error>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError> + Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+    R: Body + Send + 'static,
+    R::Data: Send,
+    R::Error: Into<BoxError>,
+{
+    let format = Arc::clone(&guard.format);
     guard.accepted = Accepted::of(&parts.headers);
     let limits = guard.json_limits();
     let chat = match format.read_request(&head_of(&parts), &read.decoded, &limits) {
@@ -229,7 +303,7 @@ where
         Err(unreadable) => {
             let status = StatusCode::from_u16(unreadable.status).unwrap_or(StatusCode::BAD_REQUEST);
             let refusal = Refusal::new(status, unreadable.code, unreadable.message);
-            return Ok(refused_response(&guard, &refusal));
+            return Ok(Attempt::Answered(refused_response(&guard, &refusal)));
         }
     };
     guard.facts = chat.facts();
@@ -268,50 +342,59 @@ where
         hasher: &hasher,
         history: settings.history,
     };
-    let mut draft = match drafting.draft(&chat).await {
-        Ok(draft) => draft,
-        Err(Stop::Blocked(blocked)) => {
-            guard.verdict.finish();
-            return Ok(blocked_response(&guard, &blocked));
-        }
-        Err(Stop::Refused(refusal)) => return Ok(refused_response(&guard, &refusal)),
-    };
+    let drafted = drafting.draft(&chat).await;
     drop(chat);
-    let ReadBody { raw, decoded } = read;
-    let watches = guard.only_watches_requests();
+    // The service, given back where a rail blocks.
+    let stopped = |service: S, parts: Parts, read: ReadBody, blocked: Blocked| {
+        let stopped = Stopped {
+            guard: guard.clone(),
+            ask: ask.clone(),
+            hasher: hasher.clone(),
+            blocked,
+            parts,
+            read,
+        };
+        Attempt::Blocked(Box::new(stopped), service)
+    };
+    let mut draft = match drafted {
+        Ok(draft) => draft,
+        Err(Stop::Blocked(blocked)) => return Ok(stopped(service, parts, read, blocked)),
+        Err(Stop::Refused(refusal)) => {
+            return Ok(Attempt::Answered(refused_response(&guard, &refusal)));
+        }
+    };
+    let ReadBody { raw, decoded } = &read;
     // What goes on is what was read: decoded, and edited where the rails have edited it.
     let call = |service: S, mut parts: Parts, edited: Option<Bytes>, guard: Guard, ask| {
         let body = edited.unwrap_or_else(|| decoded.clone());
-        if body != raw {
+        if body != *raw {
             parts.headers.remove(header::CONTENT_ENCODING);
             remove_digests(&mut parts.headers);
         }
         let whose = whose.clone();
         async move {
-            match whose {
-                Some(whose) => Box::pin(converse(guard, ask, service, parts, body, whose)).await,
-                None => forward(guard, ask, service, parts, body).await,
-            }
+            let response = match whose {
+                Some(whose) => Box::pin(converse(guard, ask, service, parts, body, whose)).await?,
+                None => forward(guard, ask, service, parts, body).await?,
+            };
+            Ok(Attempt::Answered(response))
         }
     };
     let is_speculative = guard.rails.config().rails.input.speculative_generation;
     if !draft.is_open() || !is_speculative {
         return match drafting.judge(&mut draft).await {
             Ok(()) => {
-                let edited = draft.body(&decoded).filter(|_| !watches);
-                call(service, parts, edited, guard, ask).await
+                let edited = draft.body(decoded);
+                call(service, parts, edited, guard.clone(), ask.clone()).await
             }
-            Err(blocked) => {
-                guard.verdict.finish();
-                Ok(blocked_response(&guard, &blocked))
-            }
+            Err(blocked) => Ok(stopped(service, parts, read.clone(), blocked)),
         };
     }
     // The service works on the request while the rails still judge it. Nothing of its answer leaves before they are done, and
     // a block drops the call.
     let changes = draft.changes();
-    let again = service.clone();
-    let edited = draft.body(&decoded).filter(|_| !watches);
+    let mut again = service.clone();
+    let edited = draft.body(decoded);
     let running = pin!(call(
         service,
         parts.clone(),
@@ -327,8 +410,7 @@ where
         }
     };
     if let Err(blocked) = judged {
-        guard.verdict.finish();
-        return Ok(blocked_response(&guard, &blocked));
+        return Ok(stopped(again, parts, read.clone(), blocked));
     }
     if draft.changes() == changes {
         return match running {
@@ -338,10 +420,9 @@ where
     }
     // A rail that was to judge has rewritten: the answer is to another request than the one that may go in.
     drop(running);
-    let mut again = again;
     poll_fn(|context| again.poll_ready(context)).await?;
-    let edited = draft.body(&decoded).filter(|_| !watches);
-    call(again, parts, edited, guard, ask).await
+    let edited = draft.body(decoded);
+    call(again, parts, edited, guard.clone(), ask.clone()).await
 }
 
 /// Sends a request in, and guards the reply.

@@ -8,7 +8,9 @@ use super::{
     builder::GuardrailsLayerBuilder,
     cache::VerdictCache,
     limits::Limits,
-    policy::{BlockResponse, Dialogue, Enforcement, History, OnRailError, UnreadEndpoints},
+    policy::{
+        BlockResponse, BlockedHistory, Dialogue, Enforcement, History, OnRailError, UnreadEndpoints,
+    },
     route::PlainPaths,
     service::Guardrails,
     watch::{LiveSettings, Watched},
@@ -18,6 +20,9 @@ use crate::{
     rails::LlmRails,
     wire::{self, WireFormat},
 };
+
+/// What stands in the place of a message that is taken out, unless the application says otherwise.
+const REMOVED_NOTE: &str = "[This message was removed.]";
 
 /// Guards a chat service by a rails directory. See the [module docs](super).
 #[derive(Debug, Clone)]
@@ -35,6 +40,9 @@ pub(super) struct Settings {
     pub(super) on_rail_error: OnRailError,
     pub(super) enforcement: Enforcement,
     pub(super) history: History,
+    pub(super) blocked_history: BlockedHistory,
+    /// What stands in the place of a message that is taken out.
+    pub(super) removed_note: Arc<str>,
     pub(super) dialogue: Dialogue,
     pub(super) unread_endpoints: UnreadEndpoints,
     pub(super) plain_paths: PlainPaths,
@@ -170,6 +178,8 @@ impl GuardrailsLayer {
                 on_rail_error: OnRailError::default(),
                 enforcement: Enforcement::default(),
                 history: History::default(),
+                blocked_history: BlockedHistory::default(),
+                removed_note: Arc::from(REMOVED_NOTE),
                 dialogue: Dialogue::default(),
                 unread_endpoints: UnreadEndpoints::default(),
                 plain_paths: PlainPaths::default(),
@@ -214,6 +224,27 @@ impl GuardrailsLayer {
     #[must_use]
     pub fn history(mut self, history: History) -> Self {
         self.settings.history = history;
+        self
+    }
+
+    /// What becomes of a conversation in which a rail blocks an earlier message. Default: the message is taken out.
+    ///
+    /// ```
+    /// # use tower_guardrails::{GuardrailsLayer, layer::BlockedHistory};
+    /// # fn f(layer: GuardrailsLayer) -> GuardrailsLayer {
+    /// layer.blocked_history(BlockedHistory::Block)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn blocked_history(mut self, blocked_history: BlockedHistory) -> Self {
+        self.settings.blocked_history = blocked_history;
+        self
+    }
+
+    /// What stands in the place of an earlier message that a rail blocks. Default: `[This message was removed.]`.
+    #[must_use]
+    pub fn removed_note(mut self, note: impl Into<String>) -> Self {
+        self.settings.removed_note = Arc::from(note.into());
         self
     }
 

@@ -40,6 +40,12 @@
 //!   otherwise.
 //! - Anything else passes untouched, unbuffered and unboxed.
 //!
+//! # What it does with the history
+//!
+//! All messages are judged ([`History`]). An earlier message that a rail blocks does not block the conversation for good: it goes in
+//! with a note in the place of its text, the verdict shows the rail as [`Decision::Removed`](crate::verdict::Decision::Removed),
+//! and the last turn decides ([`BlockedHistory`]).
+//!
 //! # What it does with a reply
 //!
 //! The reply to a chat request is judged by the output rails, whatever its status and its content type: a stream record by
@@ -86,6 +92,7 @@
 //! response's extensions.
 
 mod asides;
+mod blocked_history;
 mod body;
 mod buffered;
 mod builder;
@@ -138,6 +145,7 @@ pub use future::ResponseFuture;
 pub use layer::GuardrailsLayer;
 pub use limits::Limits;
 pub use policy::{
-    Answer, BlockResponse, Blocked, Dialogue, Enforcement, History, OnRailError, UnreadEndpoints,
+    Answer, BlockResponse, Blocked, BlockedHistory, Dialogue, Enforcement, History, OnRailError,
+    UnreadEndpoints,
 };
 pub use service::Guardrails;

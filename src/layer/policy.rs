@@ -29,6 +29,18 @@ pub enum History {
     LastMessage,
 }
 
+/// What becomes of a conversation in which a rail blocks an earlier message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum BlockedHistory {
+    /// The earlier message goes in with a note in the place of its text, and the last turn decides about the answer. A client that
+    /// keeps a blocked message in its history can talk on.
+    #[default]
+    Remove,
+    /// The conversation is blocked, as it is for a message of the last turn.
+    Block,
+}
+
 /// Whether the dialogue of a rails directory answers: its user messages and flows, its knowledge base, the rails that need a whole
 /// turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

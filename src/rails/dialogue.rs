@@ -17,7 +17,8 @@ use crate::{
 
 impl LlmRails {
     /// Whether something of the configuration takes a whole turn: a dialogue, a knowledge base, rails that look at more than a text.
-    pub(crate) fn has_dialogue(&self) -> bool {
+    /// In a [`GuardrailsLayer`](crate::GuardrailsLayer) a turn answers then.
+    pub fn has_dialogue(&self) -> bool {
         let engine = self.engine();
         !self.plan().turn.rails.is_empty() || takes_turns(&engine.config, &engine.flows)
     }

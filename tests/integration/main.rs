@@ -11,6 +11,7 @@ mod dialogue;
 mod endpoints;
 mod flows;
 mod formats;
+mod history;
 mod inspect;
 mod limits;
 mod media;
