@@ -60,6 +60,8 @@ async fn main() -> ExitCode {
 
 /// Prints what the library logs: its warnings, or each step.
 fn show_logs(verbose: bool) {
+    // Each step says what is said in it.
+    tower_guardrails::capture_content(verbose);
     let filter = match verbose {
         true => "tower_guardrails=info,tower_guardrails::turn=trace",
         false => "tower_guardrails=error,tower_guardrails::turn=info",

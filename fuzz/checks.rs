@@ -1,5 +1,15 @@
 //! What must hold for any input. The fuzz targets and the replay of their seeds share it.
 
+#[path = "checks/cuts.rs"]
+mod cuts;
+#[path = "checks/languages.rs"]
+mod languages;
+
+pub(crate) use self::{
+    cuts::{cut, wire},
+    languages::{config, expression, pattern, template},
+};
+
 use std::{
     collections::BTreeMap,
     convert::Infallible,

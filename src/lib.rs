@@ -27,6 +27,7 @@ pub use crate::{
     error::{Error, Result},
     layer::GuardrailsLayer,
     message::{Message, Role},
+    observe::capture_content,
     rails::{IoRails, IoRailsBuilder, LlmRails, LlmRailsBuilder},
     verdict::GuardrailsVerdict,
 };

@@ -149,6 +149,22 @@ pub enum Decision {
     Removed,
 }
 
+impl Decision {
+    /// Its name in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Transformed => "transformed",
+            Self::Blocked => "blocked",
+            Self::FailedClosed => "failed_closed",
+            Self::FailedOpen => "failed_open",
+            Self::WouldTransform => "would_transform",
+            Self::WouldBlock => "would_block",
+            Self::Removed => "removed",
+        }
+    }
+}
+
 /// One rail's run.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
@@ -261,6 +277,19 @@ impl GuardrailsVerdict {
             });
             blocking.for_each(|rail| rail.decision = Decision::Removed);
         });
+    }
+
+    /// Whether a rail would have blocked or rewritten, had it not been there to [monitor](Enforcement::Monitor) only.
+    pub(crate) fn would_act(&self) -> bool {
+        self.with(|record| {
+            let mut rails = record.rails.iter();
+            rails.any(|rail| {
+                matches!(
+                    rail.decision,
+                    Decision::WouldBlock | Decision::WouldTransform
+                )
+            })
+        })
     }
 
     /// Whether a rail rewrote a text.

@@ -41,7 +41,7 @@ use tokio::net::TcpListener;
 use tower::{Layer, Service, ServiceExt};
 use tower_guardrails::{
     GuardrailsLayer,
-    layer::{Guardrails, GuardrailsLayerBuilder, RequestBody, ResponseBody},
+    layer::{Guardrails, GuardrailsLayerBuilder, RequestBody, ResponseBody, VerdictLog},
 };
 use tracing::{info, warn};
 
@@ -131,7 +131,7 @@ async fn serve(
 }
 
 /// The layer, as the options have it.
-fn layer(options: &Options) -> Result<GuardrailsLayer, tower_guardrails::Error> {
+fn layer(options: &Options) -> Result<GuardrailsLayer, BoxError> {
     let python = options.python.clone();
     let bring_along = move |builder: GuardrailsLayerBuilder| match &python {
         Some(interpreter) => builder.python(interpreter),
@@ -141,7 +141,20 @@ fn layer(options: &Options) -> Result<GuardrailsLayer, tower_guardrails::Error> 
         true => GuardrailsLayer::watch_with(&options.config, bring_along)?,
         false => bring_along(GuardrailsLayer::builder(&options.config)).build()?,
     };
-    Ok(layer
+    let layer = match &options.verdict_log {
+        Some(file) => {
+            let log = VerdictLog::to_file(file).map_err(|error| {
+                format!(
+                    "--verdict-log: {} cannot be written: {error}",
+                    file.display()
+                )
+            })?;
+            layer.verdict_log(log)
+        }
+        None => layer,
+    };
+    Ok(request_log::logged(layer)
+        .report_headers(options.report_headers)
         .enforcement(options.enforcement)
         .block_response(options.block_response.clone())
         .on_rail_error(options.on_rail_error)

@@ -40,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) history: History,
     pub(crate) unread_endpoints: UnreadEndpoints,
     pub(crate) plain_paths: Vec<String>,
+    pub(crate) verdict_log: Option<PathBuf>,
+    pub(crate) report_headers: bool,
     pub(crate) limits: Limits,
 }
 
@@ -75,6 +77,8 @@ impl Default for Options {
             history: History::default(),
             unread_endpoints: UnreadEndpoints::default(),
             plain_paths: Vec::new(),
+            verdict_log: None,
+            report_headers: false,
             limits: Limits::default(),
         }
     }
@@ -336,6 +340,24 @@ const KNOWN: &[Known] = &[
         "nothing is read on this path; `/imports/*`: on all under it. May be given several times",
         |o, v| {
             o.plain_paths.push(path(v)?);
+            Ok(())
+        },
+    ),
+    known(
+        "verdict-log",
+        "FILE",
+        "a line of JSON for each exchange, with hashes of what was said [off]",
+        |o, v| {
+            o.verdict_log = Some(v.into());
+            Ok(())
+        },
+    ),
+    known(
+        "report-headers",
+        "",
+        "tell clients by x-guardrails and server-timing",
+        |o, _| {
+            o.report_headers = true;
             Ok(())
         },
     ),
@@ -773,6 +795,8 @@ mod tests {
             ("history", "last-turn"),
             ("unread-endpoints", "pass"),
             ("plain-path", "/imports/*"),
+            ("verdict-log", "verdicts.jsonl"),
+            ("report-headers", ""),
             ("limit-request-body", "1KiB"),
             ("limit-request-text", "2k"),
             ("limit-questions", "3"),
@@ -819,6 +843,19 @@ mod tests {
         let options = read(&["--options", file.at()]).unwrap();
         assert_eq!(options.limits.request_idle, Duration::from_secs(8));
         assert_eq!(options.limits.request_body, 1024);
+    }
+
+    #[test]
+    fn the_docs_have_every_option() {
+        let docs =
+            fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operating.md")).unwrap();
+        let documented: Vec<&str> = docs
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split(['`', ' ']).next())
+            .take(KNOWN.len())
+            .collect();
+        let known: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
+        assert_eq!(documented, known);
     }
 
     #[test]

@@ -77,6 +77,7 @@ impl Settings {
         // Of these checks only the outcome counts: the verdict has the rail already.
         let guard = Guard {
             verdict: GuardrailsVerdict::default(),
+            ending: None,
             ..stopped.guard.clone()
         };
         let mut alone = ChatRequest::default();

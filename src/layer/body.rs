@@ -3,6 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -10,7 +11,13 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
-use super::{stream_body::StreamedBody, turn_body::TurnBody, watched::WatchedBody};
+use super::{
+    ending::{Ending, ExchangeEnd},
+    guard::Guard,
+    stream_body::StreamedBody,
+    turn_body::TurnBody,
+    watched::WatchedBody,
+};
 use crate::error::BoxError;
 
 /// The body of a request as the inner service gets it: untouched, or read and checked.
@@ -125,6 +132,8 @@ where
 pub struct ResponseBody<B> {
     #[pin]
     kind: Kind<B>,
+    /// Where somebody is told: the exchange, which ends with this body.
+    ending: Option<Arc<Ending>>,
 }
 
 #[pin_project(project = KindProjection)]
@@ -141,18 +150,21 @@ impl<B> ResponseBody<B> {
     pub(super) fn untouched(body: B) -> Self {
         Self {
             kind: Kind::Untouched(body),
+            ending: None,
         }
     }
 
     pub(super) fn whole(bytes: Bytes) -> Self {
         Self {
             kind: Kind::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            ending: None,
         }
     }
 
     pub(super) fn streamed(body: StreamedBody<B>) -> Self {
         Self {
             kind: Kind::Streamed(Box::new(body)),
+            ending: None,
         }
     }
 }
@@ -161,13 +173,67 @@ impl<B> ResponseBody<B> {
     pub(super) fn watched(body: WatchedBody<B>) -> Self {
         Self {
             kind: Kind::Watched(Box::new(body)),
+            ending: None,
         }
     }
 
+    /// The same, as the reply of the exchange of `guard`.
+    pub(super) fn of(self, guard: &Guard) -> Self {
+        self.ending(guard.ending.clone())
+    }
+
+    /// The same, as the reply of this exchange.
+    pub(super) fn ending(mut self, ending: Option<Arc<Ending>>) -> Self {
+        self.ending = ending;
+        self
+    }
+
     /// The guarded body of a reply that a dialogue makes.
-    pub(super) fn of_turn(body: ResponseBody<TurnBody>) -> Self {
+    pub(super) fn of_turn(mut body: ResponseBody<TurnBody>) -> Self {
+        let ending = body.ending.take();
         Self {
             kind: Kind::OfTurn(Box::new(body)),
+            ending,
+        }
+    }
+
+    /// The exchange that this is the reply of.
+    pub(super) fn exchange(&self) -> Option<&Arc<Ending>> {
+        self.ending.as_ref()
+    }
+}
+
+impl<B> Kind<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.project() {
+            KindProjection::Untouched(body) => {
+                let frame = ready!(body.poll_frame(context));
+                Poll::Ready(frame.map(into_bytes))
+            }
+            KindProjection::Whole(bytes) => {
+                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+            }
+            KindProjection::Streamed(body) => body
+                .poll_bytes(context)
+                .map(|bytes| bytes.map(|bytes| bytes.map(Frame::data))),
+            KindProjection::Watched(body) => body.poll_frame(context),
+            KindProjection::OfTurn(body) => Pin::new(&mut **body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Untouched(body) => body.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_none(),
+            Self::Streamed(_) | Self::Watched(_) => false,
+            Self::OfTurn(body) => body.is_end_stream(),
         }
     }
 }
@@ -196,29 +262,34 @@ where
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        match self.project().kind.project() {
-            KindProjection::Untouched(body) => {
-                let frame = ready!(body.poll_frame(context));
-                Poll::Ready(frame.map(into_bytes))
+        let this = self.project();
+        match this.ending {
+            None => this.kind.poll_frame(context),
+            Some(ending) => {
+                let mut kind = this.kind;
+                let entered = ending.span().enter();
+                let frame = ready!(kind.as_mut().poll_frame(context));
+                drop(entered);
+                match &frame {
+                    Some(Ok(frame)) => {
+                        if let Some(bytes) = frame.data_ref() {
+                            ending.left(bytes);
+                        }
+                        // A server that knows the length asks for no end.
+                        if kind.is_end_stream() {
+                            ending.ended(ExchangeEnd::Complete);
+                        }
+                    }
+                    Some(Err(_)) => ending.ended(ExchangeEnd::BrokeOff),
+                    None => ending.ended(ExchangeEnd::Complete),
+                }
+                Poll::Ready(frame)
             }
-            KindProjection::Whole(bytes) => {
-                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
-            }
-            KindProjection::Streamed(body) => body
-                .poll_bytes(context)
-                .map(|bytes| bytes.map(|bytes| bytes.map(Frame::data))),
-            KindProjection::Watched(body) => body.poll_frame(context),
-            KindProjection::OfTurn(body) => Pin::new(&mut **body).poll_frame(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            Kind::Untouched(body) => body.is_end_stream(),
-            Kind::Whole(bytes) => bytes.is_none(),
-            Kind::Streamed(_) | Kind::Watched(_) => false,
-            Kind::OfTurn(body) => body.is_end_stream(),
-        }
+        self.kind.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

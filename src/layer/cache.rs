@@ -74,11 +74,10 @@ impl VerdictCache {
 
     /// Whether the text passed before.
     pub(super) fn has_passed(&self, key: Key) -> bool {
-        self.passed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&key.0)
-            .is_some()
+        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_passed = passed.get(&key.0).is_some();
+        crate::observe::cache_asked("verdicts", has_passed);
+        has_passed
     }
 
     /// Remembers that the text passed.

@@ -144,7 +144,8 @@ where
         guard.verdict.finish();
         let (mut parts, body) = written.into_parts();
         parts.extensions.insert(guard.verdict.clone());
-        return Ok(Response::from_parts(parts, ResponseBody::whole(body)));
+        let body = ResponseBody::whole(body).of(&guard);
+        return Ok(Response::from_parts(parts, body));
     }
     let guarded = guard_reply(guard, ask, written.map(TurnBody::whole)).await;
     Ok(guarded.map(ResponseBody::of_turn))

@@ -15,6 +15,7 @@ use super::{
     dialogue::converse,
     draft::{Drafting, Stop},
     encoding::{Accepted, ask_for_readable},
+    ending::{Ending, Origin},
     guard::Guard,
     inner::InnerModel,
     layer::Settings,
@@ -42,15 +43,26 @@ pub(super) enum Sought {
 
 impl Settings {
     /// What an exchange in this format knows before its request is read.
-    pub(super) fn guard(&self, format: Arc<dyn WireFormat>) -> Guard {
+    pub(super) fn guard(&self, format: Arc<dyn WireFormat>, origin: Option<Origin>) -> Guard {
+        let verdict = GuardrailsVerdict::default();
+        let ending = origin.map(|origin| {
+            let observers = Arc::clone(&self.observers);
+            Arc::new(Ending::new(
+                observers,
+                verdict.clone(),
+                format.name(),
+                origin,
+            ))
+        });
         Guard {
+            ending,
             format,
             rails: self.rails.clone(),
             facts: RequestFacts::default(),
             user_message: String::new(),
             tools: None,
             accepted: Accepted::default(),
-            verdict: GuardrailsVerdict::default(),
+            verdict,
             limits: self.limits,
             on_rail_error: self.on_rail_error,
             enforcement: self.enforcement,
@@ -91,6 +103,7 @@ pub(super) async fn guarded<S, B, R>(
     service: S,
     request: Request<B>,
     sought: Sought,
+    mut origin: Option<Origin>,
 ) -> Result<Response<ResponseBody<R>>, S::Error>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
@@ -114,7 +127,7 @@ where
             _ => None,
         }
     {
-        let guard = settings.guard(Arc::clone(format));
+        let guard = settings.guard(Arc::clone(format), origin);
         if let Some(refusal) = settings.not_usable() {
             return Ok(refused_response(&guard, &refusal));
         }
@@ -140,11 +153,14 @@ where
             found.map_err(|refusal| (default_format(), refusal))
         }
     };
+    if let Some(origin) = &mut origin {
+        origin.has_been_read();
+    }
     match read {
         Ok(Found::Chat(format, read)) => {
             drop(reader);
             if let Some(refusal) = settings.not_usable() {
-                return Ok(refused_response(&settings.guard(format), &refusal));
+                return Ok(refused_response(&settings.guard(format, origin), &refusal));
             }
             if is_stored {
                 let mut parts = parts;
@@ -152,9 +168,10 @@ where
                     parts.headers.remove(header::CONTENT_ENCODING);
                     remove_digests(&mut parts.headers);
                 }
-                return stored(settings.guard(format), service, parts, read.decoded).await;
+                return stored(settings.guard(format, origin), service, parts, read.decoded).await;
             }
-            Box::pin(chat(settings, service, parts, format, read)).await
+            let guard = settings.guard(format, origin);
+            Box::pin(chat(settings, service, parts, guard, read)).await
         }
         Ok(Found::Other) => {
             let (read, rest) = reader.into_parts();
@@ -162,7 +179,7 @@ where
         }
         Err((format, refusal)) => {
             reader.drain().await;
-            Ok(refused_response(&settings.guard(format), &refusal))
+            Ok(refused_response(&settings.guard(format, origin), &refusal))
         }
     }
 }
@@ -196,10 +213,14 @@ where
     let mut guard = guard;
     guard.accepted = Accepted::of(&parts.headers);
     guard.facts = guard.format.read_head(&head_of(&parts));
+    if let Some(ending) = &guard.ending {
+        ending.read(&guard.facts, &body);
+    }
     let length = Some(body.len()).filter(|length| *length > 0);
     prepare_headers(&mut parts.headers, length);
+    parts.extensions.insert(guard.verdict.clone());
     let request = Request::from_parts(parts, RequestBody::read(body));
-    let response = service.call(request).await?;
+    let response = guard.timed(service.call(request)).await?;
     Ok(guard_reply(guard, AskContext::default(), response).await)
 }
 
@@ -208,7 +229,7 @@ async fn chat<S, B, R>(
     settings: Arc<Settings>,
     mut service: S,
     mut parts: Parts,
-    format: Arc<dyn WireFormat>,
+    mut guard: Guard,
     mut read: ReadBody,
 ) -> Result<Response<ResponseBody<R>>, S::Error>
 where
@@ -222,13 +243,8 @@ where
     R::Data: Send,
     R::Error: Into<BoxError>,
 {
-    let mut verdict = GuardrailsVerdict::default();
     let mut may_remove = settings.removes_blocked_history();
     loop {
-        let guard = Guard {
-            verdict: verdict.clone(),
-            ..settings.guard(Arc::clone(&format))
-        };
         let stopped = match attempt(&settings, service, parts, guard, read).await? {
             Attempt::Answered(response) => return Ok(response),
             Attempt::Blocked(stopped, again) => {
@@ -240,14 +256,13 @@ where
         if may_remove && !stopped.blocked.failed {
             left = settings.without_blocked(&stopped).await;
         }
-        let Stopped { guard, blocked, .. } = &stopped;
         let Some(left) = left else {
-            guard.verdict.finish();
-            return Ok(blocked_response(guard, blocked));
+            stopped.guard.verdict.finish();
+            return Ok(blocked_response(&stopped.guard, &stopped.blocked));
         };
         // What the rails have stopped does not go in: the last turn decides.
-        verdict = stopped.guard.verdict;
-        verdict.note_removed();
+        guard = stopped.guard;
+        guard.verdict.note_removed();
         may_remove = false;
         parts = stopped.parts;
         read = ReadBody {
@@ -307,6 +322,9 @@ where
         }
     };
     guard.facts = chat.facts();
+    if let Some(ending) = &guard.ending {
+        ending.read(&guard.facts, &read.decoded);
+    }
     guard.user_message = request::last_user_message(&chat);
     if !guard.rails.plan().calls.is_empty() {
         guard.tools = Some(Arc::new(format.offered_tools(&chat, &read.decoded)));
@@ -364,6 +382,7 @@ where
         }
     };
     let ReadBody { raw, decoded } = &read;
+    let watches = guard.only_watches_requests();
     // What goes on is what was read: decoded, and edited where the rails have edited it.
     let call = |service: S, mut parts: Parts, edited: Option<Bytes>, guard: Guard, ask| {
         let body = edited.unwrap_or_else(|| decoded.clone());
@@ -384,7 +403,7 @@ where
     if !draft.is_open() || !is_speculative {
         return match drafting.judge(&mut draft).await {
             Ok(()) => {
-                let edited = draft.body(decoded);
+                let edited = draft.body(decoded).filter(|_| !watches);
                 call(service, parts, edited, guard.clone(), ask.clone()).await
             }
             Err(blocked) => Ok(stopped(service, parts, read.clone(), blocked)),
@@ -394,7 +413,7 @@ where
     // a block drops the call.
     let changes = draft.changes();
     let mut again = service.clone();
-    let edited = draft.body(decoded);
+    let edited = draft.body(decoded).filter(|_| !watches);
     let running = pin!(call(
         service,
         parts.clone(),
@@ -421,7 +440,7 @@ where
     // A rail that was to judge has rewritten: the answer is to another request than the one that may go in.
     drop(running);
     poll_fn(|context| again.poll_ready(context)).await?;
-    let edited = draft.body(decoded);
+    let edited = draft.body(decoded).filter(|_| !watches);
     call(again, parts, edited, guard.clone(), ask.clone()).await
 }
 
@@ -439,8 +458,10 @@ where
     R::Error: Into<BoxError>,
 {
     prepare_headers(&mut parts.headers, Some(body.len()));
+    // The handler finds what the input rails decided.
+    parts.extensions.insert(guard.verdict.clone());
     let request = Request::from_parts(parts, RequestBody::read(body));
-    let response = service.call(request).await?;
+    let response = guard.timed(service.call(request)).await?;
     Ok(guard_reply(guard, ask, response).await)
 }
 

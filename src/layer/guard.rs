@@ -1,11 +1,12 @@
 //! What every part of a guarded exchange knows.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use serde_json::Value;
 
 use super::{
     encoding::Accepted,
+    ending::Ending,
     limits::Limits,
     policy::{BlockResponse, Blocked, OnRailError},
 };
@@ -32,6 +33,8 @@ pub(super) struct Guard {
     pub(super) on_rail_error: OnRailError,
     pub(super) enforcement: Enforcement,
     pub(super) block_response: BlockResponse,
+    /// Where somebody is told of exchanges: this one, for as long as somebody works on it.
+    pub(super) ending: Option<Arc<Ending>>,
 }
 
 #[cfg(test)]
@@ -50,6 +53,7 @@ impl Guard {
             on_rail_error: OnRailError::default(),
             enforcement: Enforcement::default(),
             block_response: BlockResponse::default(),
+            ending: None,
         }
     }
 }
@@ -101,6 +105,17 @@ impl Guard {
         let plan = self.rails.plan();
         let mut sets = [&plan.output, &plan.calls].into_iter();
         sets.all(|rails| rails.only_monitors(self.enforcement))
+    }
+
+    /// Waits for the inner service, and notes how long that took where somebody is told.
+    pub(super) async fn timed<T>(&self, waiting: impl Future<Output = T>) -> T {
+        let Some(ending) = &self.ending else {
+            return waiting.await;
+        };
+        let began = Instant::now();
+        let done = waiting.await;
+        ending.inner_took(began.elapsed());
+        done
     }
 
     /// The limits of the JSON reader for requests and texts.

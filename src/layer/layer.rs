@@ -7,12 +7,14 @@ use tower_layer::Layer;
 use super::{
     builder::GuardrailsLayerBuilder,
     cache::VerdictCache,
+    ending::{ExchangeReport, Observers},
     limits::Limits,
     policy::{
         BlockResponse, BlockedHistory, Dialogue, Enforcement, History, OnRailError, UnreadEndpoints,
     },
     route::PlainPaths,
     service::Guardrails,
+    verdict_log::VerdictLog,
     watch::{LiveSettings, Watched},
 };
 use crate::{
@@ -48,6 +50,7 @@ pub(super) struct Settings {
     pub(super) plain_paths: PlainPaths,
     pub(super) limits: Limits,
     pub(super) cache: VerdictCache,
+    pub(super) observers: Arc<Observers>,
     /// Where the engine comes from, if it may change.
     pub(super) watched: Option<Arc<Watched>>,
 }
@@ -185,6 +188,7 @@ impl GuardrailsLayer {
                 plain_paths: PlainPaths::default(),
                 limits: Limits::default(),
                 cache,
+                observers: Arc::default(),
                 watched: None,
             },
         }
@@ -277,6 +281,43 @@ impl GuardrailsLayer {
         let own: Arc<dyn WireFormat> = Arc::new(format);
         let known = self.settings.formats.iter().map(Arc::clone);
         self.settings.formats = std::iter::once(own).chain(known).collect();
+        self
+    }
+
+    /// Has `told` called once for each guarded exchange, when it has ended: a stream's end, a block, a refusal, a client that leaves.
+    /// Several may be told.
+    ///
+    /// It is called where the reply is dropped, mostly on a worker of the runtime: what takes time belongs elsewhere.
+    ///
+    /// ```
+    /// # use tower_guardrails::GuardrailsLayer;
+    /// # fn f(layer: GuardrailsLayer) -> GuardrailsLayer {
+    /// layer.on_verdict(|exchange| {
+    ///     println!("{} {}: {:?}", exchange.method, exchange.path, exchange.conclusion);
+    /// })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn on_verdict(mut self, told: impl Fn(&ExchangeReport) + Send + Sync + 'static) -> Self {
+        Arc::make_mut(&mut self.settings.observers).add(Arc::new(told));
+        self
+    }
+
+    /// Writes a line for each guarded exchange to `log`.
+    #[must_use]
+    pub fn verdict_log(mut self, log: VerdictLog) -> Self {
+        let observers = Arc::make_mut(&mut self.settings.observers);
+        observers.recording = observers.recording.max(log.recording());
+        observers.add(Arc::new(move |report| log.write(report)));
+        self
+    }
+
+    /// Whether clients are told of guarded exchanges by headers: `x-guardrails` (`allowed`, `blocked; rail="…"`, `streaming` where it is
+    /// still to be seen) and `server-timing` (what the layer added, what the inner service took, what each rail took). Default: no; they
+    /// tell a client which rails there are.
+    #[must_use]
+    pub fn report_headers(mut self, report: bool) -> Self {
+        Arc::make_mut(&mut self.settings.observers).headers = report;
         self
     }
 

@@ -88,8 +88,9 @@
 //!
 //! # What the handler is told
 //!
-//! The handler, or an outer layer, finds what was decided as [`GuardrailsVerdict`](crate::GuardrailsVerdict) in the
-//! response's extensions.
+//! The handler finds what the input rails decided as [`GuardrailsVerdict`](crate::GuardrailsVerdict) in the request's extensions,
+//! an outer layer what all of them did in the response's. [`on_verdict`](GuardrailsLayer::on_verdict) is told of each exchange once it
+//! has ended, [`verdict_log`](GuardrailsLayer::verdict_log) writes a line of it.
 
 mod asides;
 mod blocked_history;
@@ -104,9 +105,11 @@ mod dialogue;
 mod draft;
 mod edits;
 mod encoding;
+mod ending;
 mod exchange;
 mod future;
 mod guard;
+mod headers;
 mod inner;
 mod inner_headers;
 mod inner_stream;
@@ -136,11 +139,13 @@ mod track_id;
 mod turn_body;
 mod unescape;
 mod uploads;
+mod verdict_log;
 mod watch;
 mod watched;
 
 pub use body::{RequestBody, ResponseBody};
 pub use builder::GuardrailsLayerBuilder;
+pub use ending::{Conclusion, ExchangeEnd, ExchangeReport};
 pub use future::ResponseFuture;
 pub use layer::GuardrailsLayer;
 pub use limits::Limits;
@@ -149,3 +154,4 @@ pub use policy::{
     UnreadEndpoints,
 };
 pub use service::Guardrails;
+pub use verdict_log::VerdictLog;

@@ -50,18 +50,21 @@ where
     let plan = guard.rails.plan();
     if plan.output.is_empty() && plan.calls.is_empty() {
         guard.verdict.finish();
-        return Response::from_parts(parts, ResponseBody::untouched(body));
+        let body = ResponseBody::untouched(body).of(&guard);
+        return Response::from_parts(parts, body);
     }
     if guard.only_watches_replies() {
+        let ending = guard.ending.clone();
         let body = watched(guard, ask, &parts.headers, body);
-        return Response::from_parts(parts, ResponseBody::watched(body));
+        return Response::from_parts(parts, ResponseBody::watched(body).ending(ending));
     }
     remove_caught_head(&guard, &mut parts);
     if body.is_end_stream() {
         guard.verdict.finish();
-        return Response::from_parts(parts, ResponseBody::untouched(body));
+        let body = ResponseBody::untouched(body).of(&guard);
+        return Response::from_parts(parts, body);
     }
-    match read_reply(&guard, &mut parts, body).await {
+    match guard.timed(read_reply(&guard, &mut parts, body)).await {
         Ok(Read::Records {
             framing,
             decoder,
@@ -71,8 +74,9 @@ where
             parts.headers.remove(header::CONTENT_LENGTH);
             parts.headers.remove(header::CONTENT_ENCODING);
             remove_digests(&mut parts.headers);
+            let ending = guard.ending.clone();
             let body = StreamedBody::new(guard, ask, framing, decoder, read, upstream);
-            Response::from_parts(parts, ResponseBody::streamed(body))
+            Response::from_parts(parts, ResponseBody::streamed(body).ending(ending))
         }
         Ok(Read::Whole { raw, decoded }) => answer_whole(guard, ask, parts, raw, decoded).await,
         Err(unreadable) => refuse_reply(
@@ -239,24 +243,24 @@ async fn answer_whole<B>(
             // The coding was read before.
             let coding = Coding::of(&parts.headers).unwrap_or(Coding::Identity);
             match guard.accepted.allow(coding, &raw) {
-                true => Response::from_parts(parts, ResponseBody::whole(raw)),
-                false => with_other_body(parts, decoded),
+                true => Response::from_parts(parts, ResponseBody::whole(raw).of(&guard)),
+                false => with_other_body(&guard, parts, decoded),
             }
         }
-        Resolved::Edited(body) => with_other_body(parts, body),
+        Resolved::Edited(body) => with_other_body(&guard, parts, body),
         Resolved::Refused(refused) => refuse_reply(&guard, parts.status, &refused),
     }
 }
 
 /// A reply whose body is not encoded any more, or another one.
-fn with_other_body<B>(mut parts: Parts, body: Bytes) -> Response<ResponseBody<B>> {
+fn with_other_body<B>(guard: &Guard, mut parts: Parts, body: Bytes) -> Response<ResponseBody<B>> {
     parts.headers.remove(header::CONTENT_ENCODING);
     parts.headers.remove(header::TRANSFER_ENCODING);
     parts
         .headers
         .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     remove_digests(&mut parts.headers);
-    Response::from_parts(parts, ResponseBody::whole(body))
+    Response::from_parts(parts, ResponseBody::whole(body).of(guard))
 }
 
 /// The answer in place of a reply that does not leave.
@@ -307,7 +311,8 @@ pub(super) fn blocked_response<B>(guard: &Guard, blocked: &Blocked) -> Response<
             error_response(guard, *status, "content_filter", &blocked.message)
         }
         BlockResponse::Custom(answer) => {
-            let mut response = answer(blocked).map(ResponseBody::whole);
+            let answer = answer(blocked);
+            let mut response = answer.map(|body| ResponseBody::whole(body).of(guard));
             response.extensions_mut().insert(guard.verdict.clone());
             response
         }
@@ -358,7 +363,7 @@ fn respond<B>(
     content_type: &'static str,
     body: Bytes,
 ) -> Response<ResponseBody<B>> {
-    let mut response = Response::new(ResponseBody::whole(body.clone()));
+    let mut response = Response::new(ResponseBody::whole(body.clone()).of(guard));
     *response.status_mut() = status;
     response
         .headers_mut()

@@ -5,11 +5,14 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
+use tracing::{Instrument as _, Span};
 
 use super::{
     body::{RequestBody, ResponseBody},
+    ending::Origin,
     exchange::{Sought, default_format, guarded, refused},
     future::ResponseFuture,
+    headers::told,
     route::Route,
     watch::LiveSettings,
 };
@@ -74,13 +77,18 @@ where
                 return ResponseFuture::untouched(self.inner.call(request));
             }
             Route::Refused(refusal) => {
-                let guard = settings.guard(default_format());
-                return ResponseFuture::guarded(refused(guard, refusal, request.into_body()));
+                let origin = Origin::of(&settings.observers, &request);
+                let guard = settings.guard(default_format(), origin);
+                let answer = refused(guard, refusal, request.into_body());
+                return ResponseFuture::guarded(async move { answer.await.map(told) });
             }
         };
+        let origin = Origin::of(&settings.observers, &request);
+        let span = origin.as_ref().map_or_else(Span::none, Origin::span);
         // The clone is the one that is not ready.
         let clone = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, clone);
-        ResponseFuture::guarded(guarded(settings, ready, request, sought))
+        let answer = guarded(settings, ready, request, sought, origin);
+        ResponseFuture::guarded(async move { answer.await.map(told) }.instrument(span))
     }
 }

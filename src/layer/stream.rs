@@ -165,11 +165,15 @@ impl GuardedStream {
         self.state == State::Ended && self.out.is_empty()
     }
 
+    /// Whether something has come that may not leave yet.
+    pub(super) fn is_held(&self) -> bool {
+        !self.queue.is_empty() && self.state != State::Ended
+    }
+
     /// What to send a client that waits for what is held, so that nobody takes the connection for dead.
     pub(super) fn heartbeat(&self, framing: Framing) -> Option<Bytes> {
-        let is_held = !self.queue.is_empty() && self.state != State::Ended;
         let is_stream = matches!(self.input, Input::Records(_));
-        framing.heartbeat().filter(|_| is_held && is_stream)
+        framing.heartbeat().filter(|_| self.is_held() && is_stream)
     }
 
     /// Reads the next decoded bytes of the upstream.

@@ -18,7 +18,12 @@ use super::{
     judge::judge_job,
     stream::GuardedStream,
 };
-use crate::{error::BoxError, framing::Framing, library::AskContext};
+use crate::{
+    error::BoxError,
+    framing::Framing,
+    library::AskContext,
+    observe::{HAS_METRICS, stream_held},
+};
 
 /// How much is released at a time when more is ready.
 const BATCH: usize = 32 << 10;
@@ -37,7 +42,40 @@ pub(super) struct StreamedBody<B> {
     quiet: Option<Pin<Box<Sleep>>>,
     /// Whether it has heard something since that was set.
     has_spoken: bool,
+    held: Held,
     error: Option<BoxError>,
+}
+
+/// Since when a stream holds what its client could have had, told to whoever listens.
+#[derive(Debug, Default)]
+struct Held {
+    since: Option<Instant>,
+}
+
+impl Held {
+    fn set(&mut self, is_held: bool) {
+        let is_told = HAS_METRICS || tracing::enabled!(tracing::Level::TRACE);
+        match (is_held, self.since) {
+            (true, None) if is_told => {
+                self.since = Some(Instant::now());
+                stream_held(None);
+                tracing::trace!("guardrails.stream.held");
+            }
+            (false, Some(since)) => {
+                self.since = None;
+                let held = since.elapsed();
+                stream_held(Some(held));
+                tracing::trace!(seconds = held.as_secs_f64(), "guardrails.stream.released");
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(false);
+    }
 }
 
 /// How the upstream's bytes are read.
@@ -112,6 +150,7 @@ impl<B> StreamedBody<B> {
             questions: Questions::new(ask),
             quiet: None,
             has_spoken: false,
+            held: Held::default(),
             error: None,
         }
     }
@@ -150,11 +189,13 @@ where
     fn take_output(&mut self) -> Option<Result<Bytes, BoxError>> {
         let bytes = self.stream.take_output()?;
         self.has_spoken = true;
+        self.held.set(false);
         Some(Ok(bytes))
     }
 
     /// Says something, after a while, to a client that waits for what is held.
     fn poll_quiet(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        self.held.set(self.stream.is_held());
         let Some(heartbeat) = self.stream.heartbeat(self.framing) else {
             return Poll::Pending;
         };

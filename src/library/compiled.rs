@@ -233,7 +233,7 @@ impl Scene for Alone<'_> {
             let (started, clock) = (SystemTime::now(), Instant::now());
             let mut request = ModelRequest::new(question.messages);
             request.parameters = question.parameters;
-            let reply = model.complete(request).await;
+            let reply = crate::llm::ask(&*model, request).await;
             if let Some((witness, messages)) = watched.zip(messages) {
                 witness.asked(Asked {
                     model: model.name().to_owned(),

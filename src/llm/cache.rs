@@ -107,6 +107,7 @@ impl AnswerCache {
         let mut state = self.lock();
         self.log(&mut state);
         let reply = state.touch(key);
+        crate::observe::cache_asked("answers", reply.is_some());
         let count = match &reply {
             Some(_) => &mut state.counts.hits,
             None => &mut state.counts.misses,

@@ -1,5 +1,6 @@
 //! Models: the [`Model`] trait, the providers, prompts and the parsing of answers.
 
+mod ask;
 pub(crate) mod cache;
 pub(crate) mod completion;
 mod models;
@@ -10,6 +11,7 @@ mod python_json;
 pub(crate) mod reasoning;
 pub(crate) mod template;
 
+pub(crate) use ask::ask;
 pub use models::Models;
 pub use parse_output::{OutputParser, OutputParsers, ParseError, Parsed, Verdict};
 pub use prompt::PromptError;

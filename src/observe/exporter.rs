@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::{file::TraceFile, trace::Trace};
+use super::{file::LineFile, trace::Trace};
 
 /// A place for traces, as `tracing.adapters` names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(crate) enum Adapter {
 /// Hands traces to all adapters.
 #[derive(Debug, Default)]
 pub(crate) struct Exporter {
-    files: Vec<TraceFile>,
+    files: Vec<LineFile<Trace>>,
     otel: bool,
 }
 
@@ -31,7 +31,10 @@ impl Exporter {
     /// Where a file cannot be opened.
     pub(crate) fn add(&mut self, adapter: Adapter) -> io::Result<()> {
         match adapter {
-            Adapter::FileSystem(path) => self.files.push(TraceFile::open(&path)?),
+            Adapter::FileSystem(path) => {
+                let file = LineFile::open(&path, "trace", Trace::to_line)?;
+                self.files.push(file);
+            }
             Adapter::OpenTelemetry => self.otel = true,
         }
         Ok(())
@@ -40,7 +43,7 @@ impl Exporter {
     /// Hands `trace` on; nothing is waited for.
     pub(crate) fn export(&self, trace: &Trace) {
         for file in &self.files {
-            file.export(trace.clone());
+            file.push(trace.clone());
         }
         #[cfg(feature = "opentelemetry")]
         if self.otel {

@@ -1,4 +1,4 @@
-//! The file adapter: a line of JSON for each trace, written by a thread of its own, so that no request waits for the disk.
+//! Files of lines: written by a thread of their own, so that no request waits for the disk.
 
 use std::{
     fs::{self, OpenOptions},
@@ -8,24 +8,28 @@ use std::{
     thread,
 };
 
-use super::trace::Trace;
-
-/// How many traces wait for the disk; more are dropped, with a warning.
+/// How many lines wait for the disk; more are dropped, with a warning.
 const WAITING: usize = 1024;
 
-/// Appends traces to a file.
+/// Appends to a file a line for each item.
 #[derive(Debug)]
-pub(super) struct TraceFile {
-    traces: SyncSender<Trace>,
+pub(crate) struct LineFile<T> {
+    items: SyncSender<T>,
+    what: &'static str,
 }
 
-impl TraceFile {
-    /// Opens `path` to append to it; its folder is made where it is not there.
+impl<T: Send + 'static> LineFile<T> {
+    /// Opens `path` to append to it; its folder is made where it is not there. `what` an item is, for the log; `to_line` ends with a line
+    /// feed, and runs on the writing thread.
     ///
     /// # Errors
     ///
     /// Where the folder, the file or the thread cannot be made.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(
+        path: &Path,
+        what: &'static str,
+        to_line: fn(&T) -> String,
+    ) -> io::Result<Self> {
         if let Some(folder) = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
@@ -34,38 +38,39 @@ impl TraceFile {
         }
         // What cannot be written to is an error now, not at the first request.
         OpenOptions::new().create(true).append(true).open(path)?;
-        let (traces, waiting) = sync_channel(WAITING);
+        let (items, waiting) = sync_channel(WAITING);
         let path = path.to_owned();
         thread::Builder::new()
-            .name("guardrails-traces".to_owned())
-            .spawn(move || write_all(&path, &waiting))?;
-        Ok(Self { traces })
+            .name("guardrails-lines".to_owned())
+            .spawn(move || write_all(&path, what, &waiting, to_line))?;
+        Ok(Self { items, what })
     }
 
-    /// Has `trace` written.
-    pub(super) fn export(&self, trace: Trace) {
-        match self.traces.try_send(trace) {
+    /// Has `item` written.
+    pub(crate) fn push(&self, item: T) {
+        let what = self.what;
+        match self.items.try_send(item) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
-                tracing::warn!("a trace is dropped: the file cannot keep up");
+                tracing::warn!(what, "a line is dropped: the file cannot keep up");
             }
             Err(TrySendError::Disconnected(_)) => {
-                tracing::warn!("a trace is dropped: nobody writes the file any more");
+                tracing::warn!(what, "a line is dropped: nobody writes the file any more");
             }
         }
     }
 }
 
 /// Writes until nobody sends any more. The file is opened for each batch, so that a rotated one is not written to.
-fn write_all(path: &PathBuf, traces: &Receiver<Trace>) {
-    while let Ok(trace) = traces.recv() {
-        let mut lines = trace.to_line();
-        for more in traces.try_iter().take(WAITING) {
-            lines.push_str(&more.to_line());
+fn write_all<T>(path: &PathBuf, what: &str, items: &Receiver<T>, to_line: fn(&T) -> String) {
+    while let Ok(item) = items.recv() {
+        let mut lines = to_line(&item);
+        for more in items.try_iter().take(WAITING) {
+            lines.push_str(&to_line(&more));
         }
         let file = OpenOptions::new().create(true).append(true).open(path);
         if let Err(error) = file.and_then(|mut file| file.write_all(lines.as_bytes())) {
-            tracing::warn!(%error, path = %path.display(), "traces cannot be written");
+            tracing::warn!(what, %error, path = %path.display(), "lines cannot be written");
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::event::Event;
+use crate::observe::captures_content;
 
 /// Seconds since 1970.
 pub(crate) fn now() -> f64 {
@@ -90,7 +91,10 @@ pub(crate) struct ProcessingLog(Mutex<Vec<Entry>>);
 
 impl ProcessingLog {
     pub(crate) fn event(&self, event: &Event) {
-        tracing::trace!(target: TURN, "event {}", Shown(event));
+        match captures_content() {
+            true => tracing::trace!(target: TURN, "event {}", Shown(event)),
+            false => tracing::trace!(target: TURN, "event {}", event.kind()),
+        }
         self.push(Entry::Event {
             at: now(),
             event: event.clone(),
@@ -111,7 +115,12 @@ impl ProcessingLog {
             call.task.as_deref().unwrap_or_default(),
             &call.llm_model_name,
         );
-        tracing::trace!(target: TURN, "model `{model}` is asked for {task}:\n{}\nand answers:\n{}", call.prompt, call.completion);
+        match captures_content() {
+            true => {
+                tracing::trace!(target: TURN, "model `{model}` is asked for {task}:\n{}\nand answers:\n{}", call.prompt, call.completion);
+            }
+            false => tracing::trace!(target: TURN, "model `{model}` is asked for {task}"),
+        }
         self.push(Entry::Call {
             at: now(),
             call: Box::new(call),

@@ -6,12 +6,14 @@ use std::{
 };
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tracing::{Instrument as _, field};
 
 use super::{check::Checked, plan::CompiledRail};
 use crate::{
     compute,
     error::{BoxError, Error},
     library::{AskContext, Judge, PatternRail, Seen, Subject, Witness},
+    observe::captures_content,
     pattern::Match,
     verdict::{Block, Outcome, Place},
 };
@@ -175,8 +177,43 @@ impl CompiledRail {
         })
     }
 
-    /// Judges `subject`, within the rail's time.
+    /// Judges `subject`, within the rail's time, in a span of its own.
     async fn judge(&self, subject: Subject<'_>, context: &AskContext, watched: bool) -> Ran {
+        let span = tracing::debug_span!(
+            "guardrails.rail",
+            rail.r#type = self.place.key(),
+            rail.name = %self.name,
+            rail.stop = field::Empty,
+            guardrails.rail.input = field::Empty,
+            guardrails.rail.reason = field::Empty,
+            error.r#type = field::Empty,
+        );
+        if span.is_disabled() {
+            return self.judge_unseen(subject, context, watched).await;
+        }
+        if captures_content() {
+            span.record("guardrails.rail.input", subject.text);
+        }
+        let judging = self.judge_unseen(subject, context, watched);
+        let ran = judging.instrument(span.clone()).await;
+        match &ran.outcome {
+            Ok(Outcome::Block(block)) => {
+                span.record("rail.stop", true);
+                if let Some(reason) = block.reason.as_deref().filter(|_| captures_content()) {
+                    span.record("guardrails.rail.reason", reason);
+                }
+            }
+            Ok(_) => {
+                span.record("rail.stop", false);
+            }
+            Err(_) => {
+                span.record("error.type", "rail_execution_failure");
+            }
+        }
+        ran
+    }
+
+    async fn judge_unseen(&self, subject: Subject<'_>, context: &AskContext, watched: bool) -> Ran {
         let (started, clock) = (SystemTime::now(), Instant::now());
         let witness = watched.then(|| Arc::new(Witness::default()));
         let outcome = match &self.judge {

@@ -207,7 +207,7 @@ async fn exchange(
 fn model(asked: &Asked) -> Response<ReplyBody> {
     let body = String::from_utf8_lossy(&asked.body).into_owned();
     if is_about_words(&body) {
-        return says(asked, "  \"We open at nine.\"", "length");
+        return says(asked, "Bot message: \"We open at nine.\"", "length");
     }
     let intent = match body.contains("how do I build a rocket") {
         true => "  ask about weapons",

@@ -15,8 +15,11 @@ mod history;
 mod inspect;
 mod limits;
 mod media;
+#[cfg(feature = "metrics")]
+mod metered;
 mod models;
 mod monitor;
+mod observed;
 mod order;
 mod outcomes;
 mod python;

@@ -10,7 +10,7 @@ use super::call::{Answers, Unanswered};
 use crate::{
     actions::ActionContext,
     llm::{
-        Model, ModelRequest, Parsed, Verdict,
+        Model, ModelRequest, Parsed, Verdict, ask,
         prompt::{Prompts, RenderedPrompt},
     },
     message::Message,
@@ -100,7 +100,7 @@ impl<'a> Host<'a> {
         let model = self.model(&question.kind)?;
         let mut request = ModelRequest::new(question.messages);
         request.parameters = question.parameters;
-        let reply = model.complete(request).await.map_err(Unanswered::Model)?;
+        let reply = ask(&*model, request).await.map_err(Unanswered::Model)?;
         let usage = reply.usage.map(|usage| {
             json!({
                 "input_tokens": usage.prompt_tokens,

@@ -346,6 +346,7 @@ impl Shared {
                 pause = Duration::ZERO;
             }
             tracing::error!(target: "tower_guardrails::python", %reason, pause_ms = pause.as_millis(), "a Python worker ended; it is started again");
+            crate::observe::worker_restarted();
             if !self.set(index, Place::Pause(Instant::now() + pause, reason)) || !self.sleep(pause)
             {
                 break;

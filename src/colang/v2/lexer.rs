@@ -308,6 +308,11 @@ impl Lexer<'_> {
         if self.at >= self.text.len() {
             return Ok(());
         }
+        if is_first {
+            // A file may be indented as a whole.
+            self.indents = vec![width];
+            return Ok(());
+        }
         self.indent(width)
     }
 

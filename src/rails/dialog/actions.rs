@@ -3,6 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use serde_json::{Map, Value};
+use tracing::Instrument as _;
 
 use super::{
     super::{event::Event, log::ProcessingLog},
@@ -35,6 +36,15 @@ impl Turn {
     ///
     /// Where a model fails.
     pub(super) async fn run_action(
+        &self,
+        conversation: &dyn Conversation,
+        called: Called<'_>,
+    ) -> Result<Option<Settled>> {
+        let span = tracing::debug_span!("guardrails.action", action.name = called.action);
+        self.dispatch(conversation, called).instrument(span).await
+    }
+
+    async fn dispatch(
         &self,
         conversation: &dyn Conversation,
         called: Called<'_>,

@@ -66,7 +66,7 @@ impl Turn {
         }
         let mut request = ModelRequest::new(messages);
         request.parameters = params;
-        let reply = model.complete(request).await;
+        let reply = crate::llm::ask(&*model, request).await;
         if let Ok(reply) = &reply {
             call.completion.clone_from(&reply.content);
             count(&mut call, reply);

@@ -195,7 +195,7 @@ impl Session<'_> {
     async fn ask_main(&self, conversation: &Conversation) -> Result<(ModelReply, Option<Record>)> {
         let model = self.main()?;
         let (started, clock) = (SystemTime::now(), Instant::now());
-        let reply = model.complete(self.request(conversation)).await?;
+        let reply = crate::llm::ask(&*model, self.request(conversation)).await?;
         let record = self.is_logged().then(|| {
             let messages = conversation.messages();
             Record::of_generation(&*model, messages, &reply, started, clock.elapsed())

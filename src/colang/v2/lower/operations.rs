@@ -98,7 +98,7 @@ impl Lowering<'_> {
             },
             (Subject::Event(name), None) => EventSpec::Named {
                 name: Arc::clone(name),
-                arguments: spec.arguments.clone(),
+                arguments: shared(name, &spec.arguments),
             },
             (Subject::Event(name), Some(_)) => {
                 self.fault_at(spec, format!("the event `{name}` has no events of its own"));
@@ -415,6 +415,18 @@ impl Lowering<'_> {
             );
         }
     }
+}
+
+/// The arguments of an event: a flow that starts with `context=$self.context` has the variables of this one, not a copy of them.
+fn shared(event: &str, arguments: &Arguments) -> Arguments {
+    let mut arguments = arguments.clone();
+    if event == "StartFlow"
+        && let Some(context) = arguments.get_mut("context")
+        && context.source().trim() == "$self.context"
+    {
+        *context = Expression::OwnVariables;
+    }
+    arguments
 }
 
 pub(super) fn group_span(group: &Group) -> (usize, usize) {

@@ -263,3 +263,16 @@ fn groups_and_nesting_are_limited() {
     let group = format!("await {}a{}", "(".repeat(5_000), ")".repeat(5_000));
     assert!(!faults(&flow(&group)).is_empty());
 }
+
+#[test]
+fn a_file_may_be_indented_as_a_whole() {
+    let (module, faults) = parse(
+        "a.co",
+        "\n   # first\n   flow main\n     match A()\n\n   flow b\n     pass\n",
+    );
+    assert_eq!(faults, []);
+    assert_eq!(module.flow_names().collect::<Vec<_>>(), ["main", "b"]);
+    let (_, faults) = parse("a.co", "   flow main\n     match A()\nflow b\n  pass\n");
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!(faults[0].line, Some(3));
+}

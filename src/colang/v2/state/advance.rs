@@ -6,9 +6,9 @@ use super::{
     Failure, Machine, Note, Trouble,
     events::told,
     index::HeadRef,
-    instance::{Action, Head, HeadId, HeadStatus, Scope, Status},
+    instance::{Action, Head, HeadId, HeadStatus, Status},
     lifecycle::Ending,
-    process::{add, compare},
+    process::add,
     scope::{action_value, is_global},
     signal::is_internal,
 };
@@ -24,7 +24,7 @@ use crate::{
 const MAX_FORKS: usize = 60;
 
 /// Where a head stops for now.
-enum Stop {
+pub(super) enum Stop {
     /// It waits, wants to act, or is at the end.
     Here,
     /// It has become these heads.
@@ -176,82 +176,6 @@ impl Machine<'_> {
         match instance.and_then(|instance| instance.heads.get(id)) {
             Some(head) if head.step == self.state.core.step => head.scores.clone(),
             _ => Vec::new(),
-        }
-    }
-
-    /// Moves a head to an element.
-    pub(super) fn move_to(&mut self, head: &HeadRef, position: usize) -> Result<(), Trouble> {
-        let instance = self.state.core.flows.get_mut(&head.0);
-        let Some(own) = instance.and_then(|instance| instance.heads.get_mut(&head.1)) else {
-            return Ok(());
-        };
-        if own.position == position {
-            return Ok(());
-        }
-        own.position = position;
-        self.index_head(head)
-    }
-
-    fn set_status(&mut self, head: &HeadRef, status: HeadStatus) -> Result<(), Trouble> {
-        let instance = self.state.core.flows.get_mut(&head.0);
-        let Some(own) = instance.and_then(|instance| instance.heads.get_mut(&head.1)) else {
-            return Ok(());
-        };
-        own.status = status;
-        self.index_head(head)
-    }
-
-    /// Puts a head where the events find it that it waits for; takes it away where it waits for none.
-    pub(super) fn index_head(&mut self, head: &HeadRef) -> Result<(), Trouble> {
-        let (uid, id) = head;
-        self.state.core.index.remove(*id);
-        let Some(instance) = self.state.core.flows.get(uid) else {
-            return Ok(());
-        };
-        let Some(own) = instance.heads.get(id) else {
-            return Ok(());
-        };
-        if own.status == HeadStatus::Inactive || !instance.is_listening() {
-            return Ok(());
-        }
-        let flow = Arc::clone(&instance.flow);
-        let element = flow.elements.get(own.position);
-        let Some(matching) = element.and_then(|element| element.matching()) else {
-            return Ok(());
-        };
-        let key = self.key(uid, matching)?;
-        let arrival = self.state.core.new_arrival();
-        let instance = self.state.core.flows.get_mut(uid);
-        if let Some(own) = instance.and_then(|instance| instance.heads.get_mut(id)) {
-            own.arrival = arrival;
-        }
-        self.state.core.index.insert(head.clone(), key, arrival);
-        Ok(())
-    }
-
-    /// Where heads are found may depend on the variable that has changed (on any, without a name).
-    pub(super) fn reindex(&mut self, uid: &Arc<str>, variable: Option<&str>) {
-        let Some(instance) = self.state.core.flows.get(uid) else {
-            return;
-        };
-        let flow = Arc::clone(&instance.flow);
-        let waiting: Vec<(HeadId, usize, u64)> = instance
-            .active_heads()
-            .map(|(id, head)| (id, head.position, head.arrival))
-            .collect();
-        for (id, position, arrival) in waiting {
-            let element = flow.elements.get(position);
-            let Some(matching) = element.and_then(|element| element.matching()) else {
-                continue;
-            };
-            if !self.state.core.index.has(id) || !depends_on(&matching.event, variable) {
-                continue;
-            }
-            // A match that makes no sense any more keeps its place, and fails when an event comes.
-            if let Ok(key) = self.key(uid, matching) {
-                let head = (Arc::clone(uid), id);
-                self.state.core.index.insert(head, key, arrival);
-            }
         }
     }
 
@@ -479,164 +403,6 @@ impl Machine<'_> {
         }
         self.reindex(uid, Some(name));
     }
-
-    fn fork(
-        &mut self,
-        head: &HeadRef,
-        fork: usize,
-        targets: &[usize],
-    ) -> Result<Vec<HeadId>, Trouble> {
-        let (uid, id) = head;
-        self.set_status(head, HeadStatus::Inactive)?;
-        let mut new = Vec::new();
-        for target in targets {
-            let child_id = self.state.core.new_head();
-            let Some(instance) = self.state.core.flows.get_mut(uid) else {
-                return Ok(new);
-            };
-            instance.forks.insert(fork, *id);
-            let Some(own) = instance.heads.get_mut(id) else {
-                return Ok(new);
-            };
-            own.children.push(child_id);
-            let mut child = Head::new();
-            child.position = *target;
-            child.scores.clone_from(&own.scores);
-            child.step = own.step;
-            child.scopes.clone_from(&own.scopes);
-            child.catches.clone_from(&own.catches);
-            instance.heads.insert(child_id, child);
-            new.push(child_id);
-        }
-        Ok(new)
-    }
-
-    /// Of the heads that are at the end of their fork, the best goes on, as the head that was forked.
-    fn merge(&mut self, head: &HeadRef, fork: usize) -> Result<Stop, Trouble> {
-        let (uid, id) = head;
-        let step = self.state.core.step;
-        let instance = self.instance(uid)?;
-        let forked = instance.forks.get(&fork).copied();
-        let Some(parent_id) = forked.filter(|parent| instance.heads.contains_key(parent)) else {
-            let message = "a group of statements has lost its beginning";
-            return Err(Failure::new("ColangRuntimeError", message).into());
-        };
-        let merged = instance.descendants(parent_id);
-        let mut scopes: Vec<usize> = Vec::new();
-        let children = instance
-            .heads
-            .get(&parent_id)
-            .map(|head| head.children.clone());
-        for child in children.unwrap_or_default() {
-            let own = instance
-                .heads
-                .get(&child)
-                .map(|head| head.scopes.as_slice());
-            for scope in own.unwrap_or_default() {
-                if !scopes.contains(scope) {
-                    scopes.push(*scope);
-                }
-            }
-        }
-        let mut merging: Vec<(HeadId, Vec<f64>)> = merged
-            .iter()
-            .filter_map(|id| Some((*id, instance.heads.get(id)?)))
-            .filter(|(_, head)| head.status == HeadStatus::Merging)
-            .map(|(id, head)| {
-                (
-                    id,
-                    if head.step == step {
-                        head.scores.clone()
-                    } else {
-                        Vec::new()
-                    },
-                )
-            })
-            .collect();
-        let mut picked = *id;
-        if merging.len() > 1 {
-            picked = self.best(&mut merging).unwrap_or(picked);
-        }
-        self.set_status(head, HeadStatus::Inactive)?;
-        if picked != *id {
-            return Ok(Stop::Here);
-        }
-        let instance = self.state.core.flows.get_mut(uid);
-        let Some(instance) = instance else {
-            return Ok(Stop::Here);
-        };
-        let Some(own) = instance.heads.get(id).cloned() else {
-            return Ok(Stop::Here);
-        };
-        if let Some(parent) = instance.heads.get_mut(&parent_id) {
-            parent.position = own.position;
-            parent.status = HeadStatus::Active;
-            parent.scopes = scopes;
-            parent.scores = own.scores;
-            parent.step = own.step;
-            parent.catches = own.catches;
-            parent.children.clear();
-        }
-        for id in &merged {
-            instance.heads.remove(id);
-        }
-        instance.forks.remove(&fork);
-        let gone: Vec<usize> = instance
-            .forks
-            .iter()
-            .filter(|(_, head)| merged.contains(head))
-            .map(|(fork, _)| *fork)
-            .collect();
-        for fork in gone {
-            instance.forks.remove(&fork);
-        }
-        for id in merged {
-            self.state.core.index.remove(id);
-        }
-        Ok(Stop::Became(vec![parent_id]))
-    }
-
-    /// The one with the best scores; of equally good ones, any. Orders them, the best first.
-    pub(super) fn best(&self, all: &mut [(HeadId, Vec<f64>)]) -> Option<HeadId> {
-        let longest = all
-            .iter()
-            .map(|(_, scores)| scores.len())
-            .max()
-            .unwrap_or(0);
-        let padded = |scores: &Vec<f64>| {
-            let mut padded = scores.clone();
-            padded.resize(longest, 1.0);
-            padded
-        };
-        all.sort_by(|left, right| compare(&padded(&right.1), &padded(&left.1)));
-        let equal = all
-            .iter()
-            .take_while(|(_, scores)| all.first().is_some_and(|(_, first)| scores == first))
-            .count();
-        let chosen = self.host.choose(equal).min(equal.saturating_sub(1));
-        all.get(chosen).map(|(best, _)| *best)
-    }
-
-    fn end_scope(&mut self, head: &HeadRef, number: usize) -> Result<(), Trouble> {
-        let (uid, _) = head;
-        let scores = self.scores(head);
-        let Some(instance) = self.state.core.flows.get_mut(uid) else {
-            return Ok(());
-        };
-        let Scope { flows, actions } = instance.scopes.remove(&number).unwrap_or_default();
-        for own in instance.heads.values_mut() {
-            own.scopes.retain(|scope| *scope != number);
-        }
-        for flow in flows {
-            if self.state.core.live(&flow).is_some() {
-                self.abort(&flow, &scores, Ending::default())?;
-            }
-        }
-        for action in actions {
-            self.stop_action(&action);
-        }
-        Ok(())
-    }
 }
 
 /// Whether a head at this element waits for its turn to act.
@@ -647,23 +413,5 @@ fn wants_to_act(op: &Op) -> bool {
             _ => true,
         },
         _ => false,
-    }
-}
-
-/// Whether an event's arguments name the variable.
-fn depends_on(event: &EventSpec, variable: Option<&str>) -> bool {
-    let Some(variable) = variable else {
-        return true;
-    };
-    let names = |arguments: &crate::colang::v2::ast::Arguments| {
-        arguments.values().any(|value| value.is_variable(variable))
-    };
-    match event {
-        EventSpec::Named { arguments, .. } => names(arguments),
-        EventSpec::OfAction {
-            member_arguments, ..
-        } => names(member_arguments),
-        EventSpec::OfFlow { .. } => false,
-        EventSpec::OfVariable { variable: own, .. } => &**own == variable,
     }
 }

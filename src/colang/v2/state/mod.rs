@@ -1,8 +1,9 @@
 //! The state machine: which events follow an event.
 //!
 //! [`State::feed`] takes one event of the outside. `process` lets the heads that wait for it know (`index` finds them,
-//! `matching` scores them, the best first), `advance` moves heads on to where they wait again, `lifecycle` starts and ends
-//! instances of flows, `conflicts` decides between flows that want to act at once. Events between flows go through a queue
+//! `matching` scores them, the best first), `advance` moves heads on to where they wait again (`forks`: several at once; `places`:
+//! where events find them), `create` and `lifecycle` start and end instances of flows, which `defaults` does for events that ask
+//! for it, `conflicts` decides between flows that want to act at once. Events between flows go through a queue
 //! until it is empty; then what has left is the answer.
 
 mod advance;
@@ -10,12 +11,18 @@ mod clock;
 mod collect;
 mod conflicts;
 mod core;
+mod create;
+mod defaults;
 mod encode;
 mod events;
+mod failures;
+mod forks;
 mod index;
 mod instance;
+mod intents;
 mod lifecycle;
 mod matching;
+mod places;
 mod process;
 mod refs;
 mod scope;

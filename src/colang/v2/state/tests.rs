@@ -390,3 +390,23 @@ fn variables_of_another_flow_change_through_its_context() {
     );
     assert_eq!(talk.go(), ["R mark=3 has=True"]);
 }
+
+#[test]
+fn a_flow_has_started_though_it_set_the_variable_that_it_was_started_with() {
+    let mut talk = Talk::new(
+        "flow main\n  global $text\n  $text = \"cup\"\n  match Go()\n  rewrite $text\n  send R(text=$text)\n  match Never()\n\
+         flow rewrite $given\n  global $text\n  other\n  $text = $given + \"s\"\nflow other\n  $x = 1\n",
+    );
+    assert_eq!(talk.go(), ["R text=cups"]);
+}
+
+#[test]
+fn a_flow_that_starts_with_the_context_of_another_shares_its_variables() {
+    let mut talk = Talk::new(
+        "flow main\n  $x = 1\n  match Go()\n  $uid = uid()\n\
+         \x20 send StartFlow(flow_id=\"a\", flow_instance_uid=$uid, context=$self.context)\n\
+         \x20 match FlowFinished(flow_instance_uid=$uid)\n  send R(x=$x, y=$y)\n  match Never()\n\
+         flow a\n  $y = $x + 1\n  $x = 5\n",
+    );
+    assert_eq!(talk.go(), ["R x=5 y=2"]);
+}
