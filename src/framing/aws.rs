@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{FramingError, Record, buffer::Buffer};
+use super::{FramingError, Record, buffer::Buffer, chunk};
 
 /// The lengths of the message and of its headers, and their check sum.
 const PRELUDE: usize = 12;
@@ -17,14 +17,17 @@ const TRAILER: usize = 4;
 #[derive(Debug)]
 pub(super) struct AwsReader {
     buffer: Buffer,
+    /// Whether the payloads hold others.
+    has_chunks: bool,
     limit: usize,
     is_finished: bool,
     has_failed: bool,
 }
 
 impl AwsReader {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(has_chunks: bool, limit: usize) -> Self {
         Self {
+            has_chunks,
             buffer: Buffer::default(),
             limit,
             is_finished: false,
@@ -67,7 +70,11 @@ impl AwsReader {
                 .then(|| Err(self.fail(FramingError::Broken)));
         }
         let raw = self.buffer.split_to(length);
-        match read(raw) {
+        let record = read(raw).and_then(|record| match self.has_chunks {
+            true => chunk::unpack(record),
+            false => Some(record),
+        });
+        match record {
             Some(record) => Some(Ok(record)),
             None => Some(Err(self.fail(FramingError::Broken))),
         }
@@ -240,7 +247,7 @@ mod tests {
         for at in 0..message.len() {
             let mut broken = message.to_vec();
             broken[at] ^= 1;
-            let mut reader = AwsReader::new(1 << 20);
+            let mut reader = AwsReader::new(false, 1 << 20);
             reader.push(broken.into());
             reader.finish();
             assert!(reader.next().is_none_or(|record| record.is_err()), "{at}");

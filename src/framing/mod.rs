@@ -26,12 +26,14 @@
 
 mod aws;
 mod buffer;
+mod chunk;
 mod json;
 mod record;
 mod sse;
 
 use bytes::{Bytes, BytesMut};
 
+pub(crate) use self::chunk::is_padding;
 pub use self::{
     record::{FramingError, NewRecord, Record},
     sse::SseReader,
@@ -49,6 +51,8 @@ pub enum Framing {
     JsonArray,
     /// AWS event stream.
     AwsEventStream,
+    /// AWS event stream whose payloads hold others, in base64, under `bytes`: the records are those.
+    AwsChunks,
 }
 
 impl Framing {
@@ -73,7 +77,7 @@ impl Framing {
             Self::Sse => "text/event-stream",
             Self::Ndjson => "application/x-ndjson",
             Self::JsonArray => "application/json",
-            Self::AwsEventStream => "application/vnd.amazon.eventstream",
+            Self::AwsEventStream | Self::AwsChunks => "application/vnd.amazon.eventstream",
         }
     }
 
@@ -81,7 +85,7 @@ impl Framing {
     pub fn heartbeat(self) -> Option<Bytes> {
         match self {
             Self::Sse => Some(Bytes::from_static(b": waiting\n\n")),
-            Self::Ndjson | Self::JsonArray | Self::AwsEventStream => None,
+            Self::Ndjson | Self::JsonArray | Self::AwsEventStream | Self::AwsChunks => None,
         }
     }
 }
@@ -107,7 +111,8 @@ impl Framer {
             Framing::Sse => Reader::Sse(SseReader::new(max_record_bytes)),
             Framing::Ndjson => Reader::Json(json::JsonReader::new(false, max_record_bytes)),
             Framing::JsonArray => Reader::Json(json::JsonReader::new(true, max_record_bytes)),
-            Framing::AwsEventStream => Reader::Aws(aws::AwsReader::new(max_record_bytes)),
+            Framing::AwsEventStream => Reader::Aws(aws::AwsReader::new(false, max_record_bytes)),
+            Framing::AwsChunks => Reader::Aws(aws::AwsReader::new(true, max_record_bytes)),
         })
     }
 
@@ -179,6 +184,7 @@ impl RecordWriter {
             Framing::Ndjson => write_line(data, out),
             Framing::JsonArray => self.array.element(data, out),
             Framing::AwsEventStream => aws::rewrite(&record.raw, data, out),
+            Framing::AwsChunks => aws::rewrite(&record.raw, &chunk::pack(data), out),
         }
     }
 
@@ -193,6 +199,10 @@ impl RecordWriter {
                 let name = name.unwrap_or("chunk");
                 aws::write(name, record.is_error, &record.data, out);
             }
+            Framing::AwsChunks if record.is_error => {
+                aws::write(chunk::EXCEPTION, true, &chunk::exception(&record.data), out);
+            }
+            Framing::AwsChunks => aws::write(chunk::NAME, false, &chunk::pack(&record.data), out),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A reply that is one body.
 
-use std::{collections::HashSet, ops::Range, time::Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -192,8 +192,8 @@ impl Buffered {
         if self.blocked.is_empty() && self.taken.edits.is_empty() {
             return Resolved::Untouched;
         }
-        let mut refusals: Vec<BodyEdit> = Vec::new();
-        let mut refused: Vec<Range<usize>> = Vec::new();
+        // Where a refusal takes the place of more than a text's, it wins: see `patch`.
+        let mut edits: Vec<BodyEdit> = self.taken.edits;
         for (index, blocked) in &self.blocked {
             // Every object that calls itself this choice is replaced, should there be two.
             let mut found = self
@@ -206,20 +206,9 @@ impl Buffered {
             }
             for choice in found {
                 let format = &self.guard.format;
-                refusals.extend(format.refuse_choice(&self.body, choice, &blocked.message));
-                refused.push(choice.span.clone());
+                edits.extend(format.refuse_choice(&self.body, choice, &blocked.message));
             }
         }
-        refused.sort_by_key(|span| span.start);
-        let replaced: HashSet<usize> = refusals.iter().map(|(span, _)| span.start).collect();
-        let is_inside = |span: &Range<usize>| {
-            let at = refused.partition_point(|outer| outer.start <= span.start);
-            let outer = at.checked_sub(1).and_then(|at| refused.get(at));
-            outer.is_some_and(|outer| span.end <= outer.end) || replaced.contains(&span.start)
-        };
-        let texts = self.taken.edits.into_iter();
-        let mut edits: Vec<BodyEdit> = texts.filter(|(span, _)| !is_inside(span)).collect();
-        edits.extend(refusals);
         Resolved::Edited(patch(&self.body, &edits).into())
     }
 }

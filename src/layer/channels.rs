@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     rails::{
-        Checked, LlmRails, OnRailError, Policy, Powers,
+        Checked, LlmRails, OnRailError, Policy, Powers, RailSet,
         stream::{Growing, Stop, Track, TrackPlan},
     },
     verdict::{Decision, GuardrailsVerdict},
@@ -130,6 +130,8 @@ pub(super) struct Channels {
     /// Whether the rails on calls read what these say, so that the others need not.
     leaves_calls: bool,
     asides: Asides,
+    /// What rails rewrote where no other text can be put in its place: nothing of it leaves.
+    withheld: Vec<Of>,
     /// Structural texts that passed, since they come again with every record.
     passed: Vec<Box<str>>,
     /// How much text came that is rewritten as it grows.
@@ -202,6 +204,11 @@ impl Entry {
     fn is_side(&self) -> bool {
         self.class == TextClass::TEXT && matches!(self.id.source, Source::Field(_))
     }
+
+    /// Whether a rail has rewritten the text as it grew, and no other text can be put in its place.
+    fn is_changed_in_vain(&self) -> bool {
+        self.class.patch == Patch::No && self.track.growing().is_some_and(Growing::has_changed)
+    }
 }
 
 impl Channels {
@@ -247,6 +254,7 @@ impl Channels {
             calls: calls_of(guard, is_streamed),
             leaves_calls: guard.rails.plan().calls.reads_text(),
             asides: Asides::new(output.asking().next().is_some(), is_held),
+            withheld: Vec::new(),
             passed: Vec::new(),
             grown: 0,
             asking: false,
@@ -498,6 +506,11 @@ impl Channels {
                 .push(usize::try_from(entry.track.total()).unwrap_or(usize::MAX));
         }
         match pushed {
+            Ok(()) if entry.is_changed_in_vain() => {
+                entry.halted = true;
+                self.withheld.push(Of::Text(index));
+                Err(self.not_rewritable(id))
+            }
             Ok(()) => Ok(Some((
                 Need {
                     of: Of::Text(index),
@@ -627,13 +640,23 @@ impl Channels {
             }
         }
         let mut stopped = Vec::new();
-        for entry in self.entries.iter_mut().filter(|entry| !entry.halted) {
-            if let Err(stop) = entry.track.finish() {
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            if entry.halted {
+                continue;
+            }
+            let finished = entry.track.finish();
+            if finished.is_err() || entry.is_changed_in_vain() {
                 entry.halted = true;
-                stopped.push((entry.id, stop));
+                if finished.is_ok() {
+                    self.withheld.push(Of::Text(index));
+                }
+                stopped.push((entry.id, finished.err()));
             }
         }
-        halts.extend(stopped.into_iter().map(|(id, stop)| self.halt(id, stop)));
+        halts.extend(stopped.into_iter().map(|(id, stop)| match stop {
+            Some(stop) => self.halt(id, stop),
+            None => self.not_rewritable(id),
+        }));
         halts
     }
 
@@ -694,6 +717,9 @@ impl Channels {
 
     /// Whether the text that `need` stands for is cleared.
     pub(super) fn is_cleared(&self, need: Need) -> bool {
+        if self.withheld.contains(&need.of) {
+            return false;
+        }
         match need.of {
             Of::Text(track) => self
                 .entries
@@ -930,13 +956,24 @@ impl Channels {
     }
 
     /// The block for a text that a rail rewrote where no other text can be put in its place.
-    pub(super) fn cannot_rewrite(&self, ticket: Ticket) -> Option<Halt> {
+    pub(super) fn cannot_rewrite(&mut self, ticket: Ticket) -> Option<Halt> {
+        self.withheld.push(ticket.of);
         let plan = self.rails.plan();
         let (rails, choice) = match ticket.of {
             Of::Text(track) => (&plan.output, self.entries.get(track)?.id.choice()),
             Of::Calls(track) => (&plan.calls, self.calls.choice_of(track)),
             Of::Asides => (&plan.output, None),
         };
+        self.not_placed(rails, choice)
+    }
+
+    /// The same, for a text that was rewritten as it grew.
+    fn not_rewritable(&self, id: TrackId) -> Halt {
+        let halt = self.not_placed(&self.rails.plan().output, id.choice());
+        halt.unwrap_or_else(|| unfollowed("a text cannot be changed where it stands"))
+    }
+
+    fn not_placed(&self, rails: &RailSet, choice: Option<u32>) -> Option<Halt> {
         let rail = rails.asking().find(|rail| rail.rewrites());
         let rail = rail.or_else(|| rails.asking().next())?;
         let reason = "a rail rewrote a text that cannot be changed where it stands";

@@ -54,7 +54,9 @@ where
     R::Error: Into<BoxError>,
 {
     let format = Arc::clone(&guard.format);
-    let Some(writer) = format.answers() else {
+    // What a cloud wraps its records in is not written here.
+    let is_wrapped = guard.facts.stream && framing(&guard) == Framing::AwsEventStream;
+    let Some(writer) = format.answers().filter(|_| !is_wrapped) else {
         let refusal = Refusal::new(
             StatusCode::NOT_IMPLEMENTED,
             "no_dialogue_in_format",

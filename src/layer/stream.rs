@@ -363,7 +363,7 @@ impl GuardedStream {
 
     /// Puts `texts` in the place of the texts of a track, in the records that wait.
     fn rewrite(&mut self, ticket: Ticket, texts: Vec<String>) -> Option<Halt> {
-        let channels = &self.intake.channels;
+        let channels = &mut self.intake.channels;
         let is_placed = match ticket.of {
             // Part of the text has left.
             Of::Text(_) if !channels.rewrites() => false,

@@ -69,6 +69,9 @@ pub(super) struct Chat {
     lowest_temperature: Option<f64>,
 }
 
+/// What a prompt may use, by its names.
+type Variables<'v> = Vec<(&'v str, Value)>;
+
 /// What a model answered.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -178,14 +181,48 @@ impl Chat {
         let asked = self
             .verdict(call, task, kinds, temperature, variables)
             .await;
+        let Err(error) = &asked else { return asked };
+        let Some(windows) = self.windows_of(call, task, variables, judged, error)? else {
+            return asked;
+        };
+        let questions: Vec<_> = windows
+            .into_iter()
+            .map(|variables| async move {
+                self.verdict(call, task, kinds, temperature, &variables)
+                    .await
+            })
+            .collect();
+        let mut asking = stream::iter(questions).buffered(TOGETHER);
+        let mut last = None;
+        while let Some(answer) = asking.next().await {
+            let answer = answer?;
+            if !answer.verdict.is_safe() {
+                return Ok(answer);
+            }
+            last = Some(answer);
+        }
+        last.map_or(asked, Ok)
+    }
+
+    /// The variables of a prompt for each window of the text `judged` that fits, where it failed with `error` since all of the text
+    /// does not; none: it failed otherwise, or because of something else.
+    ///
+    /// # Errors
+    ///
+    /// Where the prompt is too long whatever the text is, and for a text of more windows than are asked about.
+    pub(super) fn windows_of<'v>(
+        &self,
+        call: &Call<'_>,
+        task: &str,
+        variables: &[(&'v str, Value)],
+        judged: &str,
+        error: &Error,
+    ) -> Result<Option<Vec<Variables<'v>>>, Error> {
         let text = variables.iter().find(|(name, _)| *name == judged);
-        let (Err(error), Some((_, Value::String(text)))) = (&asked, text) else {
-            return asked;
+        let (Some(limit), Some((_, Value::String(text)))) = (too_long(error), text) else {
+            return Ok(None);
         };
-        let Some(limit) = too_long(error) else {
-            return asked;
-        };
-        let with = |window: &str| -> Vec<(&str, Value)> {
+        let with = |window: &str| -> Variables<'v> {
             let variables = variables.iter();
             let variables = variables.map(|(name, value)| match *name == judged {
                 true => (*name, window.into()),
@@ -211,26 +248,7 @@ impl Chat {
                 windows.len()
             )));
         }
-        let questions: Vec<_> = windows
-            .into_iter()
-            .map(|window| {
-                let variables = with(window);
-                async move {
-                    self.verdict(call, task, kinds, temperature, &variables)
-                        .await
-                }
-            })
-            .collect();
-        let mut asking = stream::iter(questions).buffered(TOGETHER);
-        let mut last = None;
-        while let Some(answer) = asking.next().await {
-            let answer = answer?;
-            if !answer.verdict.is_safe() {
-                return Ok(answer);
-            }
-            last = Some(answer);
-        }
-        last.map_or(asked, Ok)
+        Ok(Some(windows.into_iter().map(with).collect()))
     }
 
     /// As [`verdict`](Self::verdict), but gives the answer as it came, and whether it broke off before it said anything.

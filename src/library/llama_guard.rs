@@ -95,13 +95,48 @@ fn build(context: &BuildContext<'_>) -> Built {
 
 impl LlamaGuard {
     async fn check(&self, call: &Call<'_>) -> Result<Finding, Error> {
-        let model = model_or(call, MODEL)?;
         let task = call.action();
         let mut variables = vec![("user_input", given(call, "user_message"))];
+        let mut judged = "user_input";
         if task == OUTPUT {
-            variables.push(("bot_response", given(call, "bot_message")));
+            judged = "bot_response";
+            variables.push((judged, given(call, "bot_message")));
         }
-        let messages = self.chat.render(call, task, &variables)?.into_messages();
+        let verdict = match self.verdict(call, &variables).await {
+            Ok(verdict) => verdict,
+            // A long text is asked about in windows.
+            Err(error) => {
+                let windows = self
+                    .chat
+                    .windows_of(call, task, &variables, judged, &error)?;
+                let Some(windows) = windows else {
+                    return Err(error);
+                };
+                let mut verdict = Verdict::Safe;
+                for variables in windows {
+                    verdict = self.verdict(call, &variables).await?;
+                    if !verdict.is_safe() {
+                        break;
+                    }
+                }
+                verdict
+            }
+        };
+        let violations = match &verdict {
+            Verdict::Safe => Value::Null,
+            unsafe_or_unclear => unsafe_or_unclear.categories().into(),
+        };
+        Ok(Finding::block_if(!verdict.is_safe()).with("policy_violations", violations))
+    }
+
+    async fn verdict(
+        &self,
+        call: &Call<'_>,
+        variables: &[(&str, Value)],
+    ) -> Result<Verdict, Error> {
+        let model = model_or(call, MODEL)?;
+        let task = call.action();
+        let messages = self.chat.render(call, task, variables)?.into_messages();
         let inquiry = Inquiry {
             task,
             shown_as: match task {
@@ -114,12 +149,7 @@ impl LlamaGuard {
         };
         let reply = self.chat.ask(call, inquiry, messages).await?;
         // The names of categories are shown in lower case.
-        let verdict = Verdict::from_llama_guard(&reply.content.to_lowercase());
-        let violations = match &verdict {
-            Verdict::Safe => Value::Null,
-            unsafe_or_unclear => unsafe_or_unclear.categories().into(),
-        };
-        Ok(Finding::block_if(!verdict.is_safe()).with("policy_violations", violations))
+        Ok(Verdict::from_llama_guard(&reply.content.to_lowercase()))
     }
 }
 
@@ -194,6 +224,29 @@ mod tests {
         );
         assert_eq!(script.asked()[0].messages[0].content.text(), "y: x");
         assert!(run().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_long_text_is_asked_about_in_windows() {
+        let config = "prompts: [{task: llama_guard_check_input, content: 'Rate: {{ user_input }}', max_length: 1000}]";
+        let text = format!("{} bomb", "word ".repeat(500));
+        let ask = async |answers: Vec<&'static str>| {
+            let script = Script::new(answers);
+            let trial = Trial::with_model(&RAIL, config, MODEL, script.clone()).await;
+            let outcome = trial.judge("llama guard check input", &text).await.unwrap();
+            let asked: Vec<String> = script
+                .asked()
+                .iter()
+                .map(|request| request.messages[0].content.text().into_owned())
+                .collect();
+            (outcome.is_block(), asked)
+        };
+        let (is_blocked, asked) = ask(vec!["safe"; 9]).await;
+        assert!(!is_blocked && asked.len() > 2, "{}", asked.len());
+        assert!(asked.last().unwrap().ends_with(" bomb"));
+        assert!(asked.iter().all(|text| text.chars().count() <= 1000));
+        let (is_blocked, asked) = ask(vec!["safe", "unsafe\nS1", "safe", "safe"]).await;
+        assert!(is_blocked && asked.len() == 2);
     }
 
     #[tokio::test]

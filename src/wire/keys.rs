@@ -19,6 +19,17 @@ pub(super) fn is_only_folded(key: &str, known: &[&str]) -> bool {
     folded != key && known.contains(&folded.as_str())
 }
 
+/// The same, where `known` are in `camelCase`.
+pub(super) fn is_folded_camel(key: &str, known: &[&str]) -> bool {
+    if known.contains(&key) {
+        return false;
+    }
+    let folded = folded(key);
+    known
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(&folded))
+}
+
 /// The key as readers that fold letters compare it.
 pub(super) fn folded(key: &str) -> String {
     key.chars().flat_map(fold).collect()

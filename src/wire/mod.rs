@@ -27,6 +27,7 @@ pub mod json;
 mod answer;
 mod answer_writer;
 mod anthropic;
+mod converse;
 mod detect;
 mod endpoints;
 mod format;
@@ -38,11 +39,13 @@ mod openai_chat;
 mod openai_completions;
 mod packed;
 mod path;
+mod refusal;
 mod reply;
 mod request;
 mod responses;
 mod shape;
 mod texts;
+mod tokens;
 mod unreadable;
 mod walk;
 
@@ -51,6 +54,7 @@ use std::sync::Arc;
 pub use self::{
     answer_writer::{AnswerStream, AnswerWriter, Parameters},
     anthropic::AnthropicMessages,
+    converse::BedrockConverse,
     detect::{Endpoint, classify},
     format::{
         Answer, Asked, Claim, ModelProtocol, Question, RequestHead, StreamFormat, WireFormat,
@@ -82,5 +86,6 @@ pub fn formats() -> Arc<[Arc<dyn WireFormat>]> {
         Arc::new(AnthropicMessages),
         Arc::new(Gemini),
         Arc::new(Ollama),
+        Arc::new(BedrockConverse),
     ])
 }

@@ -96,6 +96,8 @@ pub(super) struct Walk<'a, 't> {
     pub(super) repeated: bool,
     /// Whether all strings belong to a call of a tool.
     pub(super) of_call: bool,
+    /// Whether the object that is being read says that it holds text: then nothing in it is opaque.
+    holds_text: bool,
     /// Whether an object that the format defines has a key twice, or in another letter case.
     pub(super) is_ambiguous: bool,
     /// Not empty inside values that a later member of the same name replaces: which of them each is.
@@ -114,6 +116,7 @@ impl<'a, 't> Walk<'a, 't> {
             choice: None,
             repeated,
             of_call: false,
+            holds_text: false,
             is_ambiguous: false,
             twin: Vec::new(),
         }
@@ -348,7 +351,7 @@ impl<'a, 't> Walk<'a, 't> {
             let channel = self.channel(&(&path, "its keys"));
             self.push(key, channel, Relation::Alone, TextClass::KEY);
         }
-        let is_opaque = (self.vocabulary.is_opaque)(source);
+        let is_opaque = !self.holds_text && (self.vocabulary.is_opaque)(source);
         if value.is_string() && self.packed(value, inner, is_opaque) {
             return;
         }
@@ -380,6 +383,8 @@ impl<'a, 't> Walk<'a, 't> {
                 }
             }
             Kind::Object => {
+                let says_text = value.get("type").is_some_and(|kind| kind.is("text"));
+                let outer = std::mem::replace(&mut self.holds_text, says_text);
                 let mut numbers = 0;
                 let numbered = path.key("{}");
                 // Nothing fails in here.
@@ -394,6 +399,7 @@ impl<'a, 't> Walk<'a, 't> {
                     walk.named(key, value, (path, inner), is_structural);
                     Ok(())
                 });
+                self.holds_text = outer;
             }
             Kind::Number => self.number(value, path),
             Kind::Null | Kind::True | Kind::False => {}

@@ -1,10 +1,12 @@
 //! Every wire format keeps the layer's promises: what passes passes untouched at any cut, what is blocked is a refusal that the
 //! format's clients read, what is masked is masked everywhere, and rails ask the model in the endpoint's language.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tower_guardrails::{GuardrailsLayer, LlmRails, RailsConfig};
 
+use crate::aws;
 use crate::support::{Exchange, REFUSAL, Reply, exchange, post, regex_layer, run};
 
 /// One format, as a client of it writes and reads.
@@ -37,6 +39,8 @@ fn formats() -> Vec<Format> {
         gemini_array(),
         ollama_chat(),
         ollama_generate(),
+        converse(),
+        anthropic_chunks(),
     ]
 }
 
@@ -220,6 +224,101 @@ fn completions() -> Format {
             .collect()
         },
         is_refused: |reply| reply["choices"][0]["finish_reason"] == "content_filter",
+    }
+}
+
+fn converse() -> Format {
+    Format {
+        name: "bedrock_converse",
+        path: "/model/anthropic.claude-v1/converse",
+        stream_path: "/model/anthropic.claude-v1/converse-stream",
+        content_type: "application/vnd.amazon.eventstream",
+        request: |said, _| json!({"messages": [{"role": "user", "content": [{"text": said}]}], "inferenceConfig": {"maxTokens": 9}}),
+        reply: |text| json!({"output": {"message": {"role": "assistant", "content": [{"text": text}]}}, "stopReason": "end_turn", "usage": {"inputTokens": 1, "outputTokens": 2, "totalTokens": 3}, "metrics": {"latencyMs": 5}}),
+        stream: |pieces| {
+            let mut frames = vec![aws::event(
+                "messageStart",
+                &json!({"role": "assistant", "p": "abc"}),
+            )];
+            frames.extend(pieces.iter().map(|piece| {
+                aws::event(
+                    "contentBlockDelta",
+                    &json!({"contentBlockIndex": 0, "delta": {"text": piece}, "p": "abcdefgh"}),
+                )
+            }));
+            frames.push(aws::event(
+                "contentBlockStop",
+                &json!({"contentBlockIndex": 0}),
+            ));
+            frames.push(aws::event(
+                "messageStop",
+                &json!({"stopReason": "end_turn"}),
+            ));
+            frames.push(aws::event("metadata", &json!({"usage": {"inputTokens": 1, "outputTokens": 2, "totalTokens": 3}, "metrics": {"latencyMs": 5}})));
+            frames
+        },
+        read: |reply| {
+            let blocks = reply["output"]["message"]["content"].as_array().unwrap();
+            blocks
+                .iter()
+                .filter_map(|block| block["text"].as_str())
+                .collect()
+        },
+        read_stream: |body| {
+            let (mut text, mut open, mut begun) = (String::new(), None, false);
+            let (mut stopped, mut ended) = (false, false);
+            for (kind, event) in aws::messages(body) {
+                assert!(!ended, "after the end: {event}");
+                match kind.as_str() {
+                    "messageStart" => begun = true,
+                    "contentBlockDelta" => {
+                        assert!(begun && !stopped);
+                        let index = event["contentBlockIndex"].as_u64();
+                        assert!(open.is_none() || open == index);
+                        open = index;
+                        text.push_str(event["delta"]["text"].as_str().unwrap_or_default());
+                    }
+                    "contentBlockStop" => {
+                        assert_eq!(open.take(), event["contentBlockIndex"].as_u64());
+                    }
+                    "messageStop" => stopped = event["stopReason"].is_string(),
+                    "metadata" => ended = event["usage"]["totalTokens"].is_u64(),
+                    other => panic!("{other}: {event}"),
+                }
+            }
+            assert!(stopped && ended && open.is_none());
+            text
+        },
+        is_refused: |reply| reply["stopReason"] == "guardrail_intervened",
+    }
+}
+
+/// Anthropic's body as Bedrock's `invoke` carries it, whose streams are chunks of AWS event stream.
+fn anthropic_chunks() -> Format {
+    Format {
+        name: "anthropic, chunks",
+        path: "/model/us.anthropic.claude-v1/invoke",
+        stream_path: "/model/us.anthropic.claude-v1/invoke-with-response-stream",
+        content_type: "application/vnd.amazon.eventstream",
+        request: |said, _| json!({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": [{"role": "user", "content": [{"type": "text", "text": said}]}]}),
+        stream: |pieces| {
+            let frames = (anthropic().stream)(pieces).concat();
+            let records = events(&frames).into_iter().map(|(_, data)| {
+                let bytes = STANDARD.encode(data);
+                aws::event("chunk", &json!({"bytes": bytes, "p": "abcd"}))
+            });
+            records.collect()
+        },
+        read_stream: |body| {
+            let records = aws::messages(body).into_iter().map(|(kind, chunk)| {
+                assert_eq!(kind, "chunk");
+                let bytes = STANDARD.decode(chunk["bytes"].as_str().unwrap()).unwrap();
+                let data: Value = serde_json::from_slice(&bytes).unwrap();
+                sse(data["type"].as_str(), &data)
+            });
+            (anthropic().read_stream)(&records.collect::<Vec<_>>().concat())
+        },
+        ..anthropic()
     }
 }
 

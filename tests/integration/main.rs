@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+mod aws;
 mod bypass_in;
 mod colang2;
 mod colang_docs;
@@ -22,6 +23,7 @@ mod monitor;
 mod observed;
 mod order;
 mod outcomes;
+mod places;
 mod python;
 mod rails_docs;
 mod readings;

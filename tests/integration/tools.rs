@@ -135,6 +135,10 @@ fn good_calls_pass_byte_for_byte() {
             r#"{"p\u006frt":"D\u0065lft"}"#
         )])),
         json!({"role": "assistant", "function_call": {"name": "old", "arguments": "{\"a\": 1}"}}),
+        json!({"role": "assistant", "content": [
+            {"type": "text", "text": "I do it."},
+            {"type": "tool_use", "id": "t", "name": "book", "input": {"port": "Delft", "seats": 2}},
+        ]}),
         json!({"role": "assistant", "content": "hello", "tool_calls": null}),
         json!({"role": "assistant", "content": "hello", "tool_calls": []}),
     ] {
@@ -154,6 +158,13 @@ fn good_calls_pass_byte_for_byte() {
 fn a_bad_call_takes_its_choice_only() {
     let layer = layer(VALIDATE);
     for (what, message) in [
+        (
+            "a call that is a part of the content",
+            json!({"role": "assistant", "content": [
+                {"type": "text", "text": "I do it."},
+                {"type": "tool_use", "id": "t", "name": "wire_money", "input": {}},
+            ]}),
+        ),
         (
             "an undeclared tool",
             called(&json!([call("c1", "wire_money", "{}")])),

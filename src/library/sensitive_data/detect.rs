@@ -1,6 +1,6 @@
 //! Finding the entities of a text.
 
-use std::ops::Range;
+use std::{ops::Range, sync::OnceLock};
 
 use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::{Class, Hir, HirKind};
@@ -9,7 +9,7 @@ use super::{
     checksums::is_digit,
     context,
     entity::{Check, Entity, Pattern},
-    settle::{Rule, Signs, Spaced},
+    settle::{AsciiSet, Rule, Signs, Spaced},
     view::View,
 };
 use crate::{
@@ -92,6 +92,7 @@ pub(super) struct Detector {
     pub(super) entities: Vec<String>,
     /// What finds them, with the place of the entity's name.
     pub(super) finders: Vec<(usize, Finder)>,
+    rule: OnceLock<Rule>,
 }
 
 /// What the view of a text holds, counted once for all finders.
@@ -125,6 +126,10 @@ impl Holds {
 impl Detector {
     /// What parts one match from the next.
     pub(super) fn rule(&self) -> Rule {
+        *self.rule.get_or_init(|| self.find_rule())
+    }
+
+    fn find_rule(&self) -> Rule {
         let none = Rule {
             spaced: Spaced::None,
             signs: Signs {
@@ -134,6 +139,7 @@ impl Detector {
                 any: false,
             },
             mail: false,
+            holds: AsciiSet::NONE,
         };
         self.finders.iter().fold(none, |rule, (_, finder)| {
             let mut rule = rule;
@@ -147,15 +153,20 @@ impl Detector {
                 Finder::Code(_, _, Hint::Digits(_)) => {
                     rule.signs.digit = true;
                     rule.spaced = rule.spaced.max(Spaced::Digits);
+                    rule.holds = rule.holds.with(super::phone::HOLDS);
                 }
                 Finder::Table(table) => {
                     for (_, pattern, digits) in &table.patterns {
                         rule.signs.digit |= *digits > 0;
                         rule.signs.any |= *digits == 0;
                         rule.spaced = rule.spaced.max(spaced(pattern.regex));
+                        rule.holds = rule.holds.or(held(pattern.regex));
                     }
                 }
-                Finder::Custom(_) => rule.spaced = Spaced::Letters,
+                Finder::Custom(_) => {
+                    rule.spaced = Spaced::Letters;
+                    rule.holds = AsciiSet::ALL;
+                }
             }
             rule
         })
@@ -330,6 +341,17 @@ fn spaced(pattern: &str) -> Spaced {
         (true, false) => Spaced::Digits,
         (true, true) => Spaced::Letters,
     }
+}
+
+/// The characters of ASCII that matches of a pattern may hold.
+fn held(pattern: &str) -> AsciiSet {
+    let mut parser = regex_syntax::ParserBuilder::new();
+    let hir = parser.case_insensitive(true).build().parse(pattern);
+    let Ok(hir) = hir else {
+        return AsciiSet::ALL;
+    };
+    let all = (0..128_u8).filter(|byte| may_hold(&hir, &|c| c == char::from(*byte)));
+    all.fold(AsciiSet::NONE, AsciiSet::with_byte)
 }
 
 /// Whether a match may hold a character that `wanted` says yes to.

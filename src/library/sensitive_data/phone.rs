@@ -66,6 +66,10 @@ pub(super) fn numbers(view: &View<'_>) -> Vec<(Range<usize>, f64)> {
 /// What stands between the groups of a number, in the view.
 const BETWEEN: &str = r"[-/ ()\[\].~]";
 
+/// What a number may hold, with the words of its extension.
+pub(super) const HOLDS: &str =
+    "0123456789 \t+-/()[].~#;:=,_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
 /// A search through the view of a text.
 struct Search<'v> {
     view: &'v View<'v>,

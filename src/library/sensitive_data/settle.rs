@@ -29,6 +29,34 @@ pub(super) struct Rule {
     pub(super) signs: Signs,
     /// Whether addresses of mail are looked for, whose names may be of any letters.
     pub(super) mail: bool,
+    /// What matches may hold, but for addresses of mail and of pages: any other sign parts what stands before it from what follows.
+    pub(super) holds: AsciiSet,
+}
+
+/// A set of characters of ASCII.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct AsciiSet(u128);
+
+impl AsciiSet {
+    pub(super) const NONE: Self = Self(0);
+    pub(super) const ALL: Self = Self(u128::MAX);
+
+    pub(super) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn with(self, characters: &str) -> Self {
+        characters.bytes().fold(self, Self::with_byte)
+    }
+
+    pub(super) fn with_byte(self, byte: u8) -> Self {
+        Self(self.0 | 1_u128.checked_shl(byte.into()).unwrap_or(0))
+    }
+
+    /// Whether `c` is a character of ASCII that is not in the set.
+    fn lacks(self, c: char) -> bool {
+        c.is_ascii() && self.0 & 1 << u32::from(c) == 0
+    }
 }
 
 /// What matches with spaces in them are made of.
@@ -61,13 +89,15 @@ impl Rule {
         let mut end = near.len();
         // A space must follow a word, or it may go on.
         while let Some(head) = near.get(..end)
-            && let Some((space, _)) = head.char_indices().rev().find(|(_, c)| separates(*c))
+            && let Some((space, c)) = head.char_indices().rev().find(|(_, c)| separates(*c))
         {
             let is_last = end == near.len();
             if is_last && let Some(settled) = self.within(near, space) {
                 return from + settled;
             }
-            if self.is_settled(near.get(..space).unwrap_or_default(), from == 0) {
+            // Only over spaces are matches joined, and in no match is such a one.
+            let parts = c != ' ' && self.holds.lacks(c);
+            if parts || self.is_settled(near.get(..space).unwrap_or_default(), from == 0) {
                 return from + space;
             }
             end = space;
@@ -116,6 +146,9 @@ impl Rule {
         };
         let whole = text.get(begin..).unwrap_or_default();
         let word = whole.trim_end_matches(punctuation);
+        if self.ends_in_sign(whole, word) {
+            return true;
+        }
         let letters = word.trim_start_matches(['(', '[', '"', '\'']);
         match self.spaced {
             Spaced::None => !whole.is_empty() && !self.signs.holds(whole),
@@ -132,6 +165,17 @@ impl Rule {
                     && !text.get(near..).unwrap_or_default().contains(is_digit)
             }
         }
+    }
+}
+
+impl Rule {
+    /// Whether a sign at the end of the word `whole`, which is `word` with some punctuation, is in no match.
+    fn ends_in_sign(self, whole: &str, word: &str) -> bool {
+        let is_address = self.mail && whole.contains('@') || self.signs.dot && whole.contains('.');
+        let last = word.chars().next_back();
+        let behind = whole.get(word.len()..).unwrap_or_default().chars();
+        let mut signs = last.into_iter().chain(behind);
+        !is_address && signs.any(|c| !c.is_ascii_alphanumeric() && self.holds.lacks(c))
     }
 }
 
@@ -183,6 +227,7 @@ mod tests {
             any: false,
         },
         mail: true,
+        holds: AsciiSet::NONE,
     };
     const NUMBERS: Rule = Rule {
         spaced: Spaced::Digits,
@@ -191,6 +236,7 @@ mod tests {
             ..MAIL.signs
         },
         mail: true,
+        holds: AsciiSet(0b11_1111_1111 << b'0' | 1 << b' ' | 1 << b'-' | 1 << b'('),
     };
     const ALL: Rule = Rule {
         spaced: Spaced::Letters,
@@ -201,6 +247,7 @@ mod tests {
             any: true,
         },
         mail: true,
+        holds: AsciiSet::ALL,
     };
 
     #[test]
@@ -224,8 +271,16 @@ mod tests {
     fn what_is_looked_for_decides() {
         let upto = |rule: Rule, text: &str| text[..rule.settled(text)].to_owned();
         let code = "def f0(a, b):\n    return a + b * 0\n\nde";
-        assert_eq!(upto(MAIL, code), "def f0(a, b):\n    return a + b * 0");
-        assert_eq!(upto(NUMBERS, code), "def f0(a, b):\n    return");
+        assert_eq!(upto(MAIL, code), "def f0(a, b):\n    return a + b * 0\n");
+        assert_eq!(upto(NUMBERS, code), "def f0(a, b):\n    return a + b * 0\n");
+        assert_eq!(upto(NUMBERS, "| 12 | 34.5 | 6"), "| 12 | 34.5 |");
+        assert_eq!(upto(NUMBERS, "0.12 0.3 7\n0.5 0.25 1"), "0.12 0.3 7");
+        assert_eq!(
+            upto(NUMBERS, r#"{"a": [1, 2], "b": "#),
+            r#"{"a": [1, 2], "b":"#
+        );
+        assert_eq!(upto(NUMBERS, r#"{"a": [1, 2"#), r#"{"a": [1,"#);
+        assert_eq!(upto(NUMBERS, "so ann@example.com| y"), "so");
         assert_eq!(
             upto(MAIL, "12:30:01 GET /x?y=1 200 "),
             "12:30:01 GET /x?y=1 200"

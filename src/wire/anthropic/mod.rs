@@ -5,6 +5,8 @@
 //! the other documented keys. Signatures and encrypted content pass; a text under a signature is never rewritten.
 //!
 //! A reply is one choice, a block of the answer says `stop_reason: "refusal"`.
+//!
+//! What is signed (SigV4) cannot be changed: see [`BedrockConverse`](super::BedrockConverse).
 
 mod answer;
 mod model;
@@ -22,6 +24,7 @@ use super::{
     AnswerWriter, BodyEdit, ChatRequest, ChoiceSpan, Claim, JsonLimits, ModelProtocol, NormalPath,
     ReplyTexts, RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat,
 };
+use crate::framing::Framing;
 
 /// Anthropic Messages.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,12 +73,20 @@ impl WireFormat for AnthropicMessages {
         refuse::reply(facts, message)
     }
 
-    fn refuse_choice(&self, body: &[u8], _choice: &ChoiceSpan, message: &str) -> Vec<BodyEdit> {
-        refuse::edits(body, message)
+    fn refuse_choice(&self, body: &[u8], choice: &ChoiceSpan, message: &str) -> Vec<BodyEdit> {
+        refuse::edits(body, choice, message)
     }
 
     fn error_body(&self, status: StatusCode, _code: &str, message: &str) -> Bytes {
         refuse::error(Some(status), message)
+    }
+
+    fn framing(&self, facts: &RequestFacts, content_type: &str) -> Option<Framing> {
+        match (content_type, facts.variant) {
+            ("" | "application/vnd.amazon.eventstream", CHUNKS) => Some(Framing::AwsChunks),
+            ("", _) => Some(Framing::Sse),
+            (named, _) => Framing::of_content_type(named),
+        }
     }
 
     fn stream(&self, facts: &RequestFacts) -> Box<dyn StreamFormat> {
@@ -90,6 +101,12 @@ impl WireFormat for AnthropicMessages {
         Some(self)
     }
 }
+
+/// Where Bedrock streams a reply, in chunks of AWS event stream.
+const STREAMED: &str = "/invoke-with-response-stream";
+
+/// [`RequestFacts::variant`] of a request whose reply comes in such chunks.
+const CHUNKS: &str = "chunks";
 
 /// Whether requests of the format go to `path`, which is in lower case: the API's own path under any prefix, its count of tokens, and
 /// the paths of clouds that carry the same body for Anthropic's models.
@@ -106,6 +123,7 @@ fn is_messages(path: &str) -> bool {
     }
     let model = path
         .strip_suffix("/invoke")
+        .or_else(|| path.strip_suffix(STREAMED))
         .and_then(|path| path.rsplit_once("/model/"));
     model.is_some_and(|(_, model)| model.contains("anthropic.claude"))
 }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::AnthropicMessages;
+use super::{AnthropicMessages, STREAMED};
 use crate::{
     error::{ModelError, ModelErrorKind},
     message::{Role, ToolCall},
@@ -40,7 +40,7 @@ impl ModelProtocol for AnthropicMessages {
         // Clouds name the model in the path, and the API's version in the body.
         if lower.contains("rawpredict") {
             body.insert("anthropic_version".to_owned(), "vertex-2023-10-16".into());
-        } else if lower.trim_end_matches('/').ends_with("/invoke") {
+        } else if lower.contains("/invoke") {
             body.insert("anthropic_version".to_owned(), "bedrock-2023-05-31".into());
         } else {
             body.insert("model".to_owned(), question.model.as_str().into());
@@ -112,7 +112,8 @@ impl ModelProtocol for AnthropicMessages {
     fn streams(&self, head: &RequestHead<'_>) -> bool {
         // A cloud's own stream is asked for at another path, in another framing.
         let path = head.uri.path().to_ascii_lowercase();
-        !path.trim_end_matches('/').ends_with("/invoke")
+        let path = path.trim_end_matches('/');
+        !path.ends_with("/invoke") && !path.ends_with(STREAMED)
     }
 
     fn piece(&self, data: &[u8]) -> Result<Option<Answer>, ModelError> {
@@ -169,11 +170,15 @@ fn path_of(head: &RequestHead<'_>, lower: &str, stream: bool) -> Option<String> 
             .then(|| path.get(..length))?
     };
     let raw = cut(":streamrawpredict").or(cut(":rawpredict"));
-    let mut path = match (cut("/count_tokens"), raw) {
-        (Some(path), _) => path.to_owned(),
-        (None, Some(path)) if stream => format!("{path}:streamRawPredict"),
-        (None, Some(path)) => format!("{path}:rawPredict"),
-        (None, None) => return None,
+    let mut path = if let Some(path) = cut("/count_tokens") {
+        path.to_owned()
+    } else if let Some(path) = raw {
+        match stream {
+            true => format!("{path}:streamRawPredict"),
+            false => format!("{path}:rawPredict"),
+        }
+    } else {
+        format!("{}/invoke", cut(STREAMED)?)
     };
     if let Some(query) = head.uri.query() {
         path = format!("{path}?{query}");

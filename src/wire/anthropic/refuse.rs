@@ -2,12 +2,21 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Value as JsonValue, json};
 
-use crate::wire::{BodyEdit, Edit, JsonLimits, RequestFacts, ids::fresh_id, json::Document};
+use crate::wire::{
+    BodyEdit, ChoiceSpan, Edit, JsonLimits, RequestFacts,
+    ids::fresh_id,
+    json::{Document, Value},
+    refusal::refused_object,
+};
 
 /// A message that no model wrote, with these blocks.
-pub(super) fn message(facts: &RequestFacts, content: Value, stop_reason: Value) -> Value {
+pub(super) fn message(
+    facts: &RequestFacts,
+    content: JsonValue,
+    stop_reason: JsonValue,
+) -> JsonValue {
     json!({
         "id": fresh_id("msg_"),
         "type": "message",
@@ -27,39 +36,42 @@ pub(super) fn reply(facts: &RequestFacts, text: &str) -> Bytes {
         .into()
 }
 
-fn blocks(text: &str) -> Value {
+fn blocks(text: &str) -> JsonValue {
     json!([{"type": "text", "text": text}])
 }
 
+/// The members of a reply that its refusal keeps.
+const KEPT: &[&str] = &["id", "model"];
+
 /// The edits that make the whole reply `body` a refusal.
-pub(super) fn edits(body: &[u8], text: &str) -> Vec<BodyEdit> {
+pub(super) fn edits(body: &[u8], choice: &ChoiceSpan, text: &str) -> Vec<BodyEdit> {
     let limits = JsonLimits {
         allow_byte_order_mark: true,
         ..JsonLimits::default()
     };
+    let mut new = message(&RequestFacts::default(), blocks(text), "refusal".into());
     let Ok(document) = Document::read(body, &limits) else {
-        return Vec::new();
+        let refusal = new.to_string().into_bytes();
+        return vec![(choice.span.clone(), Edit::Raw(refusal.into()))];
     };
-    let raw = |json: String| Edit::Raw(json.into_bytes().into());
     let root = document.root();
-    let mut edits = Vec::new();
-    // Of a key that stands twice, both are replaced.
-    for member in root.members() {
-        let new = match member.key.as_str().as_deref().unwrap_or_default() {
-            "content" => blocks(text).to_string(),
-            "stop_reason" => "\"refusal\"".to_owned(),
-            "stop_sequence" | "stop_details" => "null".to_owned(),
-            _ => continue,
-        };
-        edits.push((member.value.span(), raw(new)));
+    for key in ["input_tokens", "output_tokens"] {
+        let tokens = root.get("usage").and_then(|usage| usage.get(key));
+        if let Some(tokens) = tokens.and_then(Value::as_u64) {
+            new["usage"][key] = tokens.into();
+        }
     }
-    if root.get("stop_reason").is_none()
-        && let Some(last) = root.members().last()
-    {
-        let end = last.value.span().end;
-        edits.push((end..end, raw(",\"stop_reason\":\"refusal\"".to_owned())));
-    }
-    edits
+    let new: Vec<_> = [
+        "type",
+        "role",
+        "content",
+        "stop_reason",
+        "stop_sequence",
+        "usage",
+    ]
+    .map(|name| (name, new[name].take()))
+    .into();
+    refused_object(root, KEPT, &new)
 }
 
 /// The body of an error response, or of the event that ends a stream with an error.

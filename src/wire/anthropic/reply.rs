@@ -31,7 +31,7 @@ pub(super) const THINKING: TextClass = TextClass {
 pub(super) static VOCABULARY: Vocabulary = Vocabulary {
     is_structural,
     is_structural_anywhere: is_structural,
-    is_opaque: |key| key == r#""url""#,
+    is_opaque: |key| matches!(key, r#""url""# | r#""data""#),
     is_folded: is_folded_key,
     is_usual_key,
     is_usual,
@@ -72,7 +72,6 @@ fn is_structural(key: &str) -> bool {
             | r#""tool_id""#
             | r#""file_id""#
             | r#""signature""#
-            | r#""data""#
             | r#""encrypted_content""#
             | r#""encrypted_index""#
             | r#""encrypted_stdout""#

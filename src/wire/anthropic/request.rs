@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Value as JsonValue, json};
 
+use super::{CHUNKS, STREAMED};
 use crate::{
     message::{Role, ToolCall},
     wire::{
@@ -168,9 +169,11 @@ pub(super) fn read<'a>(
     keys::refuse_repeated(&document)?;
     keys::refuse_folded(root, REQUEST_KEYS)?;
     let path = head.uri.path().to_ascii_lowercase();
+    let is_chunked = path.trim_end_matches('/').ends_with(STREAMED);
     let mut request = ChatRequest {
-        // Vertex says so in the path.
-        stream: path.contains(":streamrawpredict"),
+        // Clouds say so in the path.
+        stream: path.contains(":streamrawpredict") || is_chunked,
+        variant: if is_chunked { CHUNKS } else { "" },
         ..ChatRequest::default()
     };
     let (mut messages, mut system) = (None, None);

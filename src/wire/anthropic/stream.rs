@@ -94,7 +94,12 @@ impl StreamFormat for MessageStream {
         let root = document.root();
         let kind = root.get("type").and_then(Value::as_str).unwrap_or_default();
         let index = root.get("index").and_then(Value::as_u64);
-        if !self.is_in_order(&kind, index) {
+        // Some clients go by the record's name, others by its type.
+        let is_named_otherwise = record
+            .name
+            .as_deref()
+            .is_some_and(|name| name != kind.as_bytes() && !is_no_name(name));
+        if is_named_otherwise || !self.is_in_order(&kind, index) {
             texts.ambiguous = true;
         }
         let index = index.unwrap_or_default();
@@ -142,6 +147,20 @@ impl StreamFormat for MessageStream {
             });
         }
         Ok(())
+    }
+
+    fn is_own_name(&self, name: &[u8]) -> bool {
+        const NAMES: &[&str] = &[
+            "message_start",
+            "message_delta",
+            "message_stop",
+            "content_block_start",
+            "content_block_delta",
+            "content_block_stop",
+            "ping",
+            "error",
+        ];
+        is_no_name(name) || NAMES.iter().any(|own| own.as_bytes() == name)
     }
 
     fn released(&mut self, record: &Record, _choices: &[u32]) {
@@ -228,6 +247,11 @@ impl StreamFormat for MessageStream {
             out.push(event("message_stop", json!({"type": "message_stop"})));
         }
     }
+}
+
+/// Whether a record's name is what readers take for none.
+fn is_no_name(name: &[u8]) -> bool {
+    name.is_empty() || name == b"message"
 }
 
 /// Whether records of this type are part of the answer, and go with it.

@@ -18,7 +18,7 @@ use serde_json::Value;
 use self::stream::GeminiStream;
 use super::{
     AnswerWriter, BodyEdit, ChatRequest, ChoiceSpan, Claim, Edit, JsonLimits, ModelProtocol,
-    NormalPath, ReplyTexts, RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat,
+    NormalPath, ReplyTexts, RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat, keys,
 };
 use crate::framing::Framing;
 
@@ -111,6 +111,11 @@ impl WireFormat for Gemini {
     fn answers(&self) -> Option<&dyn AnswerWriter> {
         Some(self)
     }
+}
+
+/// Whether a key is one of `known`, which are in `camelCase`, only to readers that fold letters.
+fn is_only_folded(key: &str, known: &[&str]) -> bool {
+    keys::is_folded_camel(&camel(key), known)
 }
 
 /// A key in `camelCase`, as the documentation writes it.

@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::camel;
+use super::{camel, is_only_folded};
 use crate::wire::{
     CallPiece, CallText, ChoiceSpan, JsonLimits, ListElement, Patch, RecordKind, Relation,
     ReplyTexts, TextClass, Unreadable,
     json::{Document, Member, Value},
-    keys,
     walk::{Path, Vocabulary, Walk},
 };
 
@@ -108,7 +107,6 @@ fn is_structural(key: &str) -> bool {
             | r#""trafficType""#
             | r#""modality""#
             | r#""status""#
-            | r#""data""#
     )
 }
 
@@ -123,8 +121,8 @@ const KNOWN_KEYS: &[&str] = &[
     "name",
     "args",
     "error",
-    "functioncall",
-    "finishreason",
+    "functionCall",
+    "finishReason",
 ];
 
 /// Reads a reply or a record into `reply`, which is empty; `calls_before` counts the calls of each candidate that earlier records had.
@@ -180,11 +178,7 @@ pub(super) fn read<'a>(
 
 /// Whether the key is a known one in another letter case than the two spellings of the protocol.
 fn is_folded(key: Value<'_, '_>) -> bool {
-    let name = key.as_str().unwrap_or_default();
-    match camel(&name).as_str() {
-        "functionCall" | "finishReason" => false,
-        plain => keys::is_only_folded(plain, KNOWN_KEYS),
-    }
+    is_only_folded(&key.as_str().unwrap_or_default(), KNOWN_KEYS)
 }
 
 struct Reader<'a, 't, 'n> {

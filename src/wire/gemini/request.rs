@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Value as JsonValue, json};
 
-use super::{ARRAY, EVENTS, camel};
+use super::{ARRAY, EVENTS, camel, is_only_folded};
 use crate::{
     message::{Role, ToolCall},
     wire::{
@@ -147,7 +147,7 @@ fn read_body<'a>(root: Value<'_, 'a>, request: &mut ChatRequest<'a>) -> Result<(
     for member in root.members() {
         let value = member.value;
         let name = member.key.as_str().unwrap_or_default();
-        if keys::is_only_folded(&name, &["contents", "systeminstruction", "parts"]) {
+        if is_only_folded(&name, REQUEST_KEYS) {
             return Err(Unreadable::bad_request(
                 "ambiguous_key",
                 "The body has a key in another letter case than the format's.",

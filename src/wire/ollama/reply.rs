@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use crate::wire::{
-    CallPiece, CallText, ChoiceSpan, JsonLimits, ListElement, RecordKind, Relation, ReplyTexts,
-    TextClass, Unreadable,
+    CallPiece, CallText, ChoiceSpan, JsonLimits, ListElement, Patch, RecordKind, Relation,
+    ReplyText, ReplyTexts, TextClass, Unreadable,
     json::{Document, Member, Value},
     keys,
+    tokens::TokenList,
     walk::{Path, Vocabulary, Walk},
 };
 
@@ -18,8 +19,10 @@ enum Place {
     /// What a request for generation is answered.
     Response,
     CallName(u64),
-    /// The tokens of the log-probabilities: 0 is the chosen one, 1 the first alternative.
-    Tokens(usize),
+    /// The tokens of the log-probabilities.
+    Tokens,
+    /// The conversation, as tokens.
+    Context,
 }
 
 static VOCABULARY: Vocabulary = Vocabulary {
@@ -140,9 +143,26 @@ pub(super) fn read<'a>(
             "thinking" => walk.known(value, &Place::Thinking, TextClass::ANSWER, path),
             "done" => finish = value.as_bool() == Some(true),
             "logprobs" if value.is_array() => {
-                for token in value.elements() {
-                    tokens(walk, token, 0, path)?;
-                }
+                let said = match root.get("response") {
+                    Some(_) => Place::Response,
+                    None => Place::Content,
+                };
+                let said = Relation::Repeats(walk.channel(&said));
+                TokenList::new(&Place::Tokens, said).read(walk, value, path)?;
+            }
+            "context" if value.is_array() => {
+                // Tokens of the conversation with its answer, which its reader can turn into text again: nothing that rails could
+                // read, and nothing that may stay where the answer was rewritten.
+                walk.texts.push(ReplyText {
+                    channel: walk.channel(&Place::Context),
+                    relation: Relation::Repeats(walk.channel(&Place::Response)),
+                    class: TextClass {
+                        patch: Patch::Null,
+                        ..TextClass::STRUCTURAL
+                    },
+                    text: Cow::Borrowed(""),
+                    span: value.span(),
+                });
             }
             "error" if !value.is_null() => {
                 *kind = RecordKind::Error;
@@ -251,32 +271,4 @@ fn piece<'a>(call: Value<'_, 'a>, list: Value<'_, 'a>) -> CallPiece<'a> {
         arguments: given("arguments").map(text),
         ..CallPiece::default()
     }
-}
-
-fn tokens<'a>(
-    walk: &mut Walk<'a, '_>,
-    token: Value<'_, 'a>,
-    rank: usize,
-    path: Path<'_>,
-) -> Result<(), Unreadable> {
-    if !token.is_object() {
-        walk.other(token, path);
-        return Ok(());
-    }
-    let said = Relation::Repeats(walk.channel(&Place::Content));
-    walk.members(token, |walk, name, Member { key, value }| {
-        match name {
-            "token" if value.is_string() => {
-                let channel = walk.channel(&Place::Tokens(rank));
-                walk.push(value, channel, said, TextClass::STRUCTURAL);
-            }
-            "top_logprobs" if value.is_array() && rank == 0 => {
-                for (alternative, token) in value.elements().enumerate() {
-                    tokens(walk, token, alternative + 1, path)?;
-                }
-            }
-            _ => walk.unknown(key, value, path),
-        }
-        Ok(())
-    })
 }

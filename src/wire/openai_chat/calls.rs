@@ -43,6 +43,20 @@ impl CallNumbers {
     }
 }
 
+/// Whether a part of the content is a call of a tool, as other formats have them.
+pub(super) fn is_part(part: Value<'_, '_>) -> bool {
+    let kind = part.get("type").and_then(Value::as_str);
+    kind.is_some_and(|kind| {
+        kind.ends_with("tool_use") || kind.ends_with("_call") || kind == "functionCall"
+    })
+}
+
+/// The number of a call that is a part of the content: behind all that services number.
+pub(super) fn number_of_part(position: usize) -> u64 {
+    let position = u64::try_from(position).unwrap_or(u64::MAX);
+    (FUNCTION - 1).saturating_sub(position)
+}
+
 fn has_name(call: Value<'_, '_>) -> bool {
     let body = ["function", "custom"].iter().find_map(|key| call.get(key));
     let name = body.unwrap_or(call).get("name");

@@ -21,8 +21,9 @@ use serde_json::Value;
 
 use self::{calls::CallNumbers, reply::Whole, stream::ChatStream};
 use super::{
-    AnswerWriter, AnthropicMessages, BodyEdit, ChatRequest, ChoiceSpan, Claim, Edit, JsonLimits,
-    NormalPath, ReplyTexts, RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat,
+    AnswerWriter, AnthropicMessages, BedrockConverse, BodyEdit, ChatRequest, ChoiceSpan, Claim,
+    Edit, JsonLimits, NormalPath, ReplyTexts, RequestFacts, RequestHead, StreamFormat, Unreadable,
+    WireFormat,
 };
 
 /// OpenAI Chat Completions.
@@ -56,8 +57,10 @@ impl WireFormat for OpenAiChat {
     }
 
     fn looks_like_request(&self, body: &[u8]) -> bool {
-        // Anthropic's bodies have messages, too, and what only they have.
-        shape::looks_like_request(body) && !AnthropicMessages.looks_like_request(body)
+        // Others' bodies have messages, too, and what only they have.
+        shape::looks_like_request(body)
+            && !AnthropicMessages.looks_like_request(body)
+            && !BedrockConverse.looks_like_request(body)
     }
 
     fn read_request<'a>(

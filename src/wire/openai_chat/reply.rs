@@ -33,10 +33,8 @@ pub(super) enum Place {
     CallName(Site, u64, Body),
     CallArguments(Site, u64, Body),
     Transcript(Site),
-    /// The tokens of the log-probabilities: the list, and the rank: 0 is the chosen token, 1 the first alternative.
-    Tokens(u8, usize),
-    /// The same as byte lists.
-    TokenBytes(u8, usize),
+    /// The tokens of the log-probabilities, by the list.
+    Tokens(u8),
 }
 
 /// Where in a call its name and arguments stand.
@@ -211,6 +209,14 @@ fn message<'a>(
         match name {
             "content" if value.is_array() => {
                 for (position, element) in value.elements().enumerate() {
+                    // No reader of this format makes a call of such a part; one of another may.
+                    if calls::is_part(element) {
+                        calls.pieces.push(CallPiece {
+                            choice: walk.choice,
+                            call: calls::number_of_part(position),
+                            ..calls::piece(element, Some(value))
+                        });
+                    }
                     part(walk, element, site, inner.at(position))?;
                 }
             }

@@ -507,27 +507,27 @@ fn log_probabilities_are_joined_by_rank() {
         token("CRET")
     );
     let event = event(&data);
-    let of = |place| {
+    let place = |list, rank| {
+        Channel::new(
+            Some(0),
+            &((&Place::Tokens(0), list, rank), [0_usize; 0].as_slice()),
+        )
+    };
+    let of = |list: &'static str, rank: usize| {
         let texts = event.texts.iter();
-        let texts = texts.filter(|text| text.channel == channel(place));
+        let texts = texts.filter(|text| text.channel == place(list, rank));
         texts.map(|text| text.text.as_ref()).collect::<String>()
     };
-    assert_eq!(of(Place::Tokens(0, 0)), "SECRET");
-    assert_eq!(of(Place::Tokens(0, 1)), "SE");
-    assert_eq!(of(Place::Tokens(0, 2)), "x");
-    assert_eq!(of(Place::TokenBytes(0, 0)), "SECRET");
-    assert_eq!(of(Place::TokenBytes(0, 2)), "x");
+    assert_eq!(of("token", 0), "SECRET");
+    assert_eq!(of("token", 1), "SE");
+    assert_eq!(of("token", 2), "x");
+    assert_eq!(of("bytes", 0), "SECRET");
+    assert_eq!(of("bytes", 2), "x");
     let content = channel(Place::Content(Site::Delta));
     for text in &event.texts {
         assert_eq!(text.relation, Relation::Repeats(content));
         assert!(!text.class.asked && text.class.json == HoldsJson::No);
-        let is_bytes = [
-            Place::TokenBytes(0, 0),
-            Place::TokenBytes(0, 1),
-            Place::TokenBytes(0, 2),
-        ]
-        .iter()
-        .any(|place| channel(*place) == text.channel);
+        let is_bytes = (0..3).any(|rank| place("bytes", rank) == text.channel);
         let patch = if is_bytes { Patch::Null } else { Patch::Text };
         assert_eq!(text.class.patch, patch);
     }

@@ -6,6 +6,7 @@ use crate::wire::{
     CallPiece, CallText, HoldsJson, ListElement, Relation, TextClass, Unreadable,
     json::{Kind, Member, Value},
     keys,
+    tokens::TokenList,
     walk::{Path, Vocabulary, Walk},
 };
 
@@ -23,8 +24,8 @@ pub(super) enum Place {
     Command(u64, u64),
     CommandOutput(u64, u64, bool),
     Transcript,
-    /// The tokens of a part's log-probabilities: 0 is the chosen one, 1 the first alternative.
-    Tokens(u64, u64, usize),
+    /// The tokens of a part's log-probabilities.
+    Tokens(u64, u64),
 }
 
 /// The input of a tool of one's own: text, part of a call.
@@ -171,7 +172,7 @@ pub(super) fn read<'a>(
                     inner,
                 );
             }
-            ("code_interpreter_call", "code") => {
+            ("code_interpreter_call" | "program", "code") => {
                 text(
                     walk,
                     value,
@@ -220,7 +221,7 @@ pub(super) fn part<'a>(
                 let place = Place::Refusal(number, position);
                 text(walk, value, place, TextClass::ANSWER, mode, inner);
             }
-            "logprobs" if value.is_array() => logprobs(walk, value, (number, position), inner),
+            "logprobs" if value.is_array() => logprobs(walk, value, (number, position), inner)?,
             _ => walk.unknown(key, value, path),
         }
         Ok(())
@@ -254,25 +255,9 @@ pub(super) fn logprobs<'a>(
     tokens: Value<'_, 'a>,
     (number, position): (u64, u64),
     path: Path<'_>,
-) {
+) -> Result<(), Unreadable> {
     let said = Relation::Repeats(walk.channel(&Place::Text(number, position)));
-    for token in tokens.elements() {
-        let alternatives = token.get("top_logprobs");
-        let alternatives = alternatives.into_iter().flat_map(Value::elements);
-        for (rank, token) in std::iter::once(token).chain(alternatives).enumerate() {
-            let channel = walk.channel(&Place::Tokens(number, position, rank));
-            for Member { key, value } in token.members() {
-                match key.as_str().as_deref().unwrap_or_default() {
-                    "token" if value.is_string() => {
-                        walk.push(value, channel, said, TextClass::STRUCTURAL);
-                    }
-                    // The token's bytes, and what was read above.
-                    "bytes" | "top_logprobs" if value.kind() != Kind::String => {}
-                    _ => walk.unknown(key, value, path),
-                }
-            }
-        }
-    }
+    TokenList::new(&Place::Tokens(number, position), said).read(walk, tokens, path)
 }
 
 /// What a reply repeats of its request: the app's own words.

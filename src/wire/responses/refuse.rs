@@ -6,6 +6,7 @@ use crate::wire::{
     BodyEdit, ChoiceSpan, Edit, JsonLimits, RequestFacts,
     ids::{fresh_id, now},
     json::Document,
+    refusal::refused_object,
 };
 
 /// A reply that no model gave, with nothing in it yet.
@@ -64,51 +65,30 @@ pub(super) fn reply(facts: &RequestFacts, text: &str) -> Value {
     reply
 }
 
+/// The members of a reply that its refusal keeps.
+const KEPT: &[&str] = &["id", "object", "created_at", "model", "background", "store"];
+
 /// The edits that make the whole reply `body` a refusal.
 pub(super) fn edits(body: &[u8], choice: &ChoiceSpan, text: &str) -> Vec<BodyEdit> {
-    let raw = |json: &Value| Edit::Raw(json.to_string().into_bytes().into());
     let limits = JsonLimits {
         allow_byte_order_mark: true,
         ..JsonLimits::default()
     };
+    let refusal = reply(&RequestFacts::default(), text);
     let Ok(document) = Document::read(body, &limits) else {
-        let refusal = reply(&RequestFacts::default(), text);
-        return vec![(choice.span.clone(), raw(&refusal))];
+        let refusal = refusal.to_string().into_bytes();
+        return vec![(choice.span.clone(), Edit::Raw(refusal.into()))];
     };
     let root = document.root();
-    let output = json!([message(&fresh_id("msg_"), text)]);
-    let reason = json!({"reason": "content_filter"});
-    let mut edits = Vec::new();
-    let mut missing = vec![
-        ("status", json!("incomplete")),
-        ("incomplete_details", reason.clone()),
-    ];
-    // Of a key that stands twice, both are replaced.
-    for member in root.members() {
-        let name = member.key.as_str().unwrap_or_default();
-        missing.retain(|(wanted, _)| *wanted != name);
-        let new = match name.as_ref() {
-            "output" => output.clone(),
-            "output_text" => text.into(),
-            "status" => "incomplete".into(),
-            "incomplete_details" => reason.clone(),
-            _ => continue,
-        };
-        edits.push((member.value.span(), raw(&new)));
+    let has = |name: &str| KEPT.contains(&name) && root.get(name).is_some();
+    let members = refusal.as_object().into_iter().flatten();
+    let mut new: Vec<_> = members
+        .filter(|(name, _)| !has(name))
+        .map(|(name, value)| (name.as_str(), value.clone()))
+        .collect();
+    // Some servers join the answer's texts themselves.
+    if root.get("output_text").is_some() {
+        new.push(("output_text", text.into()));
     }
-    if let Some(last) = root.members().last() {
-        let end = last.value.span().end;
-        let added: String = missing
-            .iter()
-            .map(|(name, value)| format!(",\"{name}\":{value}"))
-            .collect();
-        if !added.is_empty() {
-            // Behind the last value, whose own edit may stand there: one edit for both.
-            match edits.iter_mut().find(|(span, _)| span.end == end) {
-                Some((_, Edit::Raw(bytes))) => bytes.to_mut().extend_from_slice(added.as_bytes()),
-                _ => edits.push((end..end, Edit::Raw(added.into_bytes().into()))),
-            }
-        }
-    }
-    edits
+    refused_object(root, KEPT, &new)
 }

@@ -176,6 +176,7 @@ pub(super) fn read<'a>(body: &'a [u8], limits: &JsonLimits) -> Result<ChatReques
             }
             "prompt" => {
                 // A prompt at the provider; what fills it may come from people.
+                keys::refuse_folded(value, &["id", "version", "variables"])?;
                 if let Some(variables) = value.get("variables") {
                     let mut texts = Texts::new(&mut request.other_texts, &WORDS);
                     texts.free(variables, TextKind::Other);

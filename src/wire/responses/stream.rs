@@ -125,9 +125,14 @@ impl StreamFormat for ResponseStream {
         };
         let document = Document::read(data, &limits)?;
         let repeated = document.repeated_key().is_some();
-        texts.ambiguous = repeated || document.keys().any(is_folded_key);
         let root = document.root();
         let kind = root.get("type").and_then(Value::as_str).unwrap_or_default();
+        // Some clients go by the record's name, others by its type.
+        let is_named_otherwise = record
+            .name
+            .as_deref()
+            .is_some_and(|name| name != kind.as_bytes() && !is_no_name(name));
+        texts.ambiguous = repeated || is_named_otherwise || document.keys().any(is_folded_key);
         let ReplyTexts {
             texts,
             choices,
@@ -151,6 +156,13 @@ impl StreamFormat for ResponseStream {
             });
         }
         Ok(())
+    }
+
+    fn is_own_name(&self, name: &[u8]) -> bool {
+        let mut words = name.split(|byte| matches!(byte, b'.' | b'_'));
+        is_no_name(name)
+            || name == b"error"
+            || name.starts_with(b"response.") && words.all(|word| WORDS.contains(&word))
     }
 
     fn released(&mut self, record: &Record, _choices: &[u32]) {
@@ -288,6 +300,64 @@ impl StreamFormat for ResponseStream {
     }
 }
 
+/// The words of which the names of events are made.
+const WORDS: &[&[u8]] = &[
+    b"response",
+    b"created",
+    b"queued",
+    b"in",
+    b"progress",
+    b"completed",
+    b"failed",
+    b"incomplete",
+    b"output",
+    b"item",
+    b"added",
+    b"done",
+    b"content",
+    b"part",
+    b"text",
+    b"delta",
+    b"annotation",
+    b"refusal",
+    b"reasoning",
+    b"summary",
+    b"function",
+    b"call",
+    b"arguments",
+    b"custom",
+    b"tool",
+    b"input",
+    b"mcp",
+    b"list",
+    b"tools",
+    b"code",
+    b"interpreter",
+    b"interpreting",
+    b"shell",
+    b"command",
+    b"file",
+    b"search",
+    b"web",
+    b"searching",
+    b"image",
+    b"generation",
+    b"generating",
+    b"partial",
+    b"audio",
+    b"transcript",
+    b"compaction",
+    b"compacting",
+    b"steer",
+    b"accepted",
+    b"pending",
+];
+
+/// Whether a record's name is what readers take for none.
+fn is_no_name(name: &[u8]) -> bool {
+    name.is_empty() || name == b"message"
+}
+
 /// Reads an event of this type.
 fn read_event<'a>(
     walk: &mut Walk<'a, '_>,
@@ -335,7 +405,7 @@ fn read_event<'a>(
                 }
             }
             "logprobs" if value.is_array() => {
-                item::logprobs(walk, value, (output, content), path);
+                item::logprobs(walk, value, (output, content), path)?;
             }
             "delta" | "text" | "refusal" | "arguments" | "input" | "code" | "command" => {
                 match text_place {

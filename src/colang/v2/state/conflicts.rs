@@ -142,9 +142,7 @@ impl Machine<'_> {
         if let Some(reference) = &wish.reference {
             let mut sent = wish.signal.clone();
             sent.action = signal.action;
-            let value = Value::object(EventRef {
-                signal: Arc::new(sent),
-            });
+            let value = Value::object(EventRef::new(sent));
             self.set(&wish.head.0, reference, value);
         }
         Ok(())

@@ -28,10 +28,10 @@ pub(super) fn to_json(value: &Value) -> Json {
             json!({"set": items})
         }
         Value::Dict(dict) => json!({"dict": dict_to_json(dict)}),
-        Value::Object(object) => object_to_json(value).unwrap_or_else(|| {
-            let plain = Value::from_json(&object.to_json());
-            to_json(&plain)
-        }),
+        // Of other objects, such as outcomes of rails, all is in their JSON.
+        Value::Object(object) => {
+            object_to_json(value).unwrap_or_else(|| json!({"json": object.to_json()}))
+        }
     }
 }
 
@@ -113,6 +113,7 @@ fn read_tagged(tag: &str, inner: &Json, depth: usize) -> Option<Value> {
             Value::Set(keys?)
         }
         "dict" => Value::Dict(read_dict(inner, depth)?),
+        "json" => Value::from_json(inner),
         "flow" => Value::object(FlowRef { uid: uid()? }),
         "action" => Value::object(ActionRef { uid: uid()? }),
         "context" => Value::object(ContextRef { uid: uid()? }),
@@ -144,9 +145,7 @@ fn read_tagged(tag: &str, inner: &Json, depth: usize) -> Option<Value> {
             let text = |key: &str| inner.get(key).and_then(Json::as_str).map(Arc::from);
             signal.flow = text("flow");
             signal.action = text("action");
-            Value::object(EventRef {
-                signal: Arc::new(signal),
-            })
+            Value::object(EventRef::new(signal))
         }
         _ => return None,
     })

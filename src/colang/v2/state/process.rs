@@ -239,9 +239,7 @@ impl Machine<'_> {
             let mut pattern = self.signal(uid, &matching.event, true)?;
             super::events::extend(&mut pattern.arguments, &signal.arguments);
             self.refer(&mut pattern, signal);
-            let value = Value::object(EventRef {
-                signal: Arc::new(pattern),
-            });
+            let value = Value::object(EventRef::new(pattern));
             self.set(uid, reference, value);
         }
         if &*signal.name == "StartFlow"

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::signal::Signal;
-use crate::value::{Dict, Object, Value};
+use crate::value::{Dict, Key, Object, Value};
 
 /// An instance of a flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,10 +17,51 @@ pub(super) struct ActionRef {
     pub(super) uid: Arc<str>,
 }
 
+/// How deep events may stand in each other's arguments: `send A(before=$event)` after `match A() as $event`, again and again.
+const MAX_EVENT_DEPTH: usize = 16;
+
 /// An event that came.
 #[derive(Debug, Clone)]
 pub(super) struct EventRef {
     pub(super) signal: Arc<Signal>,
+    /// How many events stand in each other's arguments, from this one on.
+    depth: usize,
+}
+
+impl EventRef {
+    /// Holds `signal`. Of its arguments, those that hold too long a chain of events are left out.
+    pub(super) fn new(mut signal: Signal) -> Self {
+        let deep: Vec<Key> = signal
+            .arguments
+            .iter()
+            .filter(|(_, value)| event_depth(value) >= MAX_EVENT_DEPTH)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in deep {
+            signal.arguments.insert(key, Value::None);
+        }
+        let depth = signal.arguments.iter().map(|(_, value)| event_depth(value));
+        Self {
+            depth: 1 + depth.max().unwrap_or(0),
+            signal: Arc::new(signal),
+        }
+    }
+}
+
+/// How many events stand in each other's arguments in a value. Lists and dictionaries are not nested without an end: expressions make
+/// none that are.
+fn event_depth(value: &Value) -> usize {
+    match value {
+        Value::Object(_) => value.as_object::<EventRef>().map_or(0, |event| event.depth),
+        Value::List(items) | Value::Tuple(items) => {
+            items.iter().map(event_depth).max().unwrap_or(0)
+        }
+        Value::Dict(dict) => {
+            let depths = dict.iter().map(|(_, value)| event_depth(value));
+            depths.max().unwrap_or(0)
+        }
+        _ => 0,
+    }
 }
 
 /// The variables of a flow, to be shared with another one.

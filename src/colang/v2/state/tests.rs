@@ -410,3 +410,43 @@ fn a_flow_that_starts_with_the_context_of_another_shares_its_variables() {
     );
     assert_eq!(talk.go(), ["R x=5 y=2"]);
 }
+
+#[test]
+fn events_that_hold_events_do_not_pile_up() {
+    let mut talk = Talk::new(
+        "flow main\n  $before = None\n  while True\n    match Tick()\n    send Next(before=$before)\n\
+         \x20   match Next() as $event\n    $before = [$event]\n",
+    );
+    for _ in 0..200 {
+        talk.say(json!({"type": "Tick"}));
+    }
+    let stored = serde_json::to_string(&talk.state).unwrap();
+    assert!(stored.len() < 500_000, "{} bytes", stored.len());
+    let snapshot = serde_json::from_str(&stored).unwrap();
+    State::restore(Arc::clone(&talk.state.program), Value::None, snapshot).unwrap();
+}
+
+#[test]
+fn what_an_action_of_a_rail_gives_is_stored() {
+    let mut talk = Talk::new(
+        "flow main\n  match Go()\n  $outcome = await CheckAction()\n  match Then()\n  send R(blocked=$outcome.is_blocked, truth=not $outcome)\n  match Never()\n",
+    );
+    let left = talk
+        .feed(&[json!({"type": "Go"}).as_object().unwrap().clone()])
+        .unwrap();
+    let start = left
+        .iter()
+        .find(|event| event.started_action().is_some())
+        .unwrap();
+    let outcome = json!({"decision": "block", "is_blocked": true, "is_transform": false, "transform_text": null, "answer": false});
+    talk.say(json!({"type": "CheckActionFinished", "action_uid": start.action_uid(), "return_value": outcome, "is_success": true}));
+    let stored = serde_json::to_string(&talk.state).unwrap();
+    let snapshot = serde_json::from_str(&stored).unwrap();
+    let program = Arc::clone(&talk.state.program);
+    talk.state = State::restore(program, Value::None, snapshot).unwrap();
+    assert_eq!(serde_json::to_string(&talk.state).unwrap(), stored);
+    assert_eq!(
+        talk.say(json!({"type": "Then"})),
+        ["R blocked=True truth=True"]
+    );
+}
