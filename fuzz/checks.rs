@@ -5,8 +5,9 @@ mod cuts;
 #[path = "checks/languages.rs"]
 mod languages;
 
+#[allow(unused_imports, reason = "each binary uses some of them")]
 pub(crate) use self::{
-    cuts::{cut, wire},
+    cuts::{FORMATS, Sent, cut, wire},
     languages::{config, expression, pattern, template},
 };
 

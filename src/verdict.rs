@@ -220,6 +220,8 @@ pub struct GuardrailsVerdict {
 struct Record {
     rails: Vec<RailReport>,
     finished: bool,
+    /// How many still judge what only they watch, and may add to it after that.
+    beside: usize,
     refused: Option<String>,
 }
 
@@ -317,9 +319,9 @@ impl GuardrailsVerdict {
         self.with(|record| record.refused.clone())
     }
 
-    /// Whether nothing will be added: the reply has been read to its end.
+    /// Whether nothing will be added: the reply has been read to its end. Rails that only monitor may take longer than that.
     pub fn is_final(&self) -> bool {
-        self.with(|record| record.finished)
+        self.with(|record| record.finished && record.beside == 0)
     }
 
     /// Adds a run to the record: to that of the same rail at the same place where there is one.
@@ -349,6 +351,12 @@ impl GuardrailsVerdict {
         self.with(|record| record.refused = Some(why));
     }
 
+    /// Notes that something may be added after the reply's end, until what is returned is dropped.
+    pub(crate) fn open(&self) -> OpenVerdict {
+        self.with(|record| record.beside += 1);
+        OpenVerdict(self.clone())
+    }
+
     /// Notes that nothing will be added.
     pub(crate) fn finish(&self) {
         self.with(|record| record.finished = true);
@@ -357,6 +365,17 @@ impl GuardrailsVerdict {
     fn with<T>(&self, read: impl FnOnce(&mut Record) -> T) -> T {
         // A panic while the lock is held can only come from `read` above, which leaves the record whole.
         read(&mut self.record.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Something may still be added to a verdict.
+#[derive(Debug)]
+pub(crate) struct OpenVerdict(GuardrailsVerdict);
+
+impl Drop for OpenVerdict {
+    fn drop(&mut self) {
+        self.0
+            .with(|record| record.beside = record.beside.saturating_sub(1));
     }
 }
 

@@ -159,10 +159,10 @@ pub(crate) fn cut(input: &[u8]) {
 }
 
 /// What a service sends for a piece of text, and what frames a stream of them.
-struct Sent {
-    path: &'static str,
+pub(crate) struct Sent {
+    pub(crate) path: &'static str,
     request: &'static str,
-    content_type: &'static str,
+    pub(crate) content_type: &'static str,
     framing: Framing,
     before: fn() -> Vec<Value>,
     piece: fn(&str) -> Value,
@@ -171,7 +171,7 @@ struct Sent {
     pointer: &'static str,
 }
 
-static FORMATS: [Sent; 5] = [
+pub(crate) static FORMATS: [Sent; 5] = [
     Sent {
         path: "/v1/chat/completions",
         request: r#"{"model":"m","stream":true,"messages":[]}"#,
@@ -243,6 +243,58 @@ static FORMATS: [Sent; 5] = [
     },
 ];
 
+impl Sent {
+    /// A request in which a user says `text`.
+    #[allow(dead_code, reason = "only the soak says something")]
+    pub(crate) fn request_of(&self, text: &str) -> String {
+        match self.path {
+            "/v1/chat/completions" => self.request.replace(
+                "\"messages\":[]",
+                &format!("\"messages\":[{{\"role\":\"user\",\"content\":\"{text}\"}}]"),
+            ),
+            "/v1/completions" => self.request.replace("\"p\"", &format!("\"{text}\"")),
+            _ => self.request.replace("\"hi\"", &format!("\"{text}\"")),
+        }
+    }
+
+    /// A reply that says `text`, in pieces of so many letters.
+    pub(crate) fn stream(&self, text: &str, letters: usize) -> String {
+        let letters_of_text: Vec<char> = text.chars().collect();
+        let pieces = letters_of_text.chunks(letters);
+        let mut records = (self.before)();
+        records.extend(pieces.map(|piece| (self.piece)(&piece.iter().collect::<String>())));
+        records.extend((self.after)());
+        let shown = records.iter().map(|record| {
+            let name = record.get("type").and_then(Value::as_str);
+            match (self.framing, name) {
+                (Framing::Sse, Some(name)) => format!("event: {name}\ndata: {record}\n\n"),
+                (Framing::Sse, None) => format!("data: {record}\n\n"),
+                _ => format!("{record}\n"),
+            }
+        });
+        shown.collect()
+    }
+
+    /// The text that a client reads in a stream.
+    pub(crate) fn said(&self, body: &[u8]) -> String {
+        let mut framer = Framer::new(self.framing, 1 << 20);
+        framer.push(Bytes::copy_from_slice(body));
+        framer.finish();
+        let mut said = String::new();
+        for record in framer.flatten() {
+            let data = record.data.unwrap_or_default();
+            let value: Value = serde_json::from_slice(&data).unwrap_or_default();
+            said.push_str(
+                value
+                    .pointer(self.pointer)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default(),
+            );
+        }
+        said
+    }
+}
+
 /// What a client reads of `text`, and the verdict.
 fn judged(
     layer: &GuardrailsLayer,
@@ -259,21 +311,7 @@ fn judged(
     let sent = &FORMATS[format];
     // Pieces of one to sixteen letters, and frames of one to sixteen times seven bytes.
     let (letters, bytes) = (usize::from(cut & 15) + 1, (usize::from(cut >> 4) + 1) * 7);
-    let letters_of_text: Vec<char> = text.chars().collect();
-    let pieces = letters_of_text.chunks(letters);
-    let mut records = (sent.before)();
-    records.extend(pieces.map(|piece| (sent.piece)(&piece.iter().collect::<String>())));
-    records.extend((sent.after)());
-    let body: String = records
-        .iter()
-        .map(
-            |record| match (sent.framing, record.get("type").and_then(Value::as_str)) {
-                (Framing::Sse, Some(name)) => format!("event: {name}\ndata: {record}\n\n"),
-                (Framing::Sse, None) => format!("data: {record}\n\n"),
-                _ => format!("{record}\n"),
-            },
-        )
-        .collect();
+    let body = sent.stream(text, letters);
     let frames: Vec<Bytes> = body
         .as_bytes()
         .chunks(bytes)
@@ -303,19 +341,5 @@ fn judged(
             (body, verdict.expect("a verdict"))
         })
     });
-    let mut framer = Framer::new(sent.framing, 1 << 20);
-    framer.push(body);
-    framer.finish();
-    let mut said = String::new();
-    for record in framer.flatten() {
-        let data = record.data.unwrap_or_default();
-        let value: Value = serde_json::from_slice(&data).unwrap_or_default();
-        said.push_str(
-            value
-                .pointer(sent.pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default(),
-        );
-    }
-    (said, verdict)
+    (sent.said(&body), verdict)
 }

@@ -1,6 +1,6 @@
 //! The languages that a rails directory is written in.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tower_guardrails::{
@@ -152,13 +152,12 @@ pub(crate) fn template(input: &[u8]) {
         "nemoguard_parse_prompt_safety",
         "nemotron_reasoning_parse_prompt_safety",
     ];
-    static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
+    thread_local! {
+        static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
-            .expect("a runtime")
-    });
+            .expect("a runtime");
+    }
     let [parser, input @ ..] = input else { return };
     let text = String::from_utf8_lossy(input);
     let prompt = serde_json::json!({
@@ -177,5 +176,5 @@ pub(crate) fn template(input: &[u8]) {
         return;
     };
     let message = Message::user("Is {{ this }} a text?\nUser intent: \"x\"");
-    let _ = RUNTIME.block_on(rails.check([message]));
+    let _ = RUNTIME.with(|runtime| runtime.block_on(rails.check([message])));
 }

@@ -8,10 +8,12 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
 use super::{
+    beside::Beside,
     ending::{Ending, ExchangeEnd},
     guard::Guard,
     stream_body::StreamedBody,
@@ -27,6 +29,8 @@ pub struct RequestBody<B> {
     read: Option<Bytes>,
     #[pin]
     rest: Rest<B>,
+    /// What comes behind both: trailers, or why the body breaks off.
+    end: Option<Result<HeaderMap, BoxError>>,
 }
 
 #[pin_project(project = RestProjection)]
@@ -53,15 +57,21 @@ impl<B> RequestBody<B> {
         Self {
             read: Some(bytes).filter(|bytes| !bytes.is_empty()),
             rest: Rest::Nothing,
+            end: None,
         }
     }
 
-    /// A body of which `read` was read before it turned out to be none of the layer's concern.
-    pub(super) fn partly_read(read: Bytes, rest: Option<Pin<Box<B>>>) -> Self {
+    /// A body that passes as it came, of which `read` was read before.
+    pub(super) fn partly_read(
+        read: Bytes,
+        rest: Option<Pin<Box<B>>>,
+        end: Option<Result<HeaderMap, BoxError>>,
+    ) -> Self {
         let rest = rest.map_or(Rest::Nothing, Rest::PartlyRead);
         Self {
             read: Some(read).filter(|bytes| !bytes.is_empty()),
             rest,
+            end,
         }
     }
 
@@ -70,6 +80,7 @@ impl<B> RequestBody<B> {
         Self {
             read: None,
             rest: Rest::Untouched(body),
+            end: None,
         }
     }
 }
@@ -101,7 +112,10 @@ where
             return Poll::Ready(Some(Ok(Frame::data(read))));
         }
         let frame = match this.rest.project() {
-            RestProjection::Nothing => return Poll::Ready(None),
+            RestProjection::Nothing => {
+                let end = this.end.take();
+                return Poll::Ready(end.map(|end| end.map(Frame::trailers)));
+            }
             RestProjection::Untouched(body) => body.poll_frame(context),
             RestProjection::PartlyRead(body) => body.as_mut().poll_frame(context),
         };
@@ -109,7 +123,9 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.read.is_none() && self.rest.body().is_none_or(Body::is_end_stream)
+        self.read.is_none()
+            && self.end.is_none()
+            && self.rest.body().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -132,6 +148,8 @@ where
 pub struct ResponseBody<B> {
     #[pin]
     kind: Kind<B>,
+    /// Rails that only watch the request, and are not done.
+    beside: Option<Beside>,
     /// Where somebody is told: the exchange, which ends with this body.
     ending: Option<Arc<Ending>>,
 }
@@ -150,6 +168,7 @@ impl<B> ResponseBody<B> {
     pub(super) fn untouched(body: B) -> Self {
         Self {
             kind: Kind::Untouched(body),
+            beside: None,
             ending: None,
         }
     }
@@ -157,6 +176,7 @@ impl<B> ResponseBody<B> {
     pub(super) fn whole(bytes: Bytes) -> Self {
         Self {
             kind: Kind::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            beside: None,
             ending: None,
         }
     }
@@ -164,8 +184,23 @@ impl<B> ResponseBody<B> {
     pub(super) fn streamed(body: StreamedBody<B>) -> Self {
         Self {
             kind: Kind::Streamed(Box::new(body)),
+            beside: None,
             ending: None,
         }
+    }
+}
+
+impl<B: Body> ResponseBody<B>
+where
+    B::Error: Into<BoxError>,
+{
+    /// Has `beside` go on with the body: it ends where the body is dropped before its end.
+    pub(super) fn with(mut self, beside: Option<Beside>) -> Self {
+        self.beside = beside;
+        if self.is_end_stream() {
+            self.beside.take().into_iter().for_each(Beside::detach);
+        }
+        self
     }
 }
 
@@ -173,6 +208,7 @@ impl<B> ResponseBody<B> {
     pub(super) fn watched(body: WatchedBody<B>) -> Self {
         Self {
             kind: Kind::Watched(Box::new(body)),
+            beside: None,
             ending: None,
         }
     }
@@ -232,7 +268,8 @@ where
         match self {
             Self::Untouched(body) => body.is_end_stream(),
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Streamed(_) | Self::Watched(_) => false,
+            Self::Streamed(_) => false,
+            Self::Watched(body) => body.has_ended(),
             Self::OfTurn(body) => body.is_end_stream(),
         }
     }
@@ -262,11 +299,11 @@ where
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let this = self.project();
-        match this.ending {
-            None => this.kind.poll_frame(context),
+        let mut this = self.project();
+        let frame = match this.ending {
+            None => ready!(this.kind.as_mut().poll_frame(context)),
             Some(ending) => {
-                let mut kind = this.kind;
+                let kind = &mut this.kind;
                 let entered = ending.span().enter();
                 let frame = ready!(kind.as_mut().poll_frame(context));
                 drop(entered);
@@ -283,9 +320,13 @@ where
                     Some(Err(_)) => ending.ended(ExchangeEnd::BrokeOff),
                     None => ending.ended(ExchangeEnd::Complete),
                 }
-                Poll::Ready(frame)
+                frame
             }
+        };
+        if this.beside.is_some() && (frame.is_none() || this.kind.is_end_stream()) {
+            this.beside.take().into_iter().for_each(Beside::detach);
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -90,6 +90,9 @@ impl Buffered {
     }
 
     fn refuse(&mut self, message: &str) {
+        if self.guard.only_watches_replies() {
+            tracing::warn!("a reply that is only watched is not judged: {message}");
+        }
         self.refused = Some(Refused::Unreadable {
             code: "unreadable_reply",
             message: message.to_owned(),

@@ -700,10 +700,10 @@ impl Channels {
         {
             let has_changed =
                 |entry: &Entry| entry.track.growing().is_some_and(Growing::has_changed);
-            let decision = if self.entries.iter().any(has_changed) {
-                Decision::Transformed
-            } else {
-                Decision::Allowed
+            let decision = match self.entries.iter().any(has_changed) {
+                true if self.powers.on_a_copy => Decision::WouldTransform,
+                true => Decision::Transformed,
+                false => Decision::Allowed,
             };
             self.verdict.add(rail.report(decision, None, duration));
         }
@@ -977,11 +977,9 @@ impl Channels {
         let rail = rails.asking().find(|rail| rail.rewrites());
         let rail = rail.or_else(|| rails.asking().next())?;
         let reason = "a rail rewrote a text that cannot be changed where it stands";
-        self.verdict.add(rail.report(
-            Decision::FailedClosed,
-            Some(reason.to_owned()),
-            Duration::ZERO,
-        ));
+        let decision = self.stopped(true);
+        let report = rail.report(decision, Some(reason.to_owned()), Duration::ZERO);
+        self.verdict.add(report);
         Some(Halt {
             choice,
             blocked: Blocked {
@@ -989,6 +987,16 @@ impl Channels {
                 ..rail.blocked(Some(reason.to_owned()))
             },
         })
+    }
+
+    /// What it is called that a rail stopped a text.
+    fn stopped(&self, failed: bool) -> Decision {
+        match (self.powers.on_a_copy, failed) {
+            (true, true) => Decision::FailedOpen,
+            (true, false) => Decision::WouldBlock,
+            (false, true) => Decision::FailedClosed,
+            (false, false) => Decision::Blocked,
+        }
     }
 
     fn halt(&self, id: TrackId, stop: Stop) -> Halt {
@@ -1010,11 +1018,7 @@ impl Channels {
                 ..unfollowed(&reason)
             };
         };
-        let decision = if failed {
-            Decision::FailedClosed
-        } else {
-            Decision::Blocked
-        };
+        let decision = self.stopped(failed);
         self.verdict
             .add(rail.report(decision, Some(reason.clone()), Duration::ZERO));
         Halt {

@@ -22,12 +22,14 @@ use super::{
     policy::{Blocked, Dialogue},
     reply::{blocked_response, guard_reply, refused_response, remove_digests},
     request::{self, ReadBody, Reader, Refusal, check_content_type, decode_body},
+    watched_request::{WatchedRequest, unjudged},
 };
 use crate::{
     error::BoxError,
     library::AskContext,
+    llm::Model,
     verdict::GuardrailsVerdict,
-    wire::{Endpoint, OpenAiChat, RequestFacts, RequestHead, WireFormat},
+    wire::{ChatRequest, Endpoint, OpenAiChat, RequestFacts, RequestHead, WireFormat},
 };
 
 /// How a request's wire format is found.
@@ -134,6 +136,7 @@ where
         return stored(guard, service, parts, Bytes::new()).await;
     }
     let mut is_stored = false;
+    let is_chat = matches!(sought, Sought::Known(_));
     let read = match sought {
         Sought::Stored(format) => {
             match read_request(&settings, &parts.headers, &mut reader).await {
@@ -158,7 +161,6 @@ where
     }
     match read {
         Ok(Found::Chat(format, read)) => {
-            drop(reader);
             if let Some(refusal) = settings.not_usable() {
                 return Ok(refused_response(&settings.guard(format, origin), &refusal));
             }
@@ -171,15 +173,27 @@ where
                 return stored(settings.guard(format, origin), service, parts, read.decoded).await;
             }
             let guard = settings.guard(format, origin);
+            if guard.only_watches_requests() && !settings.runs_dialogue() {
+                let watched = WatchedRequest {
+                    settings,
+                    guard,
+                    parts,
+                    read,
+                    body: reader.into_body(),
+                };
+                return watched.call(service).await;
+            }
+            drop(reader);
             Box::pin(chat(settings, service, parts, guard, read)).await
         }
-        Ok(Found::Other) => {
-            let (read, rest) = reader.into_parts();
-            pass(service, parts, read, rest).await
-        }
+        Ok(Found::Other) => pass(service, parts, reader).await,
         Err((format, refusal)) => {
+            let guard = settings.guard(format, origin);
+            if settings.not_usable().is_none() && guard.lets_pass_unjudged(is_chat) {
+                return unjudged(guard, service, parts, reader, &refusal).await;
+            }
             reader.drain().await;
-            Ok(refused_response(&settings.guard(format, origin), &refusal))
+            Ok(refused_response(&guard, &refusal))
         }
     }
 }
@@ -216,8 +230,10 @@ where
     if let Some(ending) = &guard.ending {
         ending.read(&guard.facts, &body);
     }
-    let length = Some(body.len()).filter(|length| *length > 0);
-    prepare_headers(&mut parts.headers, length);
+    if !guard.only_watches_replies() {
+        let length = Some(body.len()).filter(|length| *length > 0);
+        prepare_headers(&mut parts.headers, length);
+    }
     parts.extensions.insert(guard.verdict.clone());
     let request = Request::from_parts(parts, RequestBody::read(body));
     let response = guard.timed(service.call(request)).await?;
@@ -311,25 +327,13 @@ where
     R::Error: Into<BoxError>,
 {
     let format = Arc::clone(&guard.format);
-    guard.accepted = Accepted::of(&parts.headers);
-    let limits = guard.json_limits();
-    let chat = match format.read_request(&head_of(&parts), &read.decoded, &limits) {
+    let chat = match guard.read_request(&format, &parts, &read.decoded) {
         Ok(chat) => chat,
-        Err(unreadable) => {
-            let status = StatusCode::from_u16(unreadable.status).unwrap_or(StatusCode::BAD_REQUEST);
-            let refusal = Refusal::new(status, unreadable.code, unreadable.message);
-            return Ok(Attempt::Answered(refused_response(&guard, &refusal)));
-        }
+        Err(refusal) => return Ok(Attempt::Answered(refused_response(&guard, &refusal))),
     };
-    guard.facts = chat.facts();
     if let Some(ending) = &guard.ending {
         ending.read(&guard.facts, &read.decoded);
     }
-    guard.user_message = request::last_user_message(&chat);
-    if !guard.rails.plan().calls.is_empty() {
-        guard.tools = Some(Arc::new(format.offered_tools(&chat, &read.decoded)));
-    }
-    let model = guard.facts.model.clone().unwrap_or_default();
     let mut hasher = settings.cache.hasher();
     let asks_inner = guard.rails.asks_main_model_of_call();
     let mut whose = None;
@@ -340,7 +344,7 @@ where
             Arc::clone(&guard.format),
             parts.uri.clone(),
             &parts.headers,
-            model.clone(),
+            guard.facts.model.clone().unwrap_or_default(),
             settings.limits.reply_body,
         );
         if settings.runs_dialogue() {
@@ -465,6 +469,55 @@ where
     Ok(guard_reply(guard, ask, response).await)
 }
 
+impl Guard {
+    /// Reads a request, and what the exchange has to know of it.
+    pub(super) fn read_request<'r>(
+        &mut self,
+        format: &'r Arc<dyn WireFormat>,
+        parts: &Parts,
+        body: &'r [u8],
+    ) -> Result<ChatRequest<'r>, Refusal> {
+        self.accepted = Accepted::of(&parts.headers);
+        let read = format.read_request(&head_of(parts), body, &self.json_limits());
+        let chat = read.map_err(|unreadable| {
+            let status = StatusCode::from_u16(unreadable.status).unwrap_or(StatusCode::BAD_REQUEST);
+            Refusal::new(status, unreadable.code, unreadable.message)
+        })?;
+        self.facts = chat.facts();
+        self.user_message = request::last_user_message(&chat);
+        if !self.rails.plan().calls.is_empty() {
+            self.tools = Some(Arc::new(format.offered_tools(&chat, body)));
+        }
+        Ok(chat)
+    }
+}
+
+/// Whom rails ask that name no model: the service itself.
+pub(super) fn asked<S, B>(
+    guard: &Guard,
+    service: &S,
+    parts: &Parts,
+    hasher: &mut Hasher,
+) -> AskContext
+where
+    S: Clone,
+    InnerModel<S, B>: Model + 'static,
+{
+    if !guard.rails.asks_main_model_of_call() {
+        return AskContext::default();
+    }
+    let inner = InnerModel::<S, B>::new(
+        service.clone(),
+        Arc::clone(&guard.format),
+        parts.uri.clone(),
+        &parts.headers,
+        guard.facts.model.clone().unwrap_or_default(),
+        guard.limits.reply_body,
+    );
+    inner.add_to(hasher);
+    AskContext::with_main(Arc::new(inner))
+}
+
 pub(super) fn head_of(parts: &Parts) -> RequestHead<'_> {
     RequestHead {
         method: &parts.method,
@@ -491,18 +544,19 @@ where
 async fn pass<S, B, R>(
     mut service: S,
     parts: Parts,
-    read: Bytes,
-    rest: Option<std::pin::Pin<Box<B>>>,
+    reader: Reader<B>,
 ) -> Result<Response<ResponseBody<R>>, S::Error>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+    B: Body,
+    B::Error: Into<BoxError>,
 {
-    let request = Request::from_parts(parts, RequestBody::partly_read(read, rest));
+    let request = Request::from_parts(parts, reader.into_body());
     Ok(service.call(request).await?.map(ResponseBody::untouched))
 }
 
 /// Headers of a request whose body was read, and whose reply will be.
-fn prepare_headers(headers: &mut HeaderMap, length: Option<usize>) {
+pub(super) fn prepare_headers(headers: &mut HeaderMap, length: Option<usize>) {
     for name in [
         header::RANGE,
         header::IF_RANGE,

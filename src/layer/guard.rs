@@ -95,16 +95,32 @@ impl Guard {
 
     /// Whether rails on requests only monitor: then nothing of a request is held, changed or refused.
     pub(super) fn only_watches_requests(&self) -> bool {
-        let plan = self.rails.plan();
-        let mut sets = [&plan.input, &plan.results].into_iter();
-        sets.all(|rails| rails.only_monitors(self.enforcement))
+        let (requests, replies) = (self.watch(true), self.watch(false));
+        requests.unwrap_or(replies == Some(true))
     }
 
     /// Whether rails on replies only monitor: then nothing of a reply is held, changed or refused.
     pub(super) fn only_watches_replies(&self) -> bool {
+        let (requests, replies) = (self.watch(true), self.watch(false));
+        replies.unwrap_or(requests == Some(true))
+    }
+
+    /// Whether the rails on requests, or on replies, only monitor; none: there are none.
+    fn watch(&self, requests: bool) -> Option<bool> {
         let plan = self.rails.plan();
-        let mut sets = [&plan.output, &plan.calls].into_iter();
-        sets.all(|rails| rails.only_monitors(self.enforcement))
+        let sets = match requests {
+            true => [&plan.input, &plan.results],
+            false => [&plan.output, &plan.calls],
+        };
+        let mut filled = sets.iter().filter(|rails| !rails.is_empty()).peekable();
+        filled.peek()?;
+        Some(filled.all(|rails| rails.only_monitors(self.enforcement)))
+    }
+
+    /// Whether a request that cannot be judged passes all the same. One that may not be chat passes only where nothing looks at the
+    /// reply either: nobody knows how to read that.
+    pub(super) fn lets_pass_unjudged(&self, is_chat: bool) -> bool {
+        self.only_watches_requests() && (is_chat || self.only_watches_replies())
     }
 
     /// Waits for the inner service, and notes how long that took where somebody is told.

@@ -203,7 +203,8 @@ impl GuardrailsLayer {
 
     /// Whether rails act on what they find; an audit sets [`Enforcement::Monitor`]: everything passes as it is, and the verdict
     /// and the log say what would have been blocked or rewritten. What the config says (`rails.enforcement`, or a rail's
-    /// own options) goes before it. What cannot be read as chat is refused all the same.
+    /// own options) goes before it. Where all rails of requests, or of replies, only monitor, they judge a copy: nothing is held, refused
+    /// or delayed, and what they cannot judge is logged.
     ///
     /// ```
     /// # use tower_guardrails::{GuardrailsLayer, layer::Enforcement};

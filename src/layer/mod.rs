@@ -93,6 +93,7 @@
 //! has ended, [`verdict_log`](GuardrailsLayer::verdict_log) writes a line of it.
 
 mod asides;
+mod beside;
 mod blocked_history;
 mod body;
 mod buffered;
@@ -142,6 +143,7 @@ mod uploads;
 mod verdict_log;
 mod watch;
 mod watched;
+mod watched_request;
 
 pub use body::{RequestBody, ResponseBody};
 pub use builder::GuardrailsLayerBuilder;

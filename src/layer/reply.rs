@@ -54,6 +54,11 @@ where
         return Response::from_parts(parts, body);
     }
     if guard.only_watches_replies() {
+        if body.is_end_stream() {
+            guard.verdict.finish();
+            let body = ResponseBody::untouched(body).of(&guard);
+            return Response::from_parts(parts, body);
+        }
         let ending = guard.ending.clone();
         let body = watched(guard, ask, &parts.headers, body);
         return Response::from_parts(parts, ResponseBody::watched(body).ending(ending));
@@ -97,6 +102,9 @@ fn watched<B>(guard: Guard, ask: AskContext, headers: &HeaderMap, body: B) -> Wa
         Coding::Identity => Ok(Decoded::Plain),
         coding => Decoder::streaming(coding, limit).map(Decoded::By),
     });
+    if let Err(error) = &decoder {
+        tracing::warn!(%error, "a reply that is only watched cannot be read");
+    }
     let framing = framing_of(&guard, content_type_of(headers));
     WatchedBody::new(guard, ask, framing, decoder.ok(), body)
 }

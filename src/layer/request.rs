@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode, header};
 use http_body::Body;
 
 use super::{
+    body::RequestBody,
     encoding::{Coding, CodingError, decode},
     limits::Limits,
 };
@@ -47,6 +48,8 @@ pub(super) struct Reader<B> {
     limits: Limits,
     /// How far the body was searched for its first letter.
     searched: usize,
+    /// What came behind the data: trailers, or why it broke off.
+    end: Option<Result<HeaderMap, BoxError>>,
 }
 
 /// Pieces in one: a body that comes in one piece is not copied.
@@ -100,6 +103,7 @@ where
             read: Gathered::default(),
             limits,
             searched: 0,
+            end: None,
         }
     }
 
@@ -139,9 +143,10 @@ where
                 Ok(false)
             }
             Some(Ok(frame)) => {
-                // Trailers are dropped: no rail has read them.
-                if let Ok(data) = frame.into_data() {
-                    self.read.push(data);
+                // A body that is checked goes on without trailers: no rail has read them.
+                match frame.into_data() {
+                    Ok(data) => self.read.push(data),
+                    Err(frame) => self.end = frame.into_trailers().ok().map(Ok),
                 }
                 match self.read.as_slice().len() > limit {
                     true => Err(too_large(limit)),
@@ -151,6 +156,8 @@ where
             Some(Err(error)) => {
                 let error: BoxError = error.into();
                 tracing::debug!(%error, "a request's body broke off");
+                self.body = None;
+                self.end = Some(Err(error));
                 Err(Refusal::new(
                     StatusCode::BAD_REQUEST,
                     "incomplete_body",
@@ -203,9 +210,9 @@ where
         self.body = None;
     }
 
-    /// What was read, and what is left to read.
-    pub(super) fn into_parts(mut self) -> (Bytes, Option<Pin<Box<B>>>) {
-        (self.read.whole(), self.body)
+    /// The body as it came: what was read of it, and what is left.
+    pub(super) fn into_body(mut self) -> RequestBody<B> {
+        RequestBody::partly_read(self.read.whole(), self.body, self.end)
     }
 }
 

@@ -26,6 +26,26 @@ pub(super) enum Route {
 impl Settings {
     /// Which way `request` takes. Of the readings of its path, the strictest counts.
     pub(super) fn route<B: Body>(&self, request: &Request<B>) -> Route {
+        match self.strict_route(request) {
+            Route::Refused(refusal) if self.only_watches() => {
+                tracing::warn!(
+                    code = refusal.code,
+                    "a request that is only watched passes unjudged: {}",
+                    refusal.message
+                );
+                Route::Untouched
+            }
+            route => route,
+        }
+    }
+
+    /// Whether rails only monitor, on both ways.
+    fn only_watches(&self) -> bool {
+        let guard = self.guard(super::exchange::default_format(), None);
+        self.rails.refused().is_empty() && guard.lets_pass_unjudged(false)
+    }
+
+    fn strict_route<B: Body>(&self, request: &Request<B>) -> Route {
         let has_body = !request.body().is_end_stream();
         // A question about a path runs no model; and yet a body may come back.
         let only_asks = *request.method() == Method::OPTIONS && !has_body;

@@ -670,6 +670,13 @@ impl GuardedStream {
         if self.state == State::Ended {
             return;
         }
+        if self.guard.only_watches_replies() {
+            tracing::warn!(
+                code,
+                "a reply that is only watched is judged no further: {message}"
+            );
+            return self.end();
+        }
         self.guard.verdict.refuse(message);
         self.queue.clear();
         let mut error = Vec::new();

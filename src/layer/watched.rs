@@ -1,6 +1,7 @@
 //! A reply that rails only watch: it passes as it comes, and the rails read a copy.
 
 use std::{
+    future::poll_fn,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -9,6 +10,7 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
 use super::{
+    beside::Beside,
     buffered::Buffered,
     guard::Guard,
     stream::GuardedStream,
@@ -20,10 +22,15 @@ use crate::{error::BoxError, framing::Framing, library::AskContext};
 pub(super) struct WatchedBody<B> {
     upstream: Pin<Box<B>>,
     decoder: Decoded,
+    /// None: the body has ended.
+    watch: Option<Box<Watch>>,
+}
+
+/// The rails at work on a copy.
+struct Watch {
     guard: Guard,
     watching: Watching,
     questions: Questions,
-    has_ended: bool,
 }
 
 /// What the rails read.
@@ -55,18 +62,40 @@ impl<B> WatchedBody<B> {
         Self {
             upstream: Box::pin(upstream),
             decoder: decoder.unwrap_or(Decoded::Plain),
-            guard,
-            watching,
-            questions: Questions::new(ask),
-            has_ended: false,
+            watch: Some(Box::new(Watch {
+                guard,
+                watching,
+                questions: Questions::new(ask),
+            })),
         }
     }
 
-    fn read(&mut self, piece: Bytes) {
+    /// Whether nothing more comes.
+    pub(super) fn has_ended(&self) -> bool {
+        self.watch.is_none()
+    }
+
+    /// Notes the end of the body. What rails are still asked they are asked beside: nobody waits for it.
+    fn end(&mut self) {
+        let Some(mut watch) = self.watch.take() else {
+            return;
+        };
+        let verdict = watch.guard.verdict.clone();
+        watch.end();
+        let rest = Beside::begin(&verdict, async move {
+            poll_fn(|context| watch.poll_verdicts(context)).await;
+        });
+        rest.into_iter().for_each(Beside::detach);
+        verdict.finish();
+    }
+}
+
+impl Watch {
+    fn read(&mut self, decoder: &mut Decoded, piece: Bytes) {
         let watching = &mut self.watching;
         let limit = self.guard.limits.reply_body;
         let mut is_over = false;
-        let read = self.decoder.read(piece, |decoded| match watching {
+        let read = decoder.read(piece, |decoded| match watching {
             Watching::Stream(stream) => {
                 stream.push(decoded);
                 // What it would have sent is not what the client gets.
@@ -93,7 +122,6 @@ impl<B> WatchedBody<B> {
     }
 
     fn end(&mut self) {
-        self.has_ended = true;
         match &mut self.watching {
             Watching::Stream(stream) => stream.finish(),
             Watching::Collecting(body) => {
@@ -145,30 +173,25 @@ where
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let verdicts = self.poll_verdicts(context);
-        if self.has_ended {
-            ready!(verdicts);
-            self.guard.verdict.finish();
+        let Some(watch) = &mut self.watch else {
             return Poll::Ready(None);
-        }
+        };
+        let _ = watch.poll_verdicts(context);
         match ready!(self.upstream.as_mut().poll_frame(context)) {
             Some(Ok(frame)) => {
                 let frame = frame.map_data(|mut data| data.copy_to_bytes(data.remaining()));
                 if let Some(data) = frame.data_ref() {
-                    self.read(data.clone());
+                    watch.read(&mut self.decoder, data.clone());
                 }
                 // A server that knows the length asks for no end.
                 if self.upstream.is_end_stream() {
                     self.end();
-                    let _ = self.poll_verdicts(context);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => Poll::Ready(Some(Err(error.into()))),
             None => {
                 self.end();
-                ready!(self.poll_verdicts(context));
-                self.guard.verdict.finish();
                 Poll::Ready(None)
             }
         }

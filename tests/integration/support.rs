@@ -198,12 +198,20 @@ where
         .expect("the inner service does not fail");
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("a whole reply").to_bytes();
+    let verdict: Option<GuardrailsVerdict> = parts.extensions.get().cloned();
+    // Rails that only monitor may take longer than the exchange.
+    for _ in 0..2000 {
+        if verdict.as_ref().is_none_or(GuardrailsVerdict::is_final) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
     let seen = seen.lock().unwrap().clone();
     Exchange {
         status: parts.status,
         headers: parts.headers,
         body,
-        verdict: parts.extensions.get().cloned(),
+        verdict,
         seen,
     }
 }
