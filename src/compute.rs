@@ -3,15 +3,56 @@
 use std::{
     sync::{
         Arc, LazyLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread::available_parallelism,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Semaphore;
 
 /// Texts of up to this many bytes are judged on the spot: that takes less than a millisecond, and moving them costs some.
 const ON_THE_SPOT: usize = 4 << 10;
+
+/// Texts of up to this many bytes are judged on the spot where that is known to be quick.
+pub(crate) const NEAR: usize = 96 << 10;
+
+/// How fast a kind of computation is: what took long on the spot is done elsewhere for a while, so that a text that is made to be slow
+/// delays others once.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// How many computations are still to be done elsewhere.
+    elsewhere: AtomicU32,
+}
+
+impl Pace {
+    /// What delays others.
+    const LONG: Duration = Duration::from_millis(1);
+    /// How many computations are done elsewhere after one that took long.
+    const PAUSE: u32 = 1_000;
+
+    /// Whether a computation that is quick on most texts may be done on the spot, on a text of this length.
+    pub(crate) fn may_stay(&self, length: usize) -> bool {
+        if !(ON_THE_SPOT..=NEAR).contains(&length) {
+            return false;
+        }
+        let one_less = |left: u32| left.checked_sub(1);
+        let counted = self
+            .elsewhere
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+        counted.is_err()
+    }
+
+    /// Does it, and notes how long it took.
+    pub(crate) fn timed<T>(&self, work: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let done = work();
+        if started.elapsed() > Self::LONG {
+            self.elsewhere.store(Self::PAUSE, Ordering::Relaxed);
+        }
+        done
+    }
+}
 
 /// As many computations run at once as there are processors: more would slow down each other, and the runtime.
 static SLOTS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
@@ -86,8 +127,6 @@ pub(crate) async fn on_text<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::*;
 
     #[tokio::test]
@@ -105,6 +144,17 @@ mod tests {
         assert!(limited.is_err());
         end.recv_timeout(Duration::from_secs(10)).unwrap();
         assert!(started.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn what_took_long_is_done_elsewhere_for_a_while() {
+        let pace = Pace::default();
+        assert!(!pace.may_stay(NEAR + 1));
+        pace.timed(|| ());
+        assert!(pace.may_stay(NEAR));
+        pace.timed(|| std::thread::sleep(2 * Pace::LONG));
+        let stayed = (0..2 * Pace::PAUSE).filter(|_| pace.may_stay(NEAR));
+        assert_eq!(stayed.count() as u32, Pace::PAUSE);
     }
 
     #[tokio::test]

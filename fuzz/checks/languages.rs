@@ -43,6 +43,13 @@ pub(crate) fn pattern(input: &[u8]) {
     let Ok(patterns) = Patterns::compile(&[pattern], false) else {
         return;
     };
+    // A pattern that matches the empty text is refused by every rail.
+    if patterns
+        .matching("")
+        .is_ok_and(|matching| !matching.is_empty())
+    {
+        return;
+    }
     let (Ok(found), Ok(all)) = (patterns.find(text), patterns.find_all(text)) else {
         return;
     };

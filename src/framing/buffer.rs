@@ -39,6 +39,14 @@ impl Buffer {
         }
     }
 
+    /// All of it, where it is in one piece.
+    pub(super) fn piece(&self) -> Option<&Bytes> {
+        match self {
+            Self::Piece(bytes) => Some(bytes),
+            Self::Joined(_) => None,
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.bytes().len()
     }

@@ -125,6 +125,30 @@ impl Framer {
         }
     }
 
+    /// What has come, where it begins with a record of which nothing was read yet; none where nobody can say.
+    pub(crate) fn fresh(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Reader::Sse(reader) => reader.fresh(),
+            Reader::Json(_) | Reader::Aws(_) => None,
+        }
+    }
+
+    /// Takes the first `length` bytes of what is [fresh](Self::fresh), which are a whole record to who knows it.
+    pub(crate) fn take_fresh(&mut self, length: usize) -> Bytes {
+        match &mut self.0 {
+            Reader::Sse(reader) => reader.take_fresh(length),
+            Reader::Json(_) | Reader::Aws(_) => Bytes::new(),
+        }
+    }
+
+    /// What has come and is not cut, where it is in one piece.
+    pub(crate) fn piece(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Reader::Sse(reader) => reader.piece(),
+            Reader::Json(_) | Reader::Aws(_) => None,
+        }
+    }
+
     /// Ends the stream: what is left is a record, too.
     pub fn finish(&mut self) {
         match &mut self.0 {

@@ -90,6 +90,21 @@ impl SseReader {
         }
     }
 
+    /// What has come, where nothing of it was read yet: it begins with an event.
+    pub(super) fn fresh(&self) -> Option<&[u8]> {
+        let is_fresh = self.state == State::Open && !self.first && self.searched == 0;
+        is_fresh.then(|| self.buffer.bytes())
+    }
+
+    /// Takes an event of this length off.
+    pub(super) fn take_fresh(&mut self, length: usize) -> Bytes {
+        self.buffer.split_to(length)
+    }
+
+    pub(super) fn piece(&self) -> Option<&Bytes> {
+        self.buffer.piece()
+    }
+
     /// The current line's content, and where the next line begins.
     fn next_line(&mut self) -> Option<(Range<usize>, usize)> {
         let finished = self.state == State::Finished;

@@ -187,16 +187,27 @@ impl Buffered {
         self.body.clone()
     }
 
-    /// What becomes of the body, once there is no further job.
-    pub(super) fn resolve(self) -> Resolved {
-        if let Some(refused) = self.refused {
+    /// What every part of the exchange knows.
+    pub(super) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// What becomes of the body, once there is no further job; and what every part of the exchange knows.
+    pub(super) fn into_resolved(mut self) -> (Guard, Resolved) {
+        let resolved = self.resolve();
+        (self.guard, resolved)
+    }
+
+    /// The first of these.
+    fn resolve(&mut self) -> Resolved {
+        if let Some(refused) = self.refused.take() {
             return Resolved::Refused(refused);
         }
         if self.blocked.is_empty() && self.taken.edits.is_empty() {
             return Resolved::Untouched;
         }
         // Where a refusal takes the place of more than a text's, it wins: see `patch`.
-        let mut edits: Vec<BodyEdit> = self.taken.edits;
+        let mut edits: Vec<BodyEdit> = std::mem::take(&mut self.taken.edits);
         for (index, blocked) in &self.blocked {
             // Every object that calls itself this choice is replaced, should there be two.
             let mut found = self

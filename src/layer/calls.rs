@@ -159,7 +159,18 @@ impl Calls {
         } else {
             take(&piece.name, &mut call.name, CallPart::Name);
         }
-        take(&piece.arguments, &mut call.arguments, CallPart::Arguments);
+        if piece.is_again && !call.arguments.is_empty() {
+            // One client reads the pieces, another what says them again.
+            let says_other = |text: &CallText<'_>| *text.text != *call.arguments;
+            call.is_malformed |= piece.arguments.as_ref().is_some_and(says_other);
+            take(
+                &piece.arguments,
+                &mut String::new(),
+                CallPart::ArgumentsAgain,
+            );
+        } else {
+            take(&piece.arguments, &mut call.arguments, CallPart::Arguments);
+        }
         call.lacks_index |= piece.index_span.is_none();
         call.is_fixed |= piece.element.is_none();
         if let Some(span) = piece.index_span.clone() {

@@ -28,6 +28,9 @@ const TRACKS: usize = 2048;
 /// How many texts of a body are.
 const TRACKS_OF_BODY: usize = 1 << 14;
 
+/// Among as many tracks one is looked for one by one.
+const FEW: usize = 8;
+
 /// How many structural texts are remembered as passed.
 const REMEMBERED: usize = 16;
 
@@ -124,6 +127,7 @@ pub(super) struct Channels {
     is_json: bool,
     is_streamed: bool,
     entries: Vec<Entry>,
+    /// The tracks by what they are, where they are more than a few.
     found: HashMap<TrackId, usize>,
     /// The calls of tools, which have rails of their own where the config has such rails.
     calls: Calls,
@@ -137,6 +141,8 @@ pub(super) struct Channels {
     /// How much text came that is rewritten as it grows.
     grown: usize,
     asking: bool,
+    /// Whether there is anybody to ask.
+    asks: bool,
     /// Whether something has come since there was nothing to ask.
     may_ask: bool,
     /// The track that was last written to.
@@ -151,8 +157,10 @@ struct Entry {
     repeats: bool,
     constant: Option<Constant>,
     copy: Copy,
-    /// What was said so far, to tell what repeats it; none where that is not known.
+    /// What was said so far, to tell what repeats it; none where that is not known, or the track has it.
     said: Option<String>,
+    /// Whether that is to be known.
+    is_said: bool,
     /// In how many pieces it was said.
     pieces: usize,
     track: Track,
@@ -200,6 +208,12 @@ impl Constant {
 }
 
 impl Entry {
+    /// What was said so far, where that is known.
+    fn said(&self) -> Option<&str> {
+        let kept = || self.track.kept_text().filter(|_| self.is_said);
+        self.said.as_deref().or_else(kept)
+    }
+
     /// Whether it is one of the small texts around the answer, which are asked about as they come and together.
     fn is_side(&self) -> bool {
         self.class == TextClass::TEXT && matches!(self.id.source, Source::Field(_))
@@ -215,21 +229,13 @@ impl Channels {
     /// Tracks of a stream, cleared as text comes.
     pub(super) fn streamed(guard: &Guard) -> Self {
         let plan = guard.rails.plan();
-        let streaming = plan.streaming.as_ref();
-        Self::new(
-            guard,
-            TrackPlan::new(&plan.output, streaming, guard.powers_out()),
-            true,
-        )
+        Self::new(guard, plan.tracks(guard.powers_out(), true), true)
     }
 
     /// Tracks of a body that is whole.
     pub(super) fn whole(guard: &Guard) -> Self {
-        Self::new(
-            guard,
-            TrackPlan::whole(&guard.rails.plan().output, guard.powers_out()),
-            false,
-        )
+        let plan = guard.rails.plan().tracks(guard.powers_out(), false);
+        Self::new(guard, plan, false)
     }
 
     /// Tracks of a stream under `rails`.
@@ -238,7 +244,7 @@ impl Channels {
         Self::streamed(&Guard::for_tests(rails))
     }
 
-    fn new(guard: &Guard, plan: TrackPlan, is_streamed: bool) -> Self {
+    fn new(guard: &Guard, plan: Arc<TrackPlan>, is_streamed: bool) -> Self {
         let output = &guard.rails.plan().output;
         let mut asking = output.asking();
         let is_held = asking.any(|rail| rail.is_enforced(guard.enforcement));
@@ -246,7 +252,7 @@ impl Channels {
             rails: guard.rails.clone(),
             verdict: guard.verdict.clone(),
             powers: guard.powers_out(),
-            plan: Arc::new(plan),
+            plan,
             is_json: guard.facts.json,
             is_streamed,
             entries: Vec::new(),
@@ -258,6 +264,7 @@ impl Channels {
             passed: Vec::new(),
             grown: 0,
             asking: false,
+            asks: output.asking().next().is_some() || !guard.rails.plan().calls.is_empty(),
             may_ask: false,
             last: None,
         }
@@ -278,11 +285,13 @@ impl Channels {
         if self.leaves_calls && said.class.of_call {
             return Ok(());
         }
-        self.may_ask = true;
+        self.may_ask = self.asks;
         let Some((need, plain)) = self.push_one(id, said)? else {
             return Ok(());
         };
-        needs.push(need);
+        if self.is_streamed || self.may_edit() {
+            needs.push(need);
+        }
         // Where rails rewrite, the reading without escapes is that of what they make of it.
         if let Some(plain) = plain.filter(|_| !(self.plan.rewrites() && said.class.asked)) {
             let plain = Said {
@@ -340,7 +349,7 @@ impl Channels {
             return own();
         };
         let original = self.entries.get(track);
-        let said = original.and_then(|entry| entry.said.as_deref());
+        let said = original.and_then(Entry::said);
         let said = said.unwrap_or_default();
         let in_pieces = original.is_some_and(|entry| entry.pieces > 1);
         let piece = &*text.text;
@@ -379,7 +388,7 @@ impl Channels {
     /// Takes in a line that stands beside a payload.
     pub(super) fn push_aside(&mut self, line: &str, needs: &mut Vec<Need>) {
         if let Some(end) = self.asides.push(line) {
-            self.may_ask = true;
+            self.may_ask = self.asks;
             needs.push(Need {
                 of: Of::Asides,
                 end,
@@ -396,7 +405,7 @@ impl Channels {
         if !self.calls.is_judged() {
             return None;
         }
-        self.may_ask = true;
+        self.may_ask = self.asks;
         let (track, end) = self.calls.push(piece, sites);
         Some(Need {
             of: Of::Calls(track),
@@ -406,7 +415,7 @@ impl Channels {
 
     /// Notes that a choice has ended: its calls can be judged.
     pub(super) fn finish_choice(&mut self, choice: u32) {
-        self.may_ask = true;
+        self.may_ask = self.asks;
         self.calls.finish_choice(choice);
     }
 
@@ -500,7 +509,7 @@ impl Channels {
             }
         }
         let pushed = entry.track.push(text);
-        if !is_streamed && entry.class.asked {
+        if !is_streamed && entry.class.asked && plan.asks() {
             entry
                 .ends
                 .push(usize::try_from(entry.track.total()).unwrap_or(usize::MAX));
@@ -525,29 +534,66 @@ impl Channels {
         }
     }
 
+    /// The track of a field that has said `text` in every record so far.
+    pub(super) fn constant(&self, text: &ReplyText<'_>) -> Option<usize> {
+        let index = self.index_of(TrackId::field(text.channel))?;
+        let constant = self.entries.get(index)?.constant.as_ref()?;
+        (constant.times > 1 && *constant.text == *text.text).then_some(index)
+    }
+
+    /// Takes in once more what the [constant](Self::constant) field of a track says.
+    pub(super) fn say_again(&mut self, track: usize, needs: &mut Vec<Need>) {
+        if let Some(entry) = self.entries.get_mut(track)
+            && let Some(constant) = &mut entry.constant
+        {
+            constant.times += 1;
+            needs.push(Need {
+                of: Of::Text(track),
+                end: entry.track.total(),
+            });
+        }
+    }
+
     fn new_entry(&mut self, id: TrackId, class: TextClass, repeats: bool, copy: Copy) -> usize {
         let index = self.entries.len();
         let is_asked = class.asked && !id.reading.unescaped;
         let has_place = !id.is_second_reading() && matches!(id.source, Source::Field(_));
         let grows = has_place && class.json != HoldsJson::Yes;
         let is_said = class.asked && has_place && self.is_streamed || class == TextClass::ANSWER;
+        let track = Track::new(&self.plan, is_asked, grows);
         self.entries.push(Entry {
             id,
             class,
             repeats,
             constant: None,
             copy,
-            said: is_said.then(String::new),
+            said: is_said.then(String::new).filter(|_| !track.keeps_all()),
+            is_said,
             pieces: 0,
-            track: Track::new(&self.plan, is_asked, grows),
+            track,
             halves: Halves::default(),
             ends: Vec::new(),
             unescape: None,
             is_json: id.reading.unescaped.then_some(false),
             halted: false,
         });
-        self.found.insert(id, index);
+        if self.entries.len() > FEW {
+            let from = match self.found.is_empty() {
+                true => 0,
+                false => index,
+            };
+            let new = self.entries.iter().enumerate().skip(from);
+            self.found
+                .extend(new.map(|(index, entry)| (entry.id, index)));
+        }
         index
+    }
+
+    fn index_of(&self, id: TrackId) -> Option<usize> {
+        match self.entries.len() > FEW {
+            true => self.found.get(&id).copied(),
+            false => self.entries.iter().position(|entry| entry.id == id),
+        }
     }
 
     fn find(&mut self, id: TrackId) -> Option<usize> {
@@ -556,7 +602,7 @@ impl Channels {
         {
             return Some(index);
         }
-        let index = *self.found.get(&id)?;
+        let index = self.index_of(id)?;
         self.last = Some((id, index));
         Some(index)
     }
@@ -600,28 +646,29 @@ impl Channels {
             return Ok(false);
         }
         let rails = &self.rails.plan().output;
-        match rails.check_local(&text.text, self.policy(&GuardrailsVerdict::default())) {
-            Checked::Block(blocked) if text.class.patch != Patch::Text => {
-                // Again, for the record: what is only removed is no block.
-                let _ = rails.check_local(&text.text, self.policy(&self.verdict));
-                Err(Halt {
-                    choice: text.channel.choice,
-                    blocked,
-                })
+        if !rails.stops(&text.text, self.powers.enforcement) {
+            // In a body each comes once.
+            if self.is_streamed && self.passed.len() < REMEMBERED && text.text.len() <= 256 {
+                self.passed.push((*text.text).into());
             }
-            Checked::Block(_) | Checked::Transform(_) => Ok(true),
-            Checked::Allow => {
-                if self.passed.len() < REMEMBERED && text.text.len() <= 256 {
-                    self.passed.push((*text.text).into());
-                }
-                Ok(false)
-            }
+            return Ok(false);
+        }
+        if text.class.patch == Patch::Text {
+            // What is only removed is no block.
+            return Ok(true);
+        }
+        match rails.check_local(&text.text, self.policy(&self.verdict)) {
+            Checked::Block(blocked) => Err(Halt {
+                choice: text.channel.choice,
+                blocked,
+            }),
+            _ => Ok(true),
         }
     }
 
     /// Notes that all texts are whole, and returns what that stops.
     pub(super) fn finish(&mut self) -> Vec<Halt> {
-        self.may_ask = true;
+        self.may_ask = self.asks;
         self.calls.finish();
         let open = self.entries.iter_mut().filter(|entry| !entry.halted);
         let rests = open.filter_map(|entry| {
@@ -662,7 +709,7 @@ impl Channels {
 
     /// Notes that the rest of all texts was lost.
     pub(super) fn cut_off(&mut self) {
-        self.may_ask = true;
+        self.may_ask = self.asks;
         self.calls.cut_off();
         for entry in &mut self.entries {
             entry.track.cut_off();
@@ -881,7 +928,7 @@ impl Channels {
         rewritten: Option<Vec<String>>,
     ) -> Result<Option<Vec<String>>, Halt> {
         self.asking = false;
-        self.may_ask = true;
+        self.may_ask = self.asks;
         match ticket.of {
             Of::Text(track) => {
                 if let Some(entry) = self.entries.get_mut(track) {
@@ -909,7 +956,7 @@ impl Channels {
     /// Notes that a rail blocked a job; what that stops.
     pub(super) fn blocked(&mut self, tickets: &[Ticket], blocked: Blocked) -> Halt {
         self.asking = false;
-        self.may_ask = true;
+        self.may_ask = self.asks;
         let mut choice = None;
         for ticket in tickets {
             choice = match ticket.of {
@@ -934,6 +981,11 @@ impl Channels {
     pub(super) fn rewritten_calls(&self, track: usize, text: &str) -> Option<CallRewriting> {
         let changes = self.calls.changes(track, text)?;
         Some(CallRewriting::new(track, changes))
+    }
+
+    /// Whether another text may be put in the place of one: rails rewrite, or are asked and may do so.
+    pub(super) fn may_edit(&self) -> bool {
+        self.plan.rewrites() || self.asks
     }
 
     /// Whether rails may rewrite texts.

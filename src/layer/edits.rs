@@ -56,6 +56,8 @@ pub(super) enum CallPart {
     /// The whole name, once more.
     NameAgain,
     Arguments,
+    /// All arguments, once more.
+    ArgumentsAgain,
     Index,
 }
 
@@ -177,8 +179,11 @@ impl CallRewriting {
             let (_, index) = renumbered.find(|(key, _)| *key == call)?;
             return Some(Edit::Raw(index.to_string().into_bytes().into()));
         }
-        let is_again = part == CallPart::NameAgain;
-        let part = if is_again { CallPart::Name } else { part };
+        let (part, is_again) = match part {
+            CallPart::NameAgain => (CallPart::Name, true),
+            CallPart::ArgumentsAgain => (CallPart::Arguments, true),
+            part => (part, false),
+        };
         let mut texts = self.changes.texts.iter().zip(&mut self.placed);
         let ((_, _, text), is_placed) =
             texts.find(|((key, of, _), _)| (*key, *of) == (call, part))?;

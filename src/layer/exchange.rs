@@ -1,6 +1,6 @@
 //! A guarded exchange: the request in, the call, the reply out.
 
-use std::{future::poll_fn, pin::pin, sync::Arc};
+use std::{future::poll_fn, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
@@ -405,28 +405,28 @@ where
     };
     let is_speculative = guard.rails.config().rails.input.speculative_generation;
     if !draft.is_open() || !is_speculative {
-        return match drafting.judge(&mut draft).await {
-            Ok(()) => {
-                let edited = draft.body(decoded).filter(|_| !watches);
-                call(service, parts, edited, guard.clone(), ask.clone()).await
-            }
-            Err(blocked) => Ok(stopped(service, parts, read.clone(), blocked)),
-        };
+        if draft.is_open()
+            && let Err(blocked) = Box::pin(drafting.judge(&mut draft)).await
+        {
+            return Ok(stopped(service, parts, read.clone(), blocked));
+        }
+        let edited = draft.body(decoded).filter(|_| !watches);
+        return call(service, parts, edited, guard.clone(), ask.clone()).await;
     }
     // The service works on the request while the rails still judge it. Nothing of its answer leaves before they are done, and
     // a block drops the call.
     let changes = draft.changes();
     let mut again = service.clone();
     let edited = draft.body(decoded).filter(|_| !watches);
-    let running = pin!(call(
+    let running = Box::pin(call(
         service,
         parts.clone(),
         edited,
         guard.clone(),
-        ask.clone()
+        ask.clone(),
     ));
     let (judged, running) = {
-        let judging = pin!(drafting.judge(&mut draft));
+        let judging = Box::pin(drafting.judge(&mut draft));
         match select(judging, running).await {
             Either::Left((judged, running)) => (judged, Either::Left(running)),
             Either::Right((response, judging)) => (judging.await, Either::Right(response)),
@@ -484,7 +484,9 @@ impl Guard {
             Refusal::new(status, unreadable.code, unreadable.message)
         })?;
         self.facts = chat.facts();
-        self.user_message = request::last_user_message(&chat);
+        if self.rails.plan().asks() {
+            self.user_message = request::last_user_message(&chat);
+        }
         if !self.rails.plan().calls.is_empty() {
             self.tools = Some(Arc::new(format.offered_tools(&chat, body)));
         }
@@ -566,7 +568,14 @@ pub(super) fn prepare_headers(headers: &mut HeaderMap, length: Option<usize>) {
     ] {
         headers.remove(name);
     }
-    if let Some(length) = length {
+    let said = headers.get(header::CONTENT_LENGTH);
+    let says = |length: usize| {
+        let said = said.and_then(|said| said.to_str().ok()?.parse::<usize>().ok());
+        said == Some(length)
+    };
+    if let Some(length) = length
+        && !says(length)
+    {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     ask_for_readable(headers);

@@ -99,6 +99,26 @@ impl Intake {
         }
     }
 
+    /// Takes in the texts of a record that is like the one before.
+    pub(super) fn take_alike<'t>(
+        &mut self,
+        texts: impl Iterator<Item = ReplyText<'t>>,
+        constants: &[usize],
+        taken: &mut Taken,
+    ) {
+        for text in texts {
+            self.take_text(&text, taken);
+        }
+        for track in constants {
+            self.channels.say_again(*track, &mut taken.needs);
+        }
+    }
+
+    /// Whether rails have stopped something that is not acted on yet.
+    pub(super) fn has_halts(&self) -> bool {
+        !self.halts.is_empty()
+    }
+
     /// Judges texts by themselves that stand on one channel: one client joins them, another shows each alone.
     fn check_parts(&mut self, texts: &ReplyTexts<'_>) {
         let appends = |text: &&ReplyText<'_>| text.relation == Relation::Appends;
@@ -188,7 +208,8 @@ impl Intake {
             self.halts.push(halt);
             return;
         }
-        if let Some(need) = taken.needs.get(before)
+        if self.channels.may_edit()
+            && let Some(need) = taken.needs.get(before)
             && text.class.patch != Patch::No
             && let Of::Text(track) = need.of
         {
@@ -202,7 +223,7 @@ impl Intake {
                 span: text.span.clone(),
             });
         }
-        let has_finished = |choice| self.choices.get(choice).is_some_and(|c| c.finished);
+        let has_finished = |choice| self.choices.is_finished(choice);
         if text.channel.choice.is_some_and(has_finished) {
             // Some clients have stopped listening, others go on: it is judged joined and by itself.
             let after = Said {
@@ -267,10 +288,13 @@ impl Intake {
 /// The choices of a reply.
 #[derive(Debug, Default)]
 pub(super) struct Choices {
-    known: HashMap<u32, Choice>,
-    /// In the order in which they came.
+    /// The first one: most replies have no other.
+    first: Option<(u32, Choice)>,
+    others: HashMap<u32, Choice>,
+    /// The others in the order in which they came.
     order: Vec<u32>,
     blocked: usize,
+    has_finished: bool,
 }
 
 /// One choice.
@@ -283,36 +307,55 @@ pub(super) struct Choice {
 impl Choices {
     /// Notes a choice; false where there are too many.
     pub(super) fn note(&mut self, index: u32, finishes: bool) -> bool {
-        if let Some(choice) = self.known.get_mut(&index) {
+        self.has_finished |= finishes;
+        if let Some(choice) = self.get_mut(index) {
             choice.finished |= finishes;
             return true;
         }
-        if self.known.len() >= CHOICES {
+        if self.len() >= CHOICES {
             return false;
         }
         let choice = Choice {
             blocked: false,
             finished: finishes,
         };
-        self.known.insert(index, choice);
-        self.order.push(index);
+        if self.first.is_none() {
+            self.first = Some((index, choice));
+        } else {
+            self.others.insert(index, choice);
+            self.order.push(index);
+        }
         true
+    }
+
+    fn get_mut(&mut self, index: u32) -> Option<&mut Choice> {
+        match &mut self.first {
+            Some((first, choice)) if *first == index => Some(choice),
+            _ => self.others.get_mut(&index),
+        }
     }
 
     /// Notes that a choice is blocked.
     pub(super) fn block(&mut self, index: u32) {
-        if let Some(choice) = self.known.get_mut(&index) {
+        if let Some(choice) = self.get_mut(index) {
             choice.blocked = true;
             self.blocked += 1;
         }
     }
 
     pub(super) fn get(&self, index: u32) -> Option<Choice> {
-        self.known.get(&index).copied()
+        match self.first {
+            Some((first, choice)) if first == index => Some(choice),
+            _ => self.others.get(&index).copied(),
+        }
     }
 
     pub(super) fn is_blocked(&self, index: u32) -> bool {
         self.blocked > 0 && self.get(index).is_some_and(|choice| choice.blocked)
+    }
+
+    fn is_finished(&self, index: u32) -> bool {
+        self.has_finished && self.get(index).is_some_and(|choice| choice.finished)
     }
 
     /// Whether any is blocked.
@@ -321,13 +364,13 @@ impl Choices {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.order.len()
+        self.order.len() + usize::from(self.first.is_some())
     }
 
     /// All, in the order in which they came.
     pub(super) fn all(&self) -> impl Iterator<Item = (u32, Choice)> {
-        self.order
-            .iter()
-            .filter_map(|index| Some((*index, self.get(*index)?)))
+        let others = self.order.iter();
+        let others = others.filter_map(|index| Some((*index, self.get(*index)?)));
+        self.first.into_iter().chain(others)
     }
 }

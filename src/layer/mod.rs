@@ -92,6 +92,7 @@
 //! an outer layer what all of them did in the response's. [`on_verdict`](GuardrailsLayer::on_verdict) is told of each exchange once it
 //! has ended, [`verdict_log`](GuardrailsLayer::verdict_log) writes a line of it.
 
+mod alike;
 mod asides;
 mod beside;
 mod blocked_history;

@@ -26,6 +26,8 @@ pub(super) struct Queued {
     pub(super) edits: Vec<BodyEdit>,
     /// How much text it carries, in bytes.
     pub(super) length: usize,
+    /// The shape that it has, where it was not read anew.
+    pub(super) alike: Option<u32>,
     /// Waits for every verdict.
     pub(super) last: bool,
 }
@@ -42,6 +44,38 @@ impl Queued {
             length: taken.length,
             ..Self::default()
         }
+    }
+
+    /// What it needs and where it may be edited, to be filled anew.
+    pub(super) fn give_up(&mut self) -> Taken {
+        Taken {
+            needs: std::mem::take(&mut self.needs),
+            sites: std::mem::take(&mut self.sites),
+            edits: std::mem::take(&mut self.edits),
+            length: 0,
+        }
+    }
+
+    /// Takes that back.
+    pub(super) fn take_back(&mut self, taken: Taken) {
+        self.needs = taken.needs;
+        self.sites = taken.sites;
+        self.edits = taken.edits;
+        self.length = taken.length;
+    }
+
+    /// One that says nothing, with the memory of this one.
+    pub(super) fn emptied(mut self) -> Self {
+        self.record = Record::default();
+        self.needs.clear();
+        self.choices.clear();
+        self.removals.clear();
+        self.sites.clear();
+        self.edits.clear();
+        self.length = 0;
+        self.alike = None;
+        self.last = false;
+        self
     }
 
     /// Takes blocked choices out; whether anything is left.

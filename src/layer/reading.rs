@@ -21,7 +21,8 @@ pub(super) struct Reading<'r> {
     texts: &'r [Text<'r>],
     /// The parts that are no text, where a rail looks at them.
     pub(super) media: &'r [&'r str],
-    current: Vec<Cow<'r, str>>,
+    /// The texts as rails have them now, where these are not those that came.
+    current: Option<Vec<Cow<'r, str>>>,
     pub(super) key: Option<Key>,
     pub(super) has_passed: bool,
     pub(super) is_rewritten: bool,
@@ -30,13 +31,16 @@ pub(super) struct Reading<'r> {
 impl<'r> Reading<'r> {
     /// Reads `texts`. Where rails of their own judge the results of tools, what these say is left to them.
     pub(super) fn new(index: Option<usize>, texts: &'r [Text<'r>], is_left_out: bool) -> Self {
-        let current = texts.iter().map(|text| match text.kind {
-            TextKind::Content if is_left_out => Cow::Borrowed(""),
-            _ => Cow::Borrowed(&*text.text),
-        });
+        let current = || {
+            let current = texts.iter().map(|text| match text.kind {
+                TextKind::Content => Cow::Borrowed(""),
+                _ => Cow::Borrowed(&*text.text),
+            });
+            current.collect()
+        };
         Self {
             index,
-            current: current.collect(),
+            current: is_left_out.then(current),
             texts,
             media: &[],
             key: None,
@@ -46,34 +50,44 @@ impl<'r> Reading<'r> {
     }
 
     pub(super) fn texts(&self) -> impl Iterator<Item = (&'r Text<'r>, &str)> {
-        let current = self.current.iter().map(|text| &**text);
-        self.texts.iter().zip(current)
+        self.texts.iter().enumerate().map(|(place, text)| {
+            let current = self.current.as_ref().map(|current| current.get(place));
+            let current = current.map_or(Some(&text.text), |current| current);
+            (text, current.map_or("", |current| &**current))
+        })
+    }
+
+    /// The texts, to be changed.
+    fn current(&mut self) -> &mut Vec<Cow<'r, str>> {
+        let texts = self.texts;
+        self.current.get_or_insert_with(|| {
+            let texts = texts.iter().map(|text| Cow::Borrowed(&*text.text));
+            texts.collect()
+        })
     }
 
     /// The texts of these kinds that are not empty.
-    fn of<'s>(&'s self, kinds: &'s [TextKind]) -> impl Iterator<Item = &'s str> + Clone {
+    fn of<'s>(&'s self, kinds: &'s [TextKind]) -> impl Iterator<Item = &'s str> {
         let texts = self
-            .texts
-            .iter()
-            .zip(self.current.iter().map(|text| &**text));
-        let texts =
-            texts.filter(|(text, current)| kinds.contains(&text.kind) && !current.is_empty());
+            .texts()
+            .filter(|(text, current)| kinds.contains(&text.kind) && !current.is_empty());
         texts.map(|(_, current)| current)
     }
 
     /// Puts `new` in the place of a text. The strings in a tool call's arguments are in the new arguments.
     pub(super) fn replace(&mut self, place: usize, new: String) {
-        let Some(replaced) = self.texts.get(place) else {
+        let texts = self.texts;
+        let Some(replaced) = texts.get(place) else {
             return;
         };
         if replaced.kind == TextKind::ToolArguments {
-            for (text, current) in self.texts.iter().zip(&mut self.current) {
+            for (text, current) in texts.iter().zip(self.current()) {
                 if text.kind == TextKind::Nested && text.span == replaced.span {
                     *current = Cow::Borrowed("");
                 }
             }
         }
-        if let Some(current) = self.current.get_mut(place) {
+        if let Some(current) = self.current().get_mut(place) {
             *current = Cow::Owned(new);
         }
         self.is_rewritten = true;
@@ -82,7 +96,8 @@ impl<'r> Reading<'r> {
     /// Puts `new` in the place of all texts of these kinds: the first takes it, the others nothing.
     pub(super) fn replace_all(&mut self, kinds: &[TextKind], new: String) {
         let mut new = Some(new);
-        for (text, current) in self.texts.iter().zip(&mut self.current) {
+        let texts = self.texts;
+        for (text, current) in texts.iter().zip(self.current()) {
             if kinds.contains(&text.kind) {
                 *current = Cow::Owned(new.take().unwrap_or_default());
             }

@@ -1,6 +1,6 @@
 //! The way out: what becomes of the inner service's reply.
 
-use std::{future::poll_fn, pin::Pin};
+use std::{borrow::Cow, future::poll_fn, pin::Pin};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts};
@@ -12,17 +12,16 @@ use super::{
     encoding::{Coding, Decoder},
     guard::{Guard, Refused},
     judge::judge_job,
-    policy::{BlockResponse, Blocked, OnRailError},
-    request::{Refusal, charsets},
+    policy::{BlockResponse, Blocked},
+    request::{Gathered, Refusal, charsets},
     stream_body::{Decoded, StreamedBody},
     watched::WatchedBody,
 };
 use crate::{
+    compute,
     error::BoxError,
     framing::{Framing, RecordWriter},
     library::AskContext,
-    rails::{Checked, Policy},
-    verdict::GuardrailsVerdict,
 };
 
 /// Headers that are the server's own and are not judged as text.
@@ -135,7 +134,10 @@ fn framing_of(guard: &Guard, content_type: &str) -> Option<Framing> {
         return Some(Framing::Sse);
     }
     let kind = content_type.split(';').next().unwrap_or_default();
-    let kind = kind.trim().to_ascii_lowercase();
+    let mut kind = Cow::Borrowed(kind.trim());
+    if kind.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        kind.to_mut().make_ascii_lowercase();
+    }
     match kind.is_empty() {
         true => None,
         false => guard.format.framing(&guard.facts, &kind),
@@ -170,8 +172,11 @@ where
     }
     // Clients that asked for a stream read one, whatever it is called.
     let expects_stream = guard.facts.stream && parts.status.is_success();
-    let mut decoder = Decoder::new(coding, limit).map_err(|error| error.to_string())?;
-    let (mut raw, mut decoded) = (BytesMut::new(), Vec::new());
+    let mut decoder = match coding {
+        Coding::Identity => None,
+        coding => Some(Decoder::new(coding, limit).map_err(|error| error.to_string())?),
+    };
+    let (mut raw, mut decoded) = (Gathered::default(), Vec::new());
     // How far the beginning was looked at, and whether something stands there.
     let (mut looked, mut shows) = (0, false);
     loop {
@@ -187,49 +192,55 @@ where
         let Ok(mut data) = frame.into_data() else {
             continue;
         };
-        while data.has_remaining() {
-            let piece = data.chunk();
-            let length = piece.len();
-            raw.extend_from_slice(piece);
+        let data = data.copy_to_bytes(data.remaining());
+        if let Some(decoder) = &mut decoder {
             decoder
-                .push(piece, &mut decoded)
+                .push(&data, &mut decoded)
                 .map_err(|error| error.to_string())?;
-            data.advance(length);
         }
-        if raw.len() > limit {
+        raw.push(data);
+        if raw.as_slice().len() > limit {
             return Err(format!("the reply is larger than {limit} bytes"));
         }
         if !shows {
-            let new = decoded.get(looked..).unwrap_or_default();
+            let read = match decoder {
+                None => raw.as_slice(),
+                Some(_) => &decoded,
+            };
+            let new = read.get(looked..).unwrap_or_default();
             let is_blank = |byte: &u8| byte.is_ascii_whitespace() || BYTE_ORDER_MARK.contains(byte);
             shows = !new.iter().all(is_blank);
-            looked = decoded.len();
+            looked = read.len();
             // A coding keeps what it has read; only a plain body can go on as it comes.
-            if shows && coding == Coding::Identity && starts_like_events(&decoded, expects_stream) {
+            if shows && coding == Coding::Identity && starts_like_events(read, expects_stream) {
                 return Ok(Read::Records {
                     framing: Framing::Sse,
                     decoder: Decoded::Plain,
-                    read: decoded.into(),
+                    read: raw.whole(),
                     upstream: Some(body),
                 });
             }
         }
     }
-    decoder
-        .finish(&mut decoded)
-        .map_err(|error| error.to_string())?;
+    let raw = raw.whole();
+    let decoded = match decoder {
+        None => raw.clone(),
+        Some(mut decoder) => {
+            decoder
+                .finish(&mut decoded)
+                .map_err(|error| error.to_string())?;
+            decoded.into()
+        }
+    };
     if starts_like_events(&decoded, expects_stream) || holds_events(&decoded) {
         return Ok(Read::Records {
             framing: Framing::Sse,
             decoder: Decoded::Plain,
-            read: decoded.into(),
+            read: decoded,
             upstream: None,
         });
     }
-    Ok(Read::Whole {
-        raw: raw.freeze(),
-        decoded: decoded.into(),
-    })
+    Ok(Read::Whole { raw, decoded })
 }
 
 async fn answer_whole<B>(
@@ -239,14 +250,30 @@ async fn answer_whole<B>(
     raw: Bytes,
     decoded: Bytes,
 ) -> Response<ResponseBody<B>> {
-    let mut whole = Buffered::new(guard.clone(), parts.status.is_success(), decoded.clone());
+    let is_success = parts.status.is_success();
+    let mut whole = if decoded.len() <= compute::NEAR {
+        Buffered::new(guard, is_success, decoded.clone())
+    } else {
+        let (apart, body) = (guard.clone(), decoded.clone());
+        match compute::apart(move |_| Buffered::new(apart, is_success, body)).await {
+            Ok(whole) => whole,
+            Err(lost) => {
+                let refused = Refused::Unreadable {
+                    code: "rail_execution_failure",
+                    message: lost.to_string(),
+                };
+                return refuse_reply(&guard, parts.status, &refused);
+            }
+        }
+    };
     while let Some(job) = whole.next_job() {
-        let judged = judge_job(&guard, &ask, &job).await;
+        let judged = Box::pin(judge_job(whole.guard(), &ask, &job)).await;
         let tickets: Vec<_> = job.pieces.iter().map(|piece| piece.ticket).collect();
         whole.job_done(&tickets, judged);
     }
+    let (guard, resolved) = whole.into_resolved();
     guard.verdict.finish();
-    match whole.resolve() {
+    match resolved {
         Resolved::Untouched => {
             // The coding was read before.
             let coding = Coding::of(&parts.headers).unwrap_or(Coding::Identity);
@@ -430,14 +457,7 @@ pub(super) fn extends_ascii(charset: &str) -> bool {
 /// Removes what the patterns catch of a reply's head: headers, by name or value, and a reason of the server's own.
 fn remove_caught_head(guard: &Guard, parts: &mut Parts) {
     let output = &guard.rails.plan().output;
-    let is_caught = |text: &str| {
-        let policy = Policy {
-            on_error: OnRailError::Block,
-            powers: guard.powers_out(),
-            verdict: &GuardrailsVerdict::default(),
-        };
-        output.check_local(text, policy) != Checked::Allow
-    };
+    let is_caught = |text: &str| output.stops(text, guard.enforcement);
     let mut caught = Vec::new();
     for (name, value) in &parts.headers {
         let text = String::from_utf8_lossy(value.as_bytes());

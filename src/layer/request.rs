@@ -54,7 +54,7 @@ pub(super) struct Reader<B> {
 
 /// Pieces in one: a body that comes in one piece is not copied.
 #[derive(Debug, Default)]
-struct Gathered {
+pub(super) struct Gathered {
     /// The only piece so far.
     first: Bytes,
     /// All pieces, once there are several.
@@ -62,7 +62,7 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn push(&mut self, mut piece: impl Buf) {
+    pub(super) fn push(&mut self, mut piece: impl Buf) {
         let length = piece.remaining();
         if self.as_slice().is_empty() {
             self.first = piece.copy_to_bytes(length);
@@ -76,7 +76,7 @@ impl Gathered {
         self.joined.put(piece);
     }
 
-    fn as_slice(&self) -> &[u8] {
+    pub(super) fn as_slice(&self) -> &[u8] {
         match self.joined.is_empty() {
             true => &self.first,
             false => &self.joined,
@@ -84,7 +84,7 @@ impl Gathered {
     }
 
     /// All of it, in one.
-    fn whole(&mut self) -> Bytes {
+    pub(super) fn whole(&mut self) -> Bytes {
         if !self.joined.is_empty() {
             self.first = std::mem::take(&mut self.joined).freeze();
         }

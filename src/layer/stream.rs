@@ -16,6 +16,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 
 use super::{
+    alike::{Alike, offset_in},
     buffered::{Buffered, Resolved, starts_like_json},
     channels::{Job, Judged, Of, Ticket},
     edits::Rewriting,
@@ -31,6 +32,9 @@ use crate::{
 
 /// How many bytes of records may wait for each byte of text that may: most of a record is no text.
 const ENVELOPE: usize = 4;
+
+/// How many records that have left are kept for their memory.
+const SPARE: usize = 16;
 
 /// How long records have to wait for comments to go before them: what is cleared at once leaves in its order.
 const LONG_HELD: Duration = Duration::from_millis(300);
@@ -57,6 +61,14 @@ pub(super) struct GuardedStream {
     held_since: Option<Instant>,
     /// The choices of the record that leaves: kept for its memory.
     left: Vec<u32>,
+    /// What records have in common, and the shape of the one that left last.
+    alike: Alike,
+    left_alike: Option<u32>,
+    /// The text of a record without its escapes, and records that have left: kept for their memory.
+    decoded: String,
+    spare: Vec<Queued>,
+    /// The piece of the upstream that records are cut from, where it holds several.
+    piece: Bytes,
 }
 
 /// What the bytes are taken for.
@@ -110,12 +122,23 @@ impl GuardedStream {
             cut_off: false,
             held_since: None,
             left: Vec::new(),
+            alike: Alike::default(),
+            left_alike: None,
+            decoded: String::new(),
+            spare: Vec::new(),
+            piece: Bytes::new(),
         }
     }
 
     /// What every part of the exchange knows.
     pub(super) fn guard(&self) -> &Guard {
         &self.guard
+    }
+
+    /// Whether records like the last one are not read anew.
+    #[cfg(test)]
+    pub(super) fn has_shape(&self) -> bool {
+        self.alike.shape().is_some()
     }
 
     /// The next released bytes: all that are ready, together.
@@ -137,10 +160,19 @@ impl GuardedStream {
     }
 
     fn send(&mut self, bytes: Bytes) {
-        if !bytes.is_empty() {
-            self.out_len += bytes.len();
-            self.out.push_back(bytes);
+        if bytes.is_empty() {
+            return;
         }
+        self.out_len += bytes.len();
+        // What was cut from one piece and leaves together is put together again.
+        if let Some(last) = self.out.back_mut()
+            && let Some(start) = offset_in(&self.piece, last)
+            && offset_in(&self.piece, &bytes) == Some(start + last.len())
+        {
+            *last = self.piece.slice(start..start + last.len() + bytes.len());
+            return;
+        }
+        self.out.push_back(bytes);
     }
 
     /// Whether the upstream may be read on.
@@ -394,6 +426,7 @@ impl GuardedStream {
 
     fn read_records(&mut self) {
         while self.state == State::Reading {
+            self.read_alike();
             let Input::Records(framer) = &mut self.input else {
                 return;
             };
@@ -411,6 +444,68 @@ impl GuardedStream {
                     };
                     self.fail(code, message);
                 }
+            }
+        }
+    }
+
+    /// Reads the records that are like the last one, as long as such come next.
+    fn read_alike(&mut self) {
+        while self.state == State::Reading {
+            let (Input::Records(framer), Some(shape)) = (&mut self.input, self.alike.shape())
+            else {
+                return;
+            };
+            let limit = self.guard.limits.stream_event;
+            let Some(cut) = framer.fresh().and_then(|fresh| shape.cut(fresh, limit)) else {
+                return;
+            };
+            if let Some(piece) = framer.piece().filter(|piece| piece.len() > cut.length)
+                && offset_in(&self.piece, piece).is_none()
+            {
+                self.piece = piece.clone();
+            }
+            let raw = framer.take_fresh(cut.length);
+            shape.decode(&raw, &cut, &mut self.decoded);
+            let mut queued = self.spare.pop().unwrap_or_default();
+            let mut taken = queued.give_up();
+            let texts = shape.texts(&raw, &cut, &self.decoded);
+            self.intake.take_alike(texts, &shape.constants, &mut taken);
+            let channels = &self.intake.channels;
+            let mut leaves = self.queue.is_empty()
+                && self.comments.is_empty()
+                && !self.intake.has_halts()
+                && taken.edits.is_empty()
+                && taken.needs.iter().all(|need| channels.is_cleared(*need));
+            if leaves {
+                channels.edit_grown(&taken.sites, &mut taken.edits);
+                leaves = taken.edits.is_empty();
+                // If not, they are found again when the record leaves.
+                taken.edits.clear();
+            }
+            if leaves {
+                let text = shape.said(&raw, &cut, &self.decoded);
+                let number = shape.number_of(&raw, &cut);
+                let is_known = self.left_alike == Some(shape.number)
+                    && self.stream.released_alike(text, number);
+                if !is_known {
+                    self.left.clear();
+                    self.left.extend(shape.choices());
+                    let record = shape.record(raw.clone());
+                    self.stream.released(&record, &self.left);
+                    self.left_alike = Some(shape.number);
+                }
+                queued.take_back(taken);
+                self.spare.push(queued.emptied());
+                self.send(raw);
+                continue;
+            }
+            shape.choices_of(&cut, &mut queued.choices);
+            queued.alike = Some(shape.number);
+            queued.record = shape.record(raw);
+            queued.take_back(taken);
+            self.act_on_halts();
+            if self.state == State::Reading {
+                self.enqueue(queued);
             }
         }
     }
@@ -455,10 +550,16 @@ impl GuardedStream {
                     );
                 }
                 self.intake.take(&texts, &mut taken);
+                if self.intake.has_halts() || !taken.edits.is_empty() || self.takes_name(&record) {
+                    self.alike.forget();
+                } else {
+                    self.alike.note(&record, &texts, &self.intake.channels);
+                }
                 choices = std::mem::take(&mut texts.choices);
                 drop(texts);
             }
             Err(_) => {
+                self.alike.forget();
                 drop(texts);
                 if !self.take_unparsed(&record, &mut choices, &mut taken) {
                     return;
@@ -477,6 +578,13 @@ impl GuardedStream {
         if is_last {
             self.end_input(Record::default());
         }
+    }
+
+    /// Whether the record's name is judged as a text.
+    fn takes_name(&self, record: &Record) -> bool {
+        !self
+            .stream
+            .is_own_name(record.name.as_deref().unwrap_or_default())
     }
 
     /// Whether some client reads a reply in a record where the standard has none. `is_read`: the payload is one itself.
@@ -611,6 +719,7 @@ impl GuardedStream {
             return;
         }
         self.intake.block(index);
+        self.alike.forget();
         let mut refusal = Vec::new();
         self.stream
             .refuse_choice(index, &blocked.message, &mut refusal);
@@ -794,7 +903,7 @@ impl GuardedStream {
             .channels
             .edit_grown(&queued.sites, &mut queued.edits);
         queued.edits.append(&mut queued.removals);
-        let mut record = queued.record;
+        let mut record = std::mem::take(&mut queued.record);
         let bytes = match &record.data {
             Some(data) if !queued.edits.is_empty() => {
                 let data: Bytes = patch(data, &queued.edits).into();
@@ -809,8 +918,32 @@ impl GuardedStream {
         let left = choices.filter(|index| !self.intake.choices.is_blocked(*index));
         self.left.clear();
         self.left.extend(left);
-        self.stream.released(&record, &self.left);
+        let shape = queued.alike.filter(|_| queued.edits.is_empty());
+        let is_known = shape.is_some() && shape == self.left_alike && self.tells_alike(&record);
+        if !is_known {
+            self.stream.released(&record, &self.left);
+        }
+        self.left_alike = shape;
         self.send(bytes);
+        if self.spare.len() < SPARE {
+            self.spare.push(queued.emptied());
+        }
+    }
+
+    /// Tells the format by what the record differs from the one that left before it; whether that was enough.
+    fn tells_alike(&mut self, record: &Record) -> bool {
+        let shape = self.alike.shape();
+        let Some(shape) = shape.filter(|shape| Some(shape.number) == self.left_alike) else {
+            return false;
+        };
+        let raw = &record.raw;
+        let Some(cut) = shape.cut(raw, usize::MAX) else {
+            return false;
+        };
+        shape.decode(raw, &cut, &mut self.decoded);
+        let text = shape.said(raw, &cut, &self.decoded);
+        let number = shape.number_of(raw, &cut);
+        self.stream.released_alike(text, number)
     }
 
     fn release_whole(&mut self, last: Queued) {
@@ -823,7 +956,7 @@ impl GuardedStream {
             return self.queue.push_front(last);
         }
         let body = whole.body();
-        match whole.resolve() {
+        match whole.into_resolved().1 {
             Resolved::Untouched => self.send(body),
             Resolved::Edited(body) => self.send(body),
             Resolved::Refused(Refused::Blocked(blocked)) if blocked.failed => {

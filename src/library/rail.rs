@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::{Answers, Call, Finding, witness::Witness};
 use crate::{
     actions::Python,
+    compute::Pace,
     config::{FlowReference, RailsConfig},
     error::{Error, Fault},
     http::{Client, Environment},
@@ -458,6 +459,8 @@ pub struct PatternRail {
     pub patterns: Patterns,
     /// The same, for streams.
     pub hold: Arc<HoldProgram>,
+    /// How fast they were searched for.
+    pub(crate) pace: Pace,
 }
 
 /// A rail that asks a model or a service.

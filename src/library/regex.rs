@@ -14,6 +14,7 @@ use super::{
     source::{INPUT, OUTPUT, RETRIEVAL, of_source},
 };
 use crate::{
+    compute::Pace,
     error::{Error, Fault},
     pattern::{HoldLimits, Holding, Patterns},
     verdict::Place,
@@ -180,6 +181,7 @@ fn compile(
     Ok(Arc::new(PatternRail {
         patterns,
         hold: Arc::new(hold),
+        pace: Pace::default(),
     }))
 }
 

@@ -69,6 +69,21 @@ impl RailSet {
         Checked::Allow
     }
 
+    /// Whether a pattern rail that acts on what it finds stops a short `text`. Nobody is told.
+    pub(crate) fn stops(&self, text: &str, enforcement: Enforcement) -> bool {
+        let mut rails = self.patterns();
+        rails.any(|(rail, patterns)| {
+            rail.is_enforced(enforcement)
+                && match patterns.patterns.find(text) {
+                    Ok(found) => found.is_some(),
+                    Err(error) => {
+                        tracing::warn!(rail = %rail.name, %error, "a rail failed");
+                        rail.options.on_error != Some(OnRailError::Pass)
+                    }
+                }
+        })
+    }
+
     /// Whether a rail reads what texts say, so that others need not.
     pub(crate) fn reads_text(&self) -> bool {
         self.rails.iter().any(|rail| match &rail.judge {

@@ -1,10 +1,17 @@
 //! The plan: the rails of a config, compiled once, in the order in which they run.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures_core::future::BoxFuture;
 
-use super::{dialog::Engine, flows::FlowRail, library_rails::LibraryRails, tools::Validation};
+use super::{
+    dialog::Engine, flows::FlowRail, library_rails::LibraryRails, stage::Powers, stream::TrackPlan,
+    tools::Validation,
+};
 use crate::{
     config::{FlowReference, RailOptions, Rails, StreamingConfig, nearest},
     error::{ConfigError, Error, Fault},
@@ -62,6 +69,8 @@ pub(crate) struct Plan {
     pub(crate) refused: Vec<Fault>,
     /// What only a whole turn runs.
     pub(crate) turn: OnlyInTurn,
+    /// How the texts of replies are judged, made when it is first asked for: by what rails may do, and whether they come as streams.
+    tracks: [OnceLock<Arc<TrackPlan>>; 8],
 }
 
 /// The rails that only a whole turn runs: they look at more than a text.
@@ -125,6 +134,31 @@ pub(crate) struct CompiledRail {
     pub(crate) options: RailOptions,
     /// What its verdict depends on beside the text.
     pub(crate) fingerprint: String,
+}
+
+impl Plan {
+    /// Whether rails ask about what is said, so that they are told what it answers.
+    pub(crate) fn asks(&self) -> bool {
+        let mut sets = [&self.input, &self.output].into_iter();
+        sets.any(|set| set.asking().next().is_some())
+            || !self.results.is_empty()
+            || !self.calls.is_empty()
+    }
+
+    /// How the texts of replies are judged: as they come, or each once it is whole.
+    pub(crate) fn tracks(&self, powers: Powers, is_streamed: bool) -> Arc<TrackPlan> {
+        let made = || match is_streamed {
+            true => TrackPlan::new(&self.output, self.streaming.as_ref(), powers),
+            false => TrackPlan::whole(&self.output, powers),
+        };
+        let number = usize::from(is_streamed) * 4
+            + usize::from(powers.on_a_copy) * 2
+            + usize::from(powers.enforcement == Enforcement::Monitor);
+        match self.tracks.get(number) {
+            Some(known) => Arc::clone(known.get_or_init(|| Arc::new(made()))),
+            None => Arc::new(made()),
+        }
+    }
 }
 
 impl Plan {
@@ -289,6 +323,7 @@ impl<'a> Compiler<'a> {
             streaming: rails.output.streaming.clone(),
             refused: Vec::new(),
             turn: OnlyInTurn::default(),
+            tracks: Default::default(),
         };
         (plan, self)
     }

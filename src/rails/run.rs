@@ -150,6 +150,14 @@ impl CompiledRail {
         rail: &Arc<PatternRail>,
         text: &str,
     ) -> Result<Option<Match>, Error> {
+        let is_near = rail.pace.may_stay(text.len()) && rail.patterns.is_quick(text);
+        if is_near {
+            let found = rail.pace.timed(|| rail.patterns.find(text));
+            return found.map_err(|error| Error::Rail {
+                rail: self.name.to_string(),
+                source: error.into(),
+            });
+        }
         let rail = Arc::clone(rail);
         let search = compute::on_text(text, move |text, stop| rail.patterns.find_until(text, stop));
         let search = async {
@@ -312,7 +320,11 @@ mod tests {
     async fn a_long_search_ends_at_the_time_limit_and_delays_nobody() {
         let patterns = Patterns::compile(&[r"(?:(a|aa)+)+\1$"], false).unwrap();
         let hold = Arc::new(patterns.hold_program(HoldLimits::default()));
-        let judge = Judge::Patterns(Arc::new(PatternRail { patterns, hold }));
+        let judge = Judge::Patterns(Arc::new(PatternRail {
+            patterns,
+            hold,
+            pace: compute::Pace::default(),
+        }));
         let line = crate::config::FlowReference::from("regex check input");
         let options = crate::config::RailOptions::default();
         let mut rail = CompiledRail::new(&line, Place::Input, judge, "".into(), options);

@@ -347,8 +347,23 @@ static PATTERNS: LazyLock<HashMap<&'static str, Vec<Pattern>>> = LazyLock::new(|
 
 /// What the path is known for, if it is known.
 pub(super) fn known(path: &NormalPath<'_>) -> Option<Known> {
-    let segments: Vec<&str> = path.segments().collect();
-    if let [.., service, method] = segments[..]
+    /// As many segments are told apart without memory of their own.
+    const FEW: usize = 16;
+    let (mut few, mut many) = ([""; FEW], Vec::new());
+    let count = path.segments().count();
+    let segments: &[&str] = match few.get_mut(..count) {
+        Some(few) => {
+            few.iter_mut()
+                .zip(path.segments())
+                .for_each(|(slot, segment)| *slot = segment);
+            few
+        }
+        None => {
+            many.extend(path.segments());
+            &many
+        }
+    };
+    if let [.., service, method] = *segments
         && service.contains('.')
         && (service.ends_with("service") || service.contains("generat"))
         && GRPC_METHODS.contains(&method)
@@ -360,7 +375,7 @@ pub(super) fn known(path: &NormalPath<'_>) -> Option<Known> {
         .and_then(|last| last.rfind(':').and_then(|colon| last.get(colon..)));
     let keys = segments.iter().copied().chain(methods);
     let candidates = keys.filter_map(|key| PATTERNS.get(key)).flatten();
-    let fitting = candidates.filter(|pattern| pattern.fits(&segments));
+    let fitting = candidates.filter(|pattern| pattern.fits(segments));
     fitting
         .max_by_key(|pattern| pattern.weight())
         .map(|pattern| pattern.known)

@@ -118,6 +118,13 @@ pub trait StreamFormat: Debug + Send {
     /// those that were left in it.
     fn released(&mut self, record: &Record, choices: &[u32]);
 
+    /// The same for a record that [repeats](ReplyTexts::repeats_alike) the one that left before it but for `text` and `number`, its
+    /// counter. False: it is to be told by [`released`](Self::released).
+    fn released_alike(&mut self, text: &str, number: Option<u64>) -> bool {
+        let _ = (text, number);
+        false
+    }
+
     /// The records that end one choice with `message`.
     fn refuse_choice(&mut self, choice: u32, message: &str, out: &mut Vec<NewRecord>);
 

@@ -21,7 +21,7 @@ pub(super) fn refused_object(
     let added = added.collect::<Vec<_>>().join(",");
     let is_kept = |member: &Member<'_, '_>| {
         let name = member.key.as_str();
-        name.is_some_and(|name| kept.contains(&&*name))
+        name.is_some_and(|name| kept.contains(&&*name) && may_be_kept(&name, member.value))
     };
     let members: Vec<_> = object.members().collect();
     let last = members
@@ -43,6 +43,12 @@ pub(super) fn refused_object(
     let comma = if added.is_empty() { "" } else { "," };
     edits.push((rest, raw(format!("{comma}{added}"))));
     edits
+}
+
+/// Whether what stands under the key `name` is of the kind that it should be, so that it says nothing: where a number should be, a
+/// string may be what was blocked.
+pub(super) fn may_be_kept(name: &str, value: Value<'_, '_>) -> bool {
+    !value.is_string() || matches!(name, "id" | "object" | "model" | "type" | "role")
 }
 
 #[cfg(test)]

@@ -26,6 +26,11 @@ pub struct ReplyTexts<'a> {
     /// format's. All values are among `texts`; of a key that stands twice, the last value is on the channel that it would
     /// be on alone, the others are on channels of their own.
     pub ambiguous: bool,
+    /// Of a record: whether one that has the same bytes but for the text of its answer and for its `counters` is read alike, and
+    /// reading it leaves the format's state as it was. Such records are not read anew. Default: no.
+    pub repeats_alike: bool,
+    /// Where numbers lie that only number the records of a stream.
+    pub counters: Vec<Range<usize>>,
 }
 
 /// What a record of a streamed reply is.
@@ -224,6 +229,8 @@ pub struct CallPiece<'a> {
     pub name: Option<CallText<'a>>,
     /// The arguments, or a piece of them.
     pub arguments: Option<CallText<'a>>,
+    /// Whether it says a call again, whole, that a stream said before.
+    pub is_again: bool,
     /// Whether it is no call as the format defines it: readers may not agree on what is called.
     pub is_malformed: bool,
 }

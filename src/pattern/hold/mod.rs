@@ -6,6 +6,7 @@
 
 mod program;
 mod state;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod threads;

@@ -1,6 +1,9 @@
 //! What all holds of one list of patterns share.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock, PoisonError, RwLock,
+    atomic::{AtomicU32, Ordering},
+};
 
 use super::{
     super::{
@@ -9,6 +12,7 @@ use super::{
         syntax::ast::Node,
     },
     state::Hold,
+    steps::{PLACES, Steps},
     threads::Begun,
 };
 
@@ -68,6 +72,13 @@ pub struct HoldProgram {
     pub(super) max_hold: u64,
     /// For each class and left side, the threads that begin there; filled when first asked for.
     begun: Vec<OnceLock<Begun>>,
+    /// For each ASCII character, whether no match begins with it, whatever is on the left; filled when first asked for.
+    idle: OnceLock<[bool; 256]>,
+    /// What streams remember of their steps, once there is a stream.
+    steps: RwLock<Option<Arc<Steps>>>,
+    generation: AtomicU32,
+    /// How many places they remember at most.
+    places: usize,
 }
 
 impl Patterns {
@@ -135,7 +146,62 @@ impl HoldProgram {
             holdings,
             unbounded,
             max_hold: limits.max_hold,
+            idle: OnceLock::new(),
+            steps: RwLock::default(),
+            generation: AtomicU32::new(0),
+            places: PLACES,
         }
+    }
+
+    /// The same with room for fewer places.
+    #[cfg(test)]
+    pub(super) fn remembering(mut self, places: usize) -> Self {
+        self.places = places;
+        self
+    }
+
+    /// What streams remember of their steps.
+    pub(super) fn steps(&self) -> Arc<Steps> {
+        let steps = self.steps.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(steps) = &*steps {
+            return Arc::clone(steps);
+        }
+        drop(steps);
+        let mut steps = self.steps.write().unwrap_or_else(PoisonError::into_inner);
+        let made = || Arc::new(Steps::new(self, self.generation(), self.places));
+        Arc::clone(steps.get_or_insert_with(made))
+    }
+
+    /// How often streams have begun to remember anew.
+    pub(super) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Has streams begin to remember anew, unless they do so already since `full`.
+    pub(super) fn forget(&self, full: &Steps) {
+        let mut steps = self.steps.write().unwrap_or_else(PoisonError::into_inner);
+        if full.generation == self.generation() {
+            *steps = None;
+            self.generation
+                .store(full.generation.wrapping_add(1), Ordering::Release);
+        }
+    }
+
+    /// Whether no match begins with the byte, whatever is on the left. Of characters that are not ASCII, nothing is said.
+    pub(super) fn idle(&self) -> &[bool; 256] {
+        self.idle.get_or_init(|| {
+            std::array::from_fn(|byte| {
+                let ascii = u8::try_from(byte).ok().filter(u8::is_ascii);
+                ascii.is_some_and(|byte| {
+                    let class = self.nfa.alphabet.ascii_class(byte);
+                    let begins = |left: Side| {
+                        self.begun(left, class)
+                            .is_none_or(|begun| !begun.is_nothing())
+                    };
+                    !Side::ALL.into_iter().any(begins)
+                })
+            })
+        })
     }
 
     /// How each pattern is judged, in the order of the list.

@@ -5,8 +5,12 @@ use std::sync::Arc;
 use super::{
     super::nfa::{CharClass, INVALID, Side},
     program::HoldProgram,
+    steps::{Known, Steps},
     threads::{self, Scratch, Stepper, Thread},
 };
+
+/// How many steps are taken without memory before streams begin to remember anew.
+const UNREMEMBERED: u32 = if cfg!(test) { 5 } else { 4096 };
 
 /// What is held back of one stream: the tail that could still become part of a match.
 ///
@@ -31,11 +35,13 @@ use super::{
 #[derive(Debug)]
 pub struct Hold {
     program: Arc<HoldProgram>,
-    threads: Vec<Thread>,
-    next: Vec<Thread>,
-    scratch: Scratch,
-    /// What the last character was to the looks.
-    left: Side,
+    /// The steps that were taken before, by any stream.
+    steps: Arc<Steps>,
+    threads: Threads,
+    /// Where threads began, after a step: kept for its memory.
+    spare: Vec<u64>,
+    /// What steps need that are not remembered.
+    scratch: Option<Box<Scratch>>,
     /// Where the next character begins.
     place: u64,
     /// Bytes of a character that is not complete.
@@ -44,6 +50,22 @@ pub struct Hold {
     /// Bytes pushed after the end.
     ignored: u64,
     phase: Phase,
+}
+
+/// The threads of a stream.
+#[derive(Debug)]
+enum Threads {
+    /// At a place that is remembered, with where each of them began.
+    Known { place: u32, starts: Vec<u64> },
+    /// As they are.
+    Own {
+        threads: Vec<Thread>,
+        /// What they were before the last step: kept for its memory.
+        spare: Vec<Thread>,
+        left: Side,
+        /// How many steps were taken so.
+        steps: u32,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,11 +79,11 @@ enum Phase {
 impl Hold {
     pub(super) fn new(program: Arc<HoldProgram>) -> Self {
         Self {
-            scratch: Scratch::new(&program),
+            steps: program.steps(),
             program,
-            threads: Vec::new(),
-            next: Vec::new(),
-            left: Side::Start,
+            threads: Threads::none(Side::Start),
+            spare: Vec::new(),
+            scratch: None,
             place: 0,
             pending: [0; 4],
             pending_len: 0,
@@ -72,6 +94,9 @@ impl Hold {
 
     /// Takes the next bytes of the stream.
     pub fn push(&mut self, chunk: &[u8]) {
+        if self.steps.generation != self.program.generation() {
+            self.remember_anew();
+        }
         let mut rest = chunk;
         while self.pending_len > 0 && self.phase == Phase::Reading {
             let Some((byte, after)) = rest.split_first() else {
@@ -155,8 +180,14 @@ impl Hold {
         }
         if self.phase == Phase::Reading {
             let held_from = self.oldest();
-            let matched =
-                threads::finish(&self.program, &mut self.scratch, self.left, &self.threads);
+            let (threads, left) = self.threads.all(&self.steps);
+            let matched = match threads.is_empty() {
+                true => None,
+                false => {
+                    let scratch = scratch(&mut self.scratch, &self.program);
+                    threads::finish(&self.program, scratch, left, &threads)
+                }
+            };
             self.phase = match matched {
                 Some(pattern) => Phase::Matched { pattern, held_from },
                 None => Phase::Finished,
@@ -166,8 +197,7 @@ impl Hold {
 
     /// Begins another stream.
     pub fn reset(&mut self) {
-        self.threads.clear();
-        self.left = Side::Start;
+        self.threads = Threads::none(Side::Start);
         self.place = 0;
         self.pending_len = 0;
         self.ignored = 0;
@@ -176,7 +206,7 @@ impl Hold {
 
     /// Where the oldest thread began, or the end of what is read.
     fn oldest(&self) -> u64 {
-        self.threads.first().map_or(self.place, |(_, start)| *start)
+        self.threads.oldest().unwrap_or(self.place)
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -215,43 +245,191 @@ impl Hold {
     }
 
     fn push_chars(&mut self, text: &str) {
-        for (offset, c) in text.char_indices() {
+        let mut at = 0;
+        while at < text.len() {
             if self.phase != Phase::Reading {
-                self.ignored += (text.len() - offset) as u64;
+                self.ignored += (text.len() - at) as u64;
                 return;
             }
+            at += self.skip_idle(text.get(at..).unwrap_or_default());
+            let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) else {
+                return;
+            };
             self.advance(self.program.nfa.alphabet.class(c), c.len_utf8());
+            at += c.len_utf8();
         }
+    }
+
+    /// Passes over the characters with which no match begins, as long as no match may be in progress; how many bytes they are.
+    fn skip_idle(&mut self, text: &str) -> usize {
+        let Threads::Known { place, starts } = &mut self.threads else {
+            return 0;
+        };
+        if !starts.is_empty() {
+            return 0;
+        }
+        let idle = self.program.idle();
+        let begins = |byte: &u8| !idle.get(usize::from(*byte)).is_some_and(|idle| *idle);
+        let bytes = text.as_bytes();
+        let length = bytes.iter().position(begins).unwrap_or(bytes.len());
+        if let Some(last) = length.checked_sub(1).and_then(|last| bytes.get(last)) {
+            let alphabet = &self.program.nfa.alphabet;
+            *place = Steps::idle(alphabet.side(alphabet.ascii_class(*last)));
+            self.place += length as u64;
+        }
+        length
     }
 
     /// One step over a character of `len` bytes.
     fn advance(&mut self, class: CharClass, len: usize) {
-        let matched = Stepper {
-            program: &self.program,
-            scratch: &mut self.scratch,
-            left: self.left,
-            class,
-        }
-        .step(&self.threads, self.place, &mut self.next);
-        if let Some(pattern) = matched {
-            let held_from = self.oldest();
-            self.phase = Phase::Matched { pattern, held_from };
-            self.place += len as u64;
-            return;
-        }
-        std::mem::swap(&mut self.threads, &mut self.next);
-        self.place += len as u64;
-        self.left = self.program.nfa.alphabet.side(class);
-        let limit = self.program.max_hold;
-        if self.program.has_unbounded() && self.place - self.oldest() > limit {
-            let overflows = |thread: &Thread| {
-                self.place - thread.1 > limit && self.program.is_unbounded(threads::state(*thread))
+        if let Threads::Known { place, starts } = &mut self.threads {
+            let known = match self.steps.step(*place, class) {
+                Some(known) => Some(known),
+                None => {
+                    let scratch = scratch(&mut self.scratch, &self.program);
+                    self.steps.learn(&self.program, scratch, *place, class)
+                }
             };
-            if self.threads.iter().any(overflows) {
-                self.phase = Phase::Overflowed {
-                    held_from: self.oldest(),
-                };
+            match known {
+                Some(Known::Idle(next)) => {
+                    *place = next;
+                    starts.clear();
+                    self.place += len as u64;
+                    return;
+                }
+                Some(Known::Move(step)) => match step.matched {
+                    Some(pattern) => return self.matches(pattern, len),
+                    None => {
+                        step.starts(starts, self.place, &mut self.spare);
+                        std::mem::swap(starts, &mut self.spare);
+                        *place = step.next;
+                        self.place += len as u64;
+                        return self.check_length();
+                    }
+                },
+                None => {
+                    let (threads, left) = self.threads.all(&self.steps);
+                    self.threads = Threads::Own {
+                        threads,
+                        spare: Vec::new(),
+                        left,
+                        steps: 0,
+                    };
+                }
             }
         }
+        self.advance_alone(class, len);
     }
+
+    /// The same, without memory.
+    fn advance_alone(&mut self, class: CharClass, len: usize) {
+        let Threads::Own {
+            threads,
+            spare,
+            left,
+            steps,
+        } = &mut self.threads
+        else {
+            return;
+        };
+        let matched = Stepper {
+            program: &self.program,
+            scratch: scratch(&mut self.scratch, &self.program),
+            left: *left,
+            class,
+        }
+        .step(threads, self.place, spare);
+        if let Some(pattern) = matched {
+            return self.matches(pattern, len);
+        }
+        std::mem::swap(threads, spare);
+        *left = self.program.nfa.alphabet.side(class);
+        *steps += 1;
+        let (left, steps) = (*left, *steps);
+        self.place += len as u64;
+        if threads.is_empty() {
+            self.threads = Threads::none(left);
+        } else if steps >= UNREMEMBERED {
+            self.program.forget(&self.steps);
+            self.remember_anew();
+        }
+        self.check_length();
+    }
+
+    /// Goes on with what the streams of the program remember now.
+    fn remember_anew(&mut self) {
+        let (threads, left) = self.threads.all(&self.steps);
+        self.steps = self.program.steps();
+        let states = threads.iter().map(|(state, _)| *state).collect();
+        self.threads = match self.steps.find_or_make(left, states) {
+            Some(place) => Threads::Known {
+                place,
+                starts: threads.into_iter().map(|(_, start)| start).collect(),
+            },
+            None => Threads::Own {
+                threads,
+                spare: Vec::new(),
+                left,
+                steps: 0,
+            },
+        };
+    }
+
+    fn matches(&mut self, pattern: u32, len: usize) {
+        let held_from = self.oldest();
+        self.phase = Phase::Matched { pattern, held_from };
+        self.place += len as u64;
+    }
+
+    /// Stops where a match in progress is longer than may be held.
+    fn check_length(&mut self) {
+        let limit = self.program.max_hold;
+        let oldest = self.oldest();
+        if !self.program.has_unbounded() || self.place - oldest <= limit {
+            return;
+        }
+        let (threads, _) = self.threads.all(&self.steps);
+        let overflows = |thread: &Thread| {
+            self.place - thread.1 > limit && self.program.is_unbounded(threads::state(*thread))
+        };
+        if threads.iter().any(overflows) {
+            self.phase = Phase::Overflowed { held_from: oldest };
+        }
+    }
+}
+
+impl Threads {
+    fn none(left: Side) -> Self {
+        Self::Known {
+            place: Steps::idle(left),
+            starts: Vec::new(),
+        }
+    }
+
+    /// Where the oldest began.
+    fn oldest(&self) -> Option<u64> {
+        match self {
+            Self::Known { starts, .. } => starts.first().copied(),
+            Self::Own { threads, .. } => threads.first().map(|(_, start)| *start),
+        }
+    }
+
+    /// All of them, the oldest first, and what is on the left.
+    fn all(&self, steps: &Steps) -> (Vec<Thread>, Side) {
+        match self {
+            Self::Known { place, starts } => match steps.place(*place) {
+                Some(place) => {
+                    let threads = place.threads.iter().copied().zip(starts.iter().copied());
+                    (threads.collect(), place.left)
+                }
+                None => (Vec::new(), Side::Other),
+            },
+            Self::Own { threads, left, .. } => (threads.clone(), *left),
+        }
+    }
+}
+
+/// What steps need that are not remembered.
+fn scratch<'s>(scratch: &'s mut Option<Box<Scratch>>, program: &HoldProgram) -> &'s mut Scratch {
+    scratch.get_or_insert_with(|| Box::new(Scratch::new(program)))
 }

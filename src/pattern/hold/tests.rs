@@ -346,5 +346,9 @@ proptest! {
         let compiled = Patterns::compile(&patterns, false).unwrap();
         let program = Arc::new(compiled.hold_program(HoldLimits::default()));
         check(&patterns, &text, &cuts, program.start());
+        // What is remembered changes nothing, and neither does little room for it.
+        let program = Arc::new(compiled.hold_program(HoldLimits::default()).remembering(9));
+        program.start().push(&text);
+        check(&patterns, &text, &cuts, program.start());
     }
 }

@@ -65,6 +65,11 @@ impl Begun {
             matched,
         }
     }
+
+    /// Whether no thread begins, and nothing matches.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.states.is_empty() && self.matched.is_none()
+    }
 }
 
 /// One step over one character.

@@ -3,7 +3,7 @@
 use super::super::syntax::ast::{Look, WordKind};
 
 /// One side of a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub(in crate::pattern) enum Side {
     /// The start of the text; only on the left.
@@ -19,6 +19,16 @@ pub(in crate::pattern) enum Side {
 impl Side {
     /// How many sides there are.
     pub(in crate::pattern) const COUNT: usize = 6;
+
+    /// All of them, by their numbers.
+    pub(in crate::pattern) const ALL: [Self; Self::COUNT] = [
+        Self::Start,
+        Self::Other,
+        Self::AsciiWord,
+        Self::UnicodeWord,
+        Self::LineFeed,
+        Self::End,
+    ];
 
     /// Its number, below [`COUNT`](Self::COUNT).
     pub(in crate::pattern) fn index(self) -> usize {

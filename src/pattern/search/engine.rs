@@ -86,6 +86,14 @@ impl Pattern {
         })
     }
 
+    /// Whether the `regex` crate judges such a text alone.
+    pub(super) fn is_quick(&self, traits: Traits) -> bool {
+        match &self.engine {
+            Engine::Automaton { plain, needs, .. } => plain.is_some() && traits.suit(*needs),
+            Engine::Backtracking(_) => false,
+        }
+    }
+
     /// Begins searching `text`. `index` names the pattern in errors.
     pub(super) fn search<'a>(
         &'a self,

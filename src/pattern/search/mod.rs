@@ -137,6 +137,13 @@ impl Patterns {
         found.next().transpose()
     }
 
+    /// Whether a search of `text` takes no more than automata of the `regex` crate, which mostly read a GB a second or half of that.
+    pub(crate) fn is_quick(&self, text: &str) -> bool {
+        let traits = Traits::of(text);
+        let mut patterns = self.patterns.iter();
+        patterns.all(|pattern| pattern.is_quick(traits))
+    }
+
     /// The places of all patterns that match anywhere, in the order of the list.
     ///
     /// # Errors

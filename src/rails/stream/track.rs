@@ -120,6 +120,11 @@ impl TrackPlan {
         self.rewrites
     }
 
+    /// Whether there are rails that ask.
+    pub(crate) fn asks(&self) -> bool {
+        self.windows.is_some()
+    }
+
     /// Whether text is held to the end of the stream.
     pub(crate) fn is_to_end(&self) -> bool {
         self.to_end
@@ -411,6 +416,16 @@ impl Track {
     /// The text as it is rewritten, where that is done as it grows.
     pub(crate) fn growing(&self) -> Option<&Growing> {
         self.growing.as_ref()
+    }
+
+    /// Whether all of its text is kept.
+    pub(crate) fn keeps_all(&self) -> bool {
+        self.plan.to_end && self.growing.is_none()
+    }
+
+    /// All of its text, where that is [kept](Self::keeps_all).
+    pub(crate) fn kept_text(&self) -> Option<&str> {
+        (self.keeps_all() && self.kept_from == 0).then_some(&*self.kept)
     }
 
     /// How much text came, in bytes.

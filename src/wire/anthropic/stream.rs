@@ -108,6 +108,7 @@ impl StreamFormat for MessageStream {
             choices,
             calls,
             kind: record_kind,
+            repeats_alike,
             ..
         } = texts;
         let mut walk = Walk::new(texts, &VOCABULARY, repeated);
@@ -134,6 +135,7 @@ impl StreamFormat for MessageStream {
             }
             Ok(())
         })?;
+        *repeats_alike = kind == "content_block_delta" && calls.is_empty();
         *record_kind = match &*kind {
             "message_stop" => RecordKind::Done,
             "error" => RecordKind::Error,
@@ -183,6 +185,11 @@ impl StreamFormat for MessageStream {
             Some("message_stop" | "error") => self.left.ended = true,
             _ => {}
         }
+    }
+
+    fn released_alike(&mut self, _text: &str, _number: Option<u64>) -> bool {
+        // Nothing changes by the pieces of a block.
+        true
     }
 
     fn refuse_choice(&mut self, _choice: u32, message: &str, out: &mut Vec<NewRecord>) {

@@ -31,7 +31,7 @@ pub use self::{
 };
 pub(crate) use self::{
     halves::Halves,
-    string::{push_string, unescape_leniently},
+    string::{decode_string, push_string, scan_string, unescape_leniently},
 };
 
 #[cfg(test)]

@@ -66,8 +66,9 @@ impl<'a> Document<'a> {
         let mut reader = Reader {
             body,
             at: start,
-            nodes: Vec::with_capacity((body.len() / 12).clamp(8, 1 << 12)),
-            open: Vec::with_capacity(8),
+            nodes: Vec::with_capacity((body.len() / 32).clamp(8, 1 << 9)),
+            open: None,
+            depth: 0,
             limits,
         };
         reader.document()?;
@@ -79,8 +80,11 @@ struct Reader<'a, 'l> {
     body: &'a [u8],
     at: usize,
     nodes: Vec<Node>,
-    /// The containers around the current place: their nodes, and whether they are objects.
-    open: Vec<(usize, bool)>,
+    /// The innermost container around the current place: its node, and whether it is an object. Until it is closed, the node
+    /// has the one around it in the place of what comes after.
+    open: Option<(usize, bool)>,
+    /// How many containers there are around it.
+    depth: usize,
     limits: &'l JsonLimits,
 }
 
@@ -91,12 +95,11 @@ impl Reader<'_, '_> {
                 b'"' => self.string()?,
                 open @ (b'{' | b'[') => {
                     let object = open == b'{';
-                    if self.open.len() >= self.limits.max_depth {
+                    if self.depth >= self.limits.max_depth {
                         return self.fail(JsonErrorKind::TooDeep);
                     }
                     let kind = if object { Kind::Object } else { Kind::Array };
-                    self.open.push((self.nodes.len(), object));
-                    self.push(kind, self.at, self.at + 1)?;
+                    self.begin(kind)?;
                     self.at += 1;
                     let close = if object { b'}' } else { b']' };
                     if self.token()? != close {
@@ -119,7 +122,7 @@ impl Reader<'_, '_> {
                 _ => return self.fail(JsonErrorKind::UnexpectedCharacter),
             }
             loop {
-                let Some(&(_, object)) = self.open.last() else {
+                let Some((_, object)) = self.open else {
                     self.skip_whitespace();
                     return match self.at == self.body.len() {
                         true => Ok(()),
@@ -244,14 +247,35 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
+    /// Opens a container at the current byte.
+    fn begin(&mut self, kind: Kind) -> Result<(), JsonError> {
+        let index = self.nodes.len();
+        self.push(kind, self.at, self.at + 1)?;
+        let outer = self.open.map_or(index, |(outer, _)| outer);
+        if let Some(node) = self.nodes.last_mut() {
+            node.close(self.at + 1, outer);
+        }
+        self.open = Some((index, kind == Kind::Object));
+        self.depth += 1;
+        Ok(())
+    }
+
     /// Closes the innermost container at the current byte.
     fn close(&mut self) {
         self.at += 1;
         let after = self.nodes.len();
-        if let Some((index, _)) = self.open.pop()
-            && let Some(node) = self.nodes.get_mut(index)
-        {
+        let Some((index, _)) = self.open else {
+            return;
+        };
+        if let Some(node) = self.nodes.get_mut(index) {
+            let outer = node.after();
             node.close(self.at, after);
+            // The outermost stands in itself.
+            self.open = (outer != index).then(|| {
+                let is_object = self.nodes.get(outer).is_some_and(Node::is_object);
+                (outer, is_object)
+            });
+            self.depth -= 1;
         }
     }
 

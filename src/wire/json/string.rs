@@ -102,10 +102,22 @@ fn error(kind: JsonErrorKind, offset: usize) -> JsonError {
     JsonError { kind, offset }
 }
 
+/// Where a string ends that begins before `start`, its opening quote: the offset of the closing quote, and whether there are
+/// escapes in it. Half a surrogate pair is an error.
+pub(crate) fn scan_string(body: &[u8], start: usize) -> Result<(usize, bool), JsonError> {
+    scan(body, start, false)
+}
+
 /// Decodes the inside of a string token that `scan` has found good.
 pub(super) fn decode(inside: &str) -> String {
-    let bytes = inside.as_bytes();
     let mut decoded = String::with_capacity(inside.len());
+    decode_string(inside, &mut decoded);
+    decoded
+}
+
+/// The same, behind what `decoded` has.
+pub(crate) fn decode_string(inside: &str, decoded: &mut String) {
+    let bytes = inside.as_bytes();
     let mut at = 0;
     while let Some(length) = memchr::memchr(b'\\', bytes.get(at..).unwrap_or_default()) {
         decoded.push_str(inside.get(at..at + length).unwrap_or_default());
@@ -123,7 +135,6 @@ pub(super) fn decode(inside: &str) -> String {
         }
     }
     decoded.push_str(inside.get(at..).unwrap_or_default());
-    decoded
 }
 
 /// Decodes every good escape of `text`, which need not be JSON; all else stays. Borrowed where nothing changes.

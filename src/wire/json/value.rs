@@ -37,6 +37,15 @@ impl Node {
         }
     }
 
+    /// The index of the first node that does not lie in it; of the container around it, while it is read.
+    pub(super) fn after(&self) -> usize {
+        self.after as usize
+    }
+
+    pub(super) fn is_object(&self) -> bool {
+        self.kind == Kind::Object
+    }
+
     pub(super) fn close(&mut self, end: usize, after: usize) {
         *self = Self::new(self.kind, self.start as usize, end, after);
     }

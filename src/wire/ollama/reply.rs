@@ -141,7 +141,10 @@ pub(super) fn read<'a>(
             }
             "response" => walk.known(value, &Place::Response, TextClass::ANSWER, path),
             "thinking" => walk.known(value, &Place::Thinking, TextClass::ANSWER, path),
-            "done" => finish = value.as_bool() == Some(true),
+            "done" => {
+                finish = value.as_bool() == Some(true);
+                walk.other(value, path);
+            }
             "logprobs" if value.is_array() => {
                 let said = match root.get("response") {
                     Some(_) => Place::Response,
@@ -151,6 +154,8 @@ pub(super) fn read<'a>(
                 TokenList::new(&Place::Tokens, said).read(walk, value, path)?;
             }
             "context" if value.is_array() => {
+                // Numbers, if it is what it should be.
+                walk.other(value, path);
                 // Tokens of the conversation with its answer, which its reader can turn into text again: nothing that rails could
                 // read, and nothing that may stay where the answer was rewritten.
                 walk.texts.push(ReplyText {

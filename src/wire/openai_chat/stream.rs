@@ -58,7 +58,11 @@ impl StreamFormat for ChatStream {
                 Ok(())
             }
             b"" => Ok(()),
-            _ => reply::read(data, limits, Whole::Record, &mut self.calls, texts),
+            _ => {
+                reply::read(data, limits, Whole::Record, &mut self.calls, texts)?;
+                texts.repeats_alike = texts.calls.is_empty();
+                Ok(())
+            }
         }
     }
 
@@ -74,6 +78,11 @@ impl StreamFormat for ChatStream {
             let value: Option<Value> = serde_json::from_slice(data).ok();
             self.head = value.and_then(|value| Head::of_record(&value));
         }
+    }
+
+    fn released_alike(&mut self, _text: &str, _number: Option<u64>) -> bool {
+        // What is known of the stream is known by then.
+        self.head.is_some()
     }
 
     fn refuse_choice(&mut self, choice: u32, message: &str, out: &mut Vec<NewRecord>) {

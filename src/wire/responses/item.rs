@@ -120,10 +120,11 @@ pub(super) fn read<'a>(
     }
     let kind = item.get("type").and_then(Value::as_str).unwrap_or_default();
     let is_call = matches!(kind.as_ref(), "function_call" | "custom_tool_call");
-    if is_call && !matches!(mode, Mode::Repeated(_)) {
+    if is_call {
         calls.push(CallPiece {
             choice: walk.choice,
             call: number,
+            is_again: matches!(mode, Mode::Repeated(_)),
             ..piece(item, list)
         });
     }
@@ -273,6 +274,14 @@ pub(super) fn echo<'a>(walk: &mut Walk<'a, '_>, value: Value<'_, 'a>, path: Path
         Kind::Object => {
             for member in value.members() {
                 let name = member.key.as_str().unwrap_or_default();
+                if !(walk.vocabulary.is_usual_key)(member.key.source()) {
+                    let channel = walk.channel(&(&path, "keys of an echo"));
+                    let class = TextClass {
+                        asked: false,
+                        ..TextClass::KEY
+                    };
+                    walk.push(member.key, channel, Relation::Alone, class);
+                }
                 echo(walk, member.value, path.key(&name));
             }
         }

@@ -6,7 +6,7 @@ use crate::wire::{
     BodyEdit, ChoiceSpan, Edit, JsonLimits, RequestFacts,
     ids::{fresh_id, now},
     json::Document,
-    refusal::refused_object,
+    refusal::{may_be_kept, refused_object},
 };
 
 /// A reply that no model gave, with nothing in it yet.
@@ -80,7 +80,10 @@ pub(super) fn edits(body: &[u8], choice: &ChoiceSpan, text: &str) -> Vec<BodyEdi
         return vec![(choice.span.clone(), Edit::Raw(refusal.into()))];
     };
     let root = document.root();
-    let has = |name: &str| KEPT.contains(&name) && root.get(name).is_some();
+    let has = |name: &str| {
+        let kept = root.get(name).filter(|_| KEPT.contains(&name));
+        kept.is_some_and(|value| may_be_kept(name, value))
+    };
     let members = refusal.as_object().into_iter().flatten();
     let mut new: Vec<_> = members
         .filter(|(name, _)| !has(name))

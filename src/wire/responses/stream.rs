@@ -38,6 +38,8 @@ struct Left {
     next: u64,
     /// The message that is being written.
     open: Option<Open>,
+    /// Whether the last record added to its text.
+    adds_text: bool,
     ended: bool,
 }
 
@@ -138,11 +140,17 @@ impl StreamFormat for ResponseStream {
             choices,
             calls,
             kind: record_kind,
+            repeats_alike,
+            counters,
             ..
         } = texts;
         let mut walk = Walk::new(texts, &VOCABULARY, repeated);
         walk.choice = Some(0);
         read_event(&mut walk, calls, root, &kind)?;
+        if kind.ends_with(".delta") && calls.is_empty() {
+            *repeats_alike = true;
+            counters.extend(counter(root));
+        }
         *record_kind = match &*kind {
             "error" => RecordKind::Error,
             "response.completed" | "response.failed" | "response.incomplete" => RecordKind::Done,
@@ -172,6 +180,7 @@ impl StreamFormat for ResponseStream {
         };
         let number = |key: &str| event.get(key).and_then(JsonValue::as_u64);
         let left = &mut self.left;
+        left.adds_text = false;
         if let Some(sequence) = number("sequence_number") {
             left.sequence = Some(sequence);
         }
@@ -205,6 +214,7 @@ impl StreamFormat for ResponseStream {
                 if let Some(open) = &mut left.open
                     && open.number == output
                 {
+                    left.adds_text = true;
                     let (_, text) = open.part.get_or_insert((content, String::new()));
                     text.push_str(
                         event
@@ -227,6 +237,22 @@ impl StreamFormat for ResponseStream {
             }
             _ => {}
         }
+    }
+
+    fn released_alike(&mut self, text: &str, number: Option<u64>) -> bool {
+        let left = &mut self.left;
+        if number.is_none() && left.sequence.is_some() {
+            return false;
+        }
+        if left.adds_text {
+            let part = left.open.as_mut().and_then(|open| open.part.as_mut());
+            let Some((_, said)) = part else {
+                return false;
+            };
+            said.push_str(text);
+        }
+        left.sequence = number;
+        true
     }
 
     fn refuse_choice(&mut self, _choice: u32, message: &str, out: &mut Vec<NewRecord>) {
@@ -358,6 +384,12 @@ fn is_no_name(name: &[u8]) -> bool {
     name.is_empty() || name == b"message"
 }
 
+/// Where the number of an event lies.
+fn counter(root: Value<'_, '_>) -> Option<std::ops::Range<usize>> {
+    let number = root.get("sequence_number")?;
+    number.as_u64().map(|_| number.span())
+}
+
 /// Reads an event of this type.
 fn read_event<'a>(
     walk: &mut Walk<'a, '_>,
@@ -410,8 +442,12 @@ fn read_event<'a>(
             "delta" | "text" | "refusal" | "arguments" | "input" | "code" | "command" => {
                 match text_place {
                     Some((place, class)) => {
-                        if class.of_call && mode == Mode::Added && name == "delta" {
-                            calls.extend(piece(walk.choice, output, value));
+                        let is_again = mode != Mode::Added;
+                        if class.of_call && is_again != (name == "delta") {
+                            calls.extend(
+                                piece(walk.choice, output, value)
+                                    .map(|piece| CallPiece { is_again, ..piece }),
+                            );
                         }
                         item::text(walk, value, place, class, mode, path);
                     }

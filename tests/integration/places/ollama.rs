@@ -59,6 +59,11 @@ pub(super) fn generate() -> Format {
                 answered(json!({"logprobs": [{"token": "MARK", "logprob": -1.0}]})),
             ),
             text("an error", json!({"error": "MARK"})),
+            text("a `done` that is text", answered(json!({"done": "MARK"}))),
+            text(
+                "a context of text",
+                answered(json!({"context": [1, "MARK"]})),
+            ),
             // Tokens of the conversation, which go where its text is changed.
             text(
                 "a context",

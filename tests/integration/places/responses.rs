@@ -401,6 +401,7 @@ fn replies() -> Vec<Place> {
             top(json!({"tools": [{"type": "function", "name": "f", "description": "MARK"}]})),
         ),
         word("metadata", top(json!({"metadata": {"a": "MARK"}}))),
+        word("a key of metadata", top(json!({"metadata": {"MARK": "a"}}))),
         text(
             "an error",
             top(json!({"status": "failed", "error": {"code": "x", "message": "MARK"}})),
