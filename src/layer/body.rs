@@ -227,9 +227,11 @@ impl<B> ResponseBody<B> {
     /// The guarded body of a reply that a dialogue makes.
     pub(super) fn of_turn(mut body: ResponseBody<TurnBody>) -> Self {
         let ending = body.ending.take();
+        let beside = body.beside.take();
         Self {
             kind: Kind::OfTurn(Box::new(body)),
             ending,
+            beside,
         }
     }
 
