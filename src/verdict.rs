@@ -145,6 +145,8 @@ pub enum Decision {
     WouldTransform,
     /// It would have been blocked; the rail only monitors.
     WouldBlock,
+    /// It was blocked as an earlier message of the conversation, and taken out of what went in.
+    Removed,
 }
 
 impl Decision {
@@ -158,6 +160,7 @@ impl Decision {
             Self::FailedOpen => "failed_open",
             Self::WouldTransform => "would_transform",
             Self::WouldBlock => "would_block",
+            Self::Removed => "removed",
         }
     }
 }
@@ -253,6 +256,29 @@ impl GuardrailsVerdict {
                 .cloned()
                 .collect()
         })
+    }
+
+    /// The rails that blocked an earlier message, which was taken out of what went in.
+    pub fn removed_by(&self) -> Vec<RailReport> {
+        self.with(|record| {
+            let rails = record.rails.iter();
+            rails
+                .filter(|rail| rail.decision == Decision::Removed)
+                .cloned()
+                .collect()
+        })
+    }
+
+    /// Notes that what rails on the way in have blocked so far was taken out.
+    pub(crate) fn note_removed(&self) {
+        self.with(|record| {
+            let rails = record.rails.iter_mut();
+            let blocking = rails.filter(|rail| {
+                rail.decision == Decision::Blocked
+                    && matches!(rail.place, Place::Input | Place::ToolInput)
+            });
+            blocking.for_each(|rail| rail.decision = Decision::Removed);
+        });
     }
 
     /// Whether a rail would have blocked or rewritten, had it not been there to [monitor](Enforcement::Monitor) only.
@@ -363,7 +389,8 @@ fn gravity(decision: Decision) -> u8 {
         Decision::Transformed => 2,
         Decision::FailedOpen => 3,
         Decision::WouldBlock => 4,
-        Decision::FailedClosed => 5,
-        Decision::Blocked => 6,
+        Decision::Removed => 5,
+        Decision::FailedClosed => 6,
+        Decision::Blocked => 7,
     }
 }

@@ -24,7 +24,11 @@ pub(crate) async fn scripted_upstream() -> std::io::Result<SocketAddr> {
 
 /// What the model says to the last message.
 fn script(last: &str) -> &'static str {
-    if last.contains("secret") {
+    if last.contains("Does the answer follow") {
+        "yes"
+    } else if last.contains("bot tell opening hours") {
+        "  \"We open at nine on weekdays and at ten on Saturdays.\""
+    } else if last.contains("secret") {
         "Of course. The key is sk-abcdefghijklmnop1234, and the launch code 4711 opens the door."
     } else if last.contains("capital of France") {
         "The capital of France is Paris."

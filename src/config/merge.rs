@@ -12,7 +12,8 @@ const MAPPINGS: [&str; 3] = ["user_messages", "bot_messages", "sensitive_data_de
 /// Keys of which the first value stays.
 const FIRST: [&str; 2] = ["actions_server_url", "embedding_search_provider"];
 /// Keys of which the last value stays, whole.
-const LAST: [&str; 16] = [
+const LAST: [&str; 17] = [
+    "dialogue",
     "sample_conversation",
     "lowest_temperature",
     "enable_multi_step_generation",

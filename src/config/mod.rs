@@ -5,6 +5,7 @@
 
 mod colang_version;
 mod defaults;
+mod dialogue_model;
 mod files;
 mod flow_reference;
 mod ignore;
@@ -37,6 +38,7 @@ pub(crate) use read::bool_of_text;
 pub(crate) use suggest::nearest;
 pub(crate) use yaml::Places;
 
+pub use dialogue_model::DialogueModel;
 pub use flow_reference::FlowReference;
 pub use load::RailsConfigLoader;
 pub use models::{CacheStats, ModelCache, ModelConfig, ModelMode};

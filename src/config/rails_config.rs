@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{
     defaults,
+    dialogue_model::DialogueModel,
     load::RailsConfigLoader,
     models::ModelConfig,
     prompts::TaskPrompt,
@@ -89,6 +90,8 @@ pub struct RailsConfig {
     pub enable_rails_exceptions: bool,
     /// `passthrough`.
     pub passthrough: bool,
+    /// `dialogue`: whom a layer's dialogue asks.
+    pub dialogue: DialogueModel,
     /// `event_source_uid`.
     pub event_source_uid: String,
     /// `tracing`.
@@ -274,6 +277,7 @@ impl RailsConfig {
             passthrough: fields
                 .or_default::<Option<_>>("passthrough")
                 .unwrap_or_default(),
+            dialogue: fields.or_default("dialogue"),
             event_source_uid: fields.or("event_source_uid", "NeMoGuardrails-Colang-2.x".to_owned()),
             tracing: fields.or_default("tracing"),
             metrics: fields.or_default("metrics"),

@@ -7,6 +7,7 @@ mod local;
 pub(crate) mod provider;
 #[cfg(test)]
 pub(crate) mod testing;
+mod words;
 
 use std::{fmt, sync::Arc};
 
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use cache::{CacheSettings, EmbeddingCache};
 pub(crate) use index::{IndexSettings, VectorIndex};
+pub(crate) use words::Words;
 
 use crate::error::ModelError;
 

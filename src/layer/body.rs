@@ -17,6 +17,7 @@ use super::{
     ending::{Ending, ExchangeEnd},
     guard::Guard,
     stream_body::StreamedBody,
+    turn_body::TurnBody,
     watched::WatchedBody,
 };
 use crate::error::BoxError;
@@ -159,6 +160,8 @@ enum Kind<B> {
     Whole(Option<Bytes>),
     Streamed(Box<StreamedBody<B>>),
     Watched(Box<WatchedBody<B>>),
+    /// What a dialogue makes, in one of the other ways.
+    OfTurn(Box<ResponseBody<TurnBody>>),
 }
 
 impl<B> ResponseBody<B> {
@@ -221,6 +224,17 @@ impl<B> ResponseBody<B> {
         self
     }
 
+    /// The guarded body of a reply that a dialogue makes.
+    pub(super) fn of_turn(mut body: ResponseBody<TurnBody>) -> Self {
+        let ending = body.ending.take();
+        let beside = body.beside.take();
+        Self {
+            kind: Kind::OfTurn(Box::new(body)),
+            ending,
+            beside,
+        }
+    }
+
     /// The exchange that this is the reply of.
     pub(super) fn exchange(&self) -> Option<&Arc<Ending>> {
         self.ending.as_ref()
@@ -248,6 +262,7 @@ where
                 .poll_bytes(context)
                 .map(|bytes| bytes.map(|bytes| bytes.map(Frame::data))),
             KindProjection::Watched(body) => body.poll_frame(context),
+            KindProjection::OfTurn(body) => Pin::new(&mut **body).poll_frame(context),
         }
     }
 
@@ -257,6 +272,7 @@ where
             Self::Whole(bytes) => bytes.is_none(),
             Self::Streamed(_) => false,
             Self::Watched(body) => body.has_ended(),
+            Self::OfTurn(body) => body.is_end_stream(),
         }
     }
 }
@@ -268,6 +284,7 @@ impl<B> fmt::Debug for ResponseBody<B> {
             Kind::Whole(_) => "ResponseBody(whole)",
             Kind::Streamed(_) => "ResponseBody(streamed)",
             Kind::Watched(_) => "ResponseBody(watched)",
+            Kind::OfTurn(_) => "ResponseBody(of a turn)",
         })
     }
 }
@@ -324,6 +341,7 @@ where
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Kind::Streamed(_) => SizeHint::new(),
             Kind::Watched(body) => body.size_hint(),
+            Kind::OfTurn(body) => body.size_hint(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::layer::GuardrailsLayer;
+use super::{layer::GuardrailsLayer, policy::Dialogue};
 use crate::{
     actions::IntoAction,
     config::RailsConfig,
@@ -19,6 +19,7 @@ pub struct GuardrailsLayerBuilder {
     rails: Option<LlmRailsBuilder>,
     /// What is wrong with what was read.
     faults: Vec<Fault>,
+    dialogue: Dialogue,
 }
 
 impl GuardrailsLayerBuilder {
@@ -27,6 +28,7 @@ impl GuardrailsLayerBuilder {
         Self {
             rails: config.map(LlmRails::builder),
             faults,
+            dialogue: Dialogue::default(),
         }
     }
 
@@ -43,6 +45,13 @@ impl GuardrailsLayerBuilder {
     /// Runs the directory's `actions.py` and `config.py` by this interpreter: see [`LlmRailsBuilder::python`].
     pub fn python(self, interpreter: impl Into<String>) -> Self {
         self.with(|rails| rails.python(interpreter))
+    }
+
+    /// Whether the dialogue of the directory answers: see [`GuardrailsLayer::dialogue`]. A directory that has nothing else where it is
+    /// switched off is a fault.
+    pub fn dialogue(mut self, dialogue: Dialogue) -> Self {
+        self.dialogue = dialogue;
+        self
     }
 
     /// Registers whatever else [`LlmRailsBuilder`] takes.
@@ -66,7 +75,15 @@ impl GuardrailsLayerBuilder {
             let faults = self.faults;
             return Err(ConfigError { faults }.into());
         };
-        Ok(rails.build_all().guarding(self.faults)?)
+        let rails = rails.build_all().guarding(self.faults)?;
+        let faults = match self.dialogue {
+            Dialogue::Auto => Vec::new(),
+            Dialogue::Off => rails.faults_without_turns(),
+        };
+        match faults.is_empty() {
+            true => Ok(rails),
+            false => Err(ConfigError { faults }.into()),
+        }
     }
 
     /// Builds the layer.
@@ -75,6 +92,8 @@ impl GuardrailsLayerBuilder {
     ///
     /// As [`GuardrailsLayer::from_path`].
     pub fn build(self) -> Result<GuardrailsLayer> {
-        self.rails().map(GuardrailsLayer::new)
+        let dialogue = self.dialogue;
+        let rails = self.rails()?;
+        Ok(GuardrailsLayer::new(rails).dialogue(dialogue))
     }
 }

@@ -26,6 +26,13 @@ pub(super) struct VerdictCache {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key([u8; 32]);
 
+impl Key {
+    /// The key as text.
+    pub(super) fn to_hex(self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 /// A key in the making.
 #[derive(Clone)]
 pub(super) struct Hasher(Sha256);

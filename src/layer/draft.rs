@@ -310,6 +310,16 @@ impl Draft {
         self.edits.insert(span.start, (span, change));
     }
 
+    /// Puts `text` in the place of a text.
+    pub(super) fn edit_text(&mut self, span: Range<usize>, text: String) {
+        self.edit(span, Change::Text(text));
+    }
+
+    /// Puts `text` in the place of a text that is packed.
+    pub(super) fn edit_file(&mut self, span: Range<usize>, text: String) {
+        self.edit(span, Change::File(text));
+    }
+
     /// Puts `text` in the place of a content: its first text takes it, the others nothing.
     pub(super) fn replace(&mut self, contents: Vec<Range<usize>>, text: String) {
         let mut text = Some(text);

@@ -12,12 +12,14 @@ use super::{
     body::{RequestBody, ResponseBody},
     by_shape::Found,
     cache::Hasher,
+    dialogue::converse,
     draft::{Drafting, Stop},
     encoding::{Accepted, ask_for_readable},
     ending::{Ending, Origin},
     guard::Guard,
     inner::InnerModel,
     layer::Settings,
+    policy::{Blocked, Dialogue},
     reply::{blocked_response, guard_reply, refused_response, remove_digests},
     request::{self, ReadBody, Reader, Refusal, check_content_type, decode_body},
     watched_request::{WatchedRequest, unjudged},
@@ -72,9 +74,16 @@ impl Settings {
 }
 
 impl Settings {
+    /// Whether a turn answers.
+    fn runs_dialogue(&self) -> bool {
+        self.dialogue == Dialogue::Auto && self.rails.has_dialogue()
+    }
+
     /// The refusal of whatever the rails would have to judge, where they cannot.
     fn not_usable(&self) -> Option<Refusal> {
-        let has_faults = !self.rails.refused().is_empty();
+        let needs_turns =
+            || self.dialogue == Dialogue::Off && !self.rails.faults_without_turns().is_empty();
+        let has_faults = !self.rails.refused().is_empty() || needs_turns();
         has_faults.then(|| {
             Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -164,7 +173,7 @@ where
                 return stored(settings.guard(format, origin), service, parts, read.decoded).await;
             }
             let guard = settings.guard(format, origin);
-            if guard.only_watches_requests() {
+            if guard.only_watches_requests() && !settings.runs_dialogue() {
                 let watched = WatchedRequest {
                     settings,
                     guard,
@@ -234,11 +243,78 @@ where
 /// A chat request whose body was read.
 async fn chat<S, B, R>(
     settings: Arc<Settings>,
+    mut service: S,
+    mut parts: Parts,
+    mut guard: Guard,
+    mut read: ReadBody,
+) -> Result<Response<ResponseBody<R>>, S::Error>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError> + Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+    R: Body + Send + 'static,
+    R::Data: Send,
+    R::Error: Into<BoxError>,
+{
+    let mut may_remove = settings.removes_blocked_history();
+    loop {
+        let stopped = match attempt(&settings, service, parts, guard, read).await? {
+            Attempt::Answered(response) => return Ok(response),
+            Attempt::Blocked(stopped, again) => {
+                service = again;
+                *stopped
+            }
+        };
+        let mut left = None;
+        if may_remove && !stopped.blocked.failed {
+            left = settings.without_blocked(&stopped).await;
+        }
+        let Some(left) = left else {
+            stopped.guard.verdict.finish();
+            return Ok(blocked_response(&stopped.guard, &stopped.blocked));
+        };
+        // What the rails have stopped does not go in: the last turn decides.
+        guard = stopped.guard;
+        guard.verdict.note_removed();
+        may_remove = false;
+        parts = stopped.parts;
+        read = ReadBody {
+            raw: stopped.read.raw,
+            decoded: left,
+        };
+        poll_fn(|context| service.poll_ready(context)).await?;
+    }
+}
+
+/// What came of a request.
+enum Attempt<S, R> {
+    Answered(Response<ResponseBody<R>>),
+    /// With the service, which need not be ready.
+    Blocked(Box<Stopped>, S),
+}
+
+/// A request that a rail blocked.
+pub(super) struct Stopped {
+    pub(super) guard: Guard,
+    pub(super) ask: AskContext,
+    /// Under what verdicts are remembered.
+    pub(super) hasher: Hasher,
+    pub(super) blocked: Blocked,
+    pub(super) parts: Parts,
+    pub(super) read: ReadBody,
+}
+
+/// Lets the rails judge a request, and sends it in where they let it pass.
+async fn attempt<S, B, R>(
+    settings: &Settings,
     service: S,
     parts: Parts,
     mut guard: Guard,
     read: ReadBody,
-) -> Result<Response<ResponseBody<R>>, S::Error>
+) -> Result<Attempt<S, R>, S::Error>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
@@ -253,13 +329,34 @@ where
     let format = Arc::clone(&guard.format);
     let chat = match guard.read_request(&format, &parts, &read.decoded) {
         Ok(chat) => chat,
-        Err(refusal) => return Ok(refused_response(&guard, &refusal)),
+        Err(refusal) => return Ok(Attempt::Answered(refused_response(&guard, &refusal))),
     };
     if let Some(ending) = &guard.ending {
         ending.read(&guard.facts, &read.decoded);
     }
     let mut hasher = settings.cache.hasher();
-    let ask = asked::<S, B>(&guard, &service, &parts, &mut hasher);
+    let asks_inner = guard.rails.asks_main_model_of_call();
+    let mut whose = None;
+    let mut ask = AskContext::default();
+    if asks_inner || settings.runs_dialogue() {
+        let inner = InnerModel::<S, B>::new(
+            service.clone(),
+            Arc::clone(&guard.format),
+            parts.uri.clone(),
+            &parts.headers,
+            guard.facts.model.clone().unwrap_or_default(),
+            settings.limits.reply_body,
+        );
+        if settings.runs_dialogue() {
+            let mut hasher = hasher.clone();
+            inner.add_to(&mut hasher);
+            whose = Some(hasher.key().to_hex());
+        }
+        if asks_inner {
+            inner.add_to(&mut hasher);
+            ask = AskContext::with_main(Arc::new(inner));
+        }
+    }
     let drafting = Drafting {
         guard: &guard,
         ask: &ask,
@@ -267,30 +364,43 @@ where
         hasher: &hasher,
         history: settings.history,
     };
-    let mut draft = match drafting.draft(&chat).await {
-        Ok(draft) => draft,
-        Err(Stop::Blocked(blocked)) => {
-            guard.verdict.finish();
-            return Ok(blocked_response(&guard, &blocked));
-        }
-        Err(Stop::Refused(refusal)) => return Ok(refused_response(&guard, &refusal)),
-    };
+    let drafted = drafting.draft(&chat).await;
     drop(chat);
-    let ReadBody { raw, decoded } = read;
+    // The service, given back where a rail blocks.
+    let stopped = |service: S, parts: Parts, read: ReadBody, blocked: Blocked| {
+        let stopped = Stopped {
+            guard: guard.clone(),
+            ask: ask.clone(),
+            hasher: hasher.clone(),
+            blocked,
+            parts,
+            read,
+        };
+        Attempt::Blocked(Box::new(stopped), service)
+    };
+    let mut draft = match drafted {
+        Ok(draft) => draft,
+        Err(Stop::Blocked(blocked)) => return Ok(stopped(service, parts, read, blocked)),
+        Err(Stop::Refused(refusal)) => {
+            return Ok(Attempt::Answered(refused_response(&guard, &refusal)));
+        }
+    };
+    let ReadBody { raw, decoded } = &read;
+    let watches = guard.only_watches_requests();
     // What goes on is what was read: decoded, and edited where the rails have edited it.
-    let call = |mut service: S, mut parts: Parts, edited: Option<Bytes>, guard: Guard, ask| {
+    let call = |service: S, mut parts: Parts, edited: Option<Bytes>, guard: Guard, ask| {
         let body = edited.unwrap_or_else(|| decoded.clone());
-        if body != raw {
+        if body != *raw {
             parts.headers.remove(header::CONTENT_ENCODING);
             remove_digests(&mut parts.headers);
         }
-        prepare_headers(&mut parts.headers, Some(body.len()));
-        // The handler finds what the input rails decided.
-        parts.extensions.insert(guard.verdict.clone());
-        let request = Request::from_parts(parts, RequestBody::read(body));
+        let whose = whose.clone();
         async move {
-            let response = guard.timed(service.call(request)).await?;
-            Ok(guard_reply(guard, ask, response).await)
+            let response = match whose {
+                Some(whose) => Box::pin(converse(guard, ask, service, parts, body, whose)).await?,
+                None => forward(guard, ask, service, parts, body).await?,
+            };
+            Ok(Attempt::Answered(response))
         }
     };
     let is_speculative = guard.rails.config().rails.input.speculative_generation;
@@ -298,17 +408,16 @@ where
         if draft.is_open()
             && let Err(blocked) = Box::pin(drafting.judge(&mut draft)).await
         {
-            guard.verdict.finish();
-            return Ok(blocked_response(&guard, &blocked));
+            return Ok(stopped(service, parts, read.clone(), blocked));
         }
-        let edited = draft.body(&decoded);
-        return call(service, parts, edited, guard, ask).await;
+        let edited = draft.body(decoded).filter(|_| !watches);
+        return call(service, parts, edited, guard.clone(), ask.clone()).await;
     }
     // The service works on the request while the rails still judge it. Nothing of its answer leaves before they are done, and
     // a block drops the call.
     let changes = draft.changes();
-    let again = service.clone();
-    let edited = draft.body(&decoded);
+    let mut again = service.clone();
+    let edited = draft.body(decoded).filter(|_| !watches);
     let running = Box::pin(call(
         service,
         parts.clone(),
@@ -324,8 +433,7 @@ where
         }
     };
     if let Err(blocked) = judged {
-        guard.verdict.finish();
-        return Ok(blocked_response(&guard, &blocked));
+        return Ok(stopped(again, parts, read.clone(), blocked));
     }
     if draft.changes() == changes {
         return match running {
@@ -335,10 +443,30 @@ where
     }
     // A rail that was to judge has rewritten: the answer is to another request than the one that may go in.
     drop(running);
-    let mut again = again;
     poll_fn(|context| again.poll_ready(context)).await?;
-    let edited = draft.body(&decoded);
-    call(again, parts, edited, guard, ask).await
+    let edited = draft.body(decoded).filter(|_| !watches);
+    call(again, parts, edited, guard.clone(), ask.clone()).await
+}
+
+/// Sends a request in, and guards the reply.
+pub(super) async fn forward<S, B, R>(
+    guard: Guard,
+    ask: AskContext,
+    mut service: S,
+    mut parts: Parts,
+    body: Bytes,
+) -> Result<Response<ResponseBody<R>>, S::Error>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>>,
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    prepare_headers(&mut parts.headers, Some(body.len()));
+    // The handler finds what the input rails decided.
+    parts.extensions.insert(guard.verdict.clone());
+    let request = Request::from_parts(parts, RequestBody::read(body));
+    let response = guard.timed(service.call(request)).await?;
+    Ok(guard_reply(guard, ask, response).await)
 }
 
 impl Guard {

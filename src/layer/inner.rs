@@ -1,4 +1,4 @@
-//! The service under the layer, as a model that rails may ask.
+//! The service under the layer, as a model that rails and dialogues may ask.
 
 use std::{
     fmt,
@@ -7,21 +7,25 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_core::future::BoxFuture;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
+use futures_core::{future::BoxFuture, stream::BoxStream};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, header, response::Parts};
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
+use serde_json::{Map, Value};
 use tower_service::Service;
 
 use super::{
     body::RequestBody,
     cache::Hasher,
     encoding::{Coding, decode},
+    inner_headers::is_exchanges_own,
+    inner_stream::{Pieces, framing_of},
+    tally::{Failure, Tally},
 };
 use crate::{
     error::{BoxError, ModelError, ModelErrorKind},
-    llm::{Model, ModelReply, ModelRequest, Usage, provider::ChatBodies},
-    wire::{Answer, Question, RequestHead, WireFormat},
+    llm::{Model, ModelChunk, ModelReply, ModelRequest, Usage, provider::ChatBodies},
+    wire::{Answer, Question, RequestHead, WireFormat, add_own},
 };
 
 /// The inner service, asked with the client's own headers and model.
@@ -33,6 +37,10 @@ pub(super) struct InnerModel<S, B> {
     headers: HeaderMap,
     model: String,
     reply_limit: usize,
+    /// What the client's request says beside, which every question repeats.
+    own: Map<String, Value>,
+    /// What a dialogue's questions took, and which of them failed.
+    tally: Option<Arc<Tally>>,
     body: PhantomData<fn(B)>,
 }
 
@@ -65,12 +73,21 @@ impl<S, B> InnerModel<S, B> {
             headers,
             model,
             reply_limit,
+            own: Map::new(),
+            tally: None,
             body: PhantomData,
         }
     }
-}
 
-impl<S, B> InnerModel<S, B> {
+    /// The same, asked by a dialogue: with what the client's request says beside, and counted in `tally`.
+    pub(super) fn for_dialogue(self, own: Map<String, Value>, tally: &Arc<Tally>) -> Self {
+        Self {
+            own,
+            tally: Some(Arc::clone(tally)),
+            ..self
+        }
+    }
+
     /// Adds all that chooses the model and its answer to what verdicts are remembered under.
     pub(super) fn add_to(&self, hasher: &mut Hasher) {
         hasher.add(self.uri.to_string().as_bytes());
@@ -80,60 +97,6 @@ impl<S, B> InnerModel<S, B> {
             hasher.add(value.as_bytes());
         }
     }
-}
-
-/// Whether a header belongs to the client's own exchange: to its connection and its body, or to what a gateway does with one request,
-/// which is another one than a rail's question.
-fn is_exchanges_own(name: &HeaderName) -> bool {
-    const NAMES: &[&str] = &[
-        "content-length",
-        "content-encoding",
-        "content-md5",
-        "content-digest",
-        "digest",
-        "repr-digest",
-        "transfer-encoding",
-        "accept-encoding",
-        "accept",
-        "expect",
-        "range",
-        "if-range",
-        "if-match",
-        "if-none-match",
-        "if-modified-since",
-        "if-unmodified-since",
-        "trailer",
-        "te",
-        "connection",
-        "upgrade",
-        "cache-control",
-        "pragma",
-        "traceparent",
-        "tracestate",
-        "baggage",
-        "b3",
-        "x-amzn-trace-id",
-        "x-cloud-trace-context",
-        "x-portkey-config",
-        "x-portkey-metadata",
-        "helicone-id",
-    ];
-    const PARTS: &[&str] = &[
-        "idempotency",
-        "request-id",
-        "correlation-id",
-        "trace-id",
-        "span-id",
-        "session-id",
-        "retry-count",
-        "cache",
-    ];
-    let name = name.as_str();
-    let is_gateways = name.starts_with("cf-aig-") && name != "cf-aig-authorization";
-    is_gateways
-        || NAMES.contains(&name)
-        || name.starts_with("x-b3-")
-        || PARTS.iter().any(|part| name.contains(part))
 }
 
 impl<S, B> fmt::Debug for InnerModel<S, B> {
@@ -149,9 +112,9 @@ impl<S, B, R> Model for InnerModel<S, B>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
-    S::Error: Into<BoxError>,
+    S::Error: Into<BoxError> + Send,
     B: Send + 'static,
-    R: Body + Send,
+    R: Body + Send + 'static,
     R::Data: Send,
     R::Error: Into<BoxError>,
 {
@@ -160,71 +123,58 @@ where
     }
 
     fn complete(&self, request: ModelRequest) -> BoxFuture<'_, Result<ModelReply, ModelError>> {
-        let mut service = self
-            .service
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let service = self.service();
         Box::pin(async move {
-            let failed = |kind, message: &str| ModelError::new(kind, self.model.clone(), message);
             let bodies = ChatBodies::new(&self.model)?;
-            let (uri, body) = match self.format.model() {
-                None => (self.uri.clone(), Bytes::from(bodies.request(request))),
-                Some(protocol) => {
-                    let asked = protocol.question(&self.head(), &self.question(request))?;
-                    let uri = match asked.path {
-                        None => self.uri.clone(),
-                        Some(path) => with_path(&self.uri, &path).ok_or_else(|| {
-                            let message = "the endpoint's path cannot be asked";
-                            failed(ModelErrorKind::Configuration, message)
-                        })?,
-                    };
-                    (uri, asked.body)
-                }
-            };
-            let mut http = Request::new(RequestBody::read(body.clone()));
-            *http.method_mut() = http::Method::POST;
-            *http.uri_mut() = uri;
-            *http.headers_mut() = self.headers.clone();
-            http.headers_mut()
-                .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-            let transport = |error: BoxError| {
-                failed(
-                    ModelErrorKind::Connection,
-                    "the service under the guardrails failed",
-                )
-                .with_source(error)
-            };
-            std::future::poll_fn(|context| service.poll_ready(context))
-                .await
-                .map_err(|error| transport(error.into()))?;
-            let response = service
-                .call(http)
-                .await
-                .map_err(|error| transport(error.into()))?;
-            let (parts, body) = response.into_parts();
-            let body = Limited::new(body, self.reply_limit)
-                .collect()
-                .await
-                .map_err(transport)?
-                .to_bytes();
-            let coding = Coding::of(&parts.headers).map_err(|error| {
-                failed(ModelErrorKind::InvalidResponse, &error.to_string()).with_source(error)
-            })?;
-            let body = decode(coding, &body, self.reply_limit).map_err(|error| {
-                failed(ModelErrorKind::InvalidResponse, &error.to_string()).with_source(error)
-            })?;
-            match self.format.model() {
-                None => bodies.reply(parts.status, &body),
-                Some(protocol) => match protocol.answer(parts.status, &body) {
-                    Ok(answer) => Ok(reply_of(answer)),
-                    Err(mut error) => {
-                        error.model.clone_from(&self.model);
-                        Err(error)
-                    }
-                },
-            }
+            let response = self.ask(service, &bodies, request, false).await?;
+            self.whole(&bodies, response).await
         })
+    }
+
+    fn stream(
+        &self,
+        request: ModelRequest,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, Result<ModelChunk, ModelError>>, ModelError>> {
+        let service = self.service();
+        Box::pin(async move {
+            let bodies = ChatBodies::new(&self.model)?;
+            let streams = match self.format.model() {
+                None => true,
+                Some(protocol) => protocol.streams(&self.head()),
+            };
+            let response = self.ask(service, &bodies, request, streams).await?;
+            let framing = match response.status().is_success() && streams {
+                true => framing_of(&*self.format, response.headers()),
+                false => None,
+            };
+            let Some(framing) = framing else {
+                let reply = self.whole(&bodies, response).await?;
+                let once = std::future::ready(Ok(ModelChunk::from(reply)));
+                let stream: BoxStream<'static, _> = Box::pin(futures_util::stream::once(once));
+                return Ok(stream);
+            };
+            let (parts, body) = response.into_parts();
+            let coding = Coding::of(&parts.headers).map_err(|error| self.unreadable(error))?;
+            let pieces = Pieces::new(
+                Arc::clone(&self.format),
+                bodies,
+                framing,
+                coding,
+                body,
+                self.reply_limit,
+                self.tally.clone(),
+            );
+            let pieces = pieces.map_err(|error| self.unreadable(error))?;
+            let stream: BoxStream<'static, _> = Box::pin(pieces.into_stream());
+            Ok(stream)
+        })
+    }
+}
+
+impl<S: Clone, B> InnerModel<S, B> {
+    fn service(&self) -> S {
+        let service = self.service.lock();
+        service.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -237,11 +187,132 @@ impl<S, B> InnerModel<S, B> {
         }
     }
 
-    fn question(&self, request: ModelRequest) -> Question {
-        Question {
+    fn failed(&self, kind: ModelErrorKind, message: impl Into<String>) -> ModelError {
+        ModelError::new(kind, self.model.clone(), message)
+    }
+
+    fn unreadable(&self, error: impl std::error::Error + Send + Sync + 'static) -> ModelError {
+        self.failed(ModelErrorKind::InvalidResponse, error.to_string())
+            .with_source(error)
+    }
+
+    /// Where `request` is asked, and with which body.
+    fn question(
+        &self,
+        bodies: &ChatBodies,
+        request: ModelRequest,
+        stream: bool,
+    ) -> Result<(Uri, Bytes), ModelError> {
+        let Some(protocol) = self.format.model() else {
+            let mut body = bodies.request(request, stream);
+            add_own(&mut body, &self.own);
+            let body = Value::Object(body).to_string();
+            return Ok((self.uri.clone(), body.into()));
+        };
+        let question = Question {
             model: self.model.clone(),
             messages: request.messages,
             parameters: request.parameters,
+            own: self.own.clone(),
+            stream,
+        };
+        let asked = protocol.question(&self.head(), &question)?;
+        let uri = match asked.path {
+            None => self.uri.clone(),
+            Some(path) => with_path(&self.uri, &path).ok_or_else(|| {
+                let message = "the endpoint's path cannot be asked";
+                self.failed(ModelErrorKind::Configuration, message)
+            })?,
+        };
+        Ok((uri, asked.body))
+    }
+
+    async fn ask<R>(
+        &self,
+        mut service: S,
+        bodies: &ChatBodies,
+        request: ModelRequest,
+        stream: bool,
+    ) -> Result<Response<R>, ModelError>
+    where
+        S: Service<Request<RequestBody<B>>, Response = Response<R>> + 'static,
+        S::Error: Into<BoxError> + Send,
+        B: 'static,
+    {
+        let (uri, body) = self.question(bodies, request, stream)?;
+        let mut http = Request::new(RequestBody::read(body.clone()));
+        *http.method_mut() = http::Method::POST;
+        *http.uri_mut() = uri;
+        *http.headers_mut() = self.headers.clone();
+        http.headers_mut()
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        let ready = std::future::poll_fn(|context| service.poll_ready(context)).await;
+        let answered = match ready {
+            Ok(()) => service.call(http).await,
+            Err(error) => Err(error),
+        };
+        answered.map_err(|error| {
+            let message = "the service under the guardrails failed";
+            let failed = self.failed(ModelErrorKind::Connection, message);
+            match &self.tally {
+                // The caller gets the error itself.
+                Some(tally) => {
+                    tally.fail(Failure::Service(Box::new(error)));
+                    failed
+                }
+                None => failed.with_source(error.into()),
+            }
+        })
+    }
+
+    /// Reads a whole answer.
+    async fn whole<R>(
+        &self,
+        bodies: &ChatBodies,
+        response: Response<R>,
+    ) -> Result<ModelReply, ModelError>
+    where
+        R: Body,
+        R::Error: Into<BoxError>,
+    {
+        let (parts, body) = response.into_parts();
+        let raw = Limited::new(body, self.reply_limit)
+            .collect()
+            .await
+            .map_err(|error| {
+                let message = "the service under the guardrails failed";
+                self.failed(ModelErrorKind::Connection, message)
+                    .with_source(error)
+            })?
+            .to_bytes();
+        let reply = self.read(bodies, &parts, &raw);
+        match (&self.tally, &reply) {
+            (Some(tally), Ok(reply)) => tally.count(reply.usage),
+            (Some(tally), Err(_)) if !parts.status.is_success() => {
+                tally.fail(Failure::Answered(Response::from_parts(parts, raw)));
+            }
+            _ => {}
+        }
+        reply
+    }
+
+    fn read(
+        &self,
+        bodies: &ChatBodies,
+        parts: &Parts,
+        raw: &Bytes,
+    ) -> Result<ModelReply, ModelError> {
+        let coding = Coding::of(&parts.headers).map_err(|error| self.unreadable(error))?;
+        let body = decode(coding, raw, self.reply_limit).map_err(|error| self.unreadable(error))?;
+        match self.format.model() {
+            None => bodies.reply(parts.status, &body),
+            Some(protocol) => match protocol.answer(parts.status, &body) {
+                Ok(answer) => Ok(reply_of(answer)),
+                Err(mut error) => {
+                    error.model.clone_from(&self.model);
+                    Err(error)
+                }
+            },
         }
     }
 }
@@ -253,7 +324,7 @@ fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-fn reply_of(answer: Answer) -> ModelReply {
+pub(super) fn reply_of(answer: Answer) -> ModelReply {
     let usage = answer.tokens.map(|(read, written)| Usage {
         prompt_tokens: read,
         completion_tokens: written,

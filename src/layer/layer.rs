@@ -9,7 +9,9 @@ use super::{
     cache::VerdictCache,
     ending::{ExchangeReport, Observers},
     limits::Limits,
-    policy::{BlockResponse, Enforcement, History, OnRailError, UnreadEndpoints},
+    policy::{
+        BlockResponse, BlockedHistory, Dialogue, Enforcement, History, OnRailError, UnreadEndpoints,
+    },
     route::PlainPaths,
     service::Guardrails,
     verdict_log::VerdictLog,
@@ -20,6 +22,9 @@ use crate::{
     rails::LlmRails,
     wire::{self, WireFormat},
 };
+
+/// What stands in the place of a message that is taken out, unless the application says otherwise.
+const REMOVED_NOTE: &str = "[This message was removed.]";
 
 /// Guards a chat service by a rails directory. See the [module docs](super).
 #[derive(Debug, Clone)]
@@ -37,6 +42,10 @@ pub(super) struct Settings {
     pub(super) on_rail_error: OnRailError,
     pub(super) enforcement: Enforcement,
     pub(super) history: History,
+    pub(super) blocked_history: BlockedHistory,
+    /// What stands in the place of a message that is taken out.
+    pub(super) removed_note: Arc<str>,
+    pub(super) dialogue: Dialogue,
     pub(super) unread_endpoints: UnreadEndpoints,
     pub(super) plain_paths: PlainPaths,
     pub(super) limits: Limits,
@@ -172,6 +181,9 @@ impl GuardrailsLayer {
                 on_rail_error: OnRailError::default(),
                 enforcement: Enforcement::default(),
                 history: History::default(),
+                blocked_history: BlockedHistory::default(),
+                removed_note: Arc::from(REMOVED_NOTE),
+                dialogue: Dialogue::default(),
                 unread_endpoints: UnreadEndpoints::default(),
                 plain_paths: PlainPaths::default(),
                 limits: Limits::default(),
@@ -217,6 +229,42 @@ impl GuardrailsLayer {
     #[must_use]
     pub fn history(mut self, history: History) -> Self {
         self.settings.history = history;
+        self
+    }
+
+    /// What becomes of a conversation in which a rail blocks an earlier message. Default: the message is taken out.
+    ///
+    /// ```
+    /// # use tower_guardrails::{GuardrailsLayer, layer::BlockedHistory};
+    /// # fn f(layer: GuardrailsLayer) -> GuardrailsLayer {
+    /// layer.blocked_history(BlockedHistory::Block)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn blocked_history(mut self, blocked_history: BlockedHistory) -> Self {
+        self.settings.blocked_history = blocked_history;
+        self
+    }
+
+    /// What stands in the place of an earlier message that a rail blocks. Default: `[This message was removed.]`.
+    #[must_use]
+    pub fn removed_note(mut self, note: impl Into<String>) -> Self {
+        self.settings.removed_note = Arc::from(note.into());
+        self
+    }
+
+    /// Whether the dialogue of the rails directory answers. Default: where there is one.
+    ///
+    /// Where it is switched off and the directory has nothing else, the layer logs that as an error and refuses every chat request
+    /// with a 500; [`GuardrailsLayerBuilder::dialogue`] gives the error back.
+    #[must_use]
+    pub fn dialogue(mut self, dialogue: Dialogue) -> Self {
+        self.settings.dialogue = dialogue;
+        if dialogue == Dialogue::Off && self.settings.rails.refused().is_empty() {
+            for fault in self.settings.rails.faults_without_turns() {
+                tracing::error!("the layer lets no chat pass: {fault}");
+            }
+        }
         self
     }
 

@@ -40,6 +40,12 @@
 //!   otherwise.
 //! - Anything else passes untouched, unbuffered and unboxed.
 //!
+//! # What it does with the history
+//!
+//! All messages are judged ([`History`]). An earlier message that a rail blocks does not block the conversation for good: it goes in
+//! with a note in the place of its text, the verdict shows the rail as [`Decision::Removed`](crate::verdict::Decision::Removed),
+//! and the last turn decides ([`BlockedHistory`]).
+//!
 //! # What it does with a reply
 //!
 //! The reply to a chat request is judged by the output rails, whatever its status and its content type: a stream record by
@@ -67,10 +73,18 @@
 //! than its time limit, unless [`OnRailError::Pass`]. With [`Enforcement::Monitor`] everything passes unchanged, and the verdict
 //! and the log say what would have been blocked. `rails.options` in the config settles all three for a single rail.
 //!
+//! # What it does with a dialogue
+//!
+//! Where the directory has a dialogue in Colang 1.0 (user messages, flows that are no rails), a knowledge base, retrieval rails or
+//! rails that need a whole turn, [`LlmRails`](crate::LlmRails) answers, once the input rails have let the request pass. Its main
+//! model is the inner service, asked in the client's own format with the client's headers, model and parameters. The answer goes
+//! back in that format, buffered or streamed, by the output rails. Messages that the configuration words are not judged, as in the
+//! reference, unless they hold variables. Where the model is to answer the client's own messages (`passthrough`), the request goes
+//! in as it came, and its reply is handled as without a dialogue. [`Dialogue::Off`] switches all that off.
+//!
 //! # What it does not run
 //!
-//! Retrieval rails, and a `main` flow of Colang 2.x that leads a dialogue, are faults in
-//! [`from_path`](GuardrailsLayer::from_path). Dialog flows and knowledge bases take no part: the answer is the inner service's.
+//! A `main` flow of Colang 2.x that leads a dialogue is a fault in [`from_path`](GuardrailsLayer::from_path).
 //!
 //! # What the handler is told
 //!
@@ -81,6 +95,7 @@
 mod alike;
 mod asides;
 mod beside;
+mod blocked_history;
 mod body;
 mod buffered;
 mod builder;
@@ -88,6 +103,7 @@ mod by_shape;
 mod cache;
 mod calls;
 mod channels;
+mod dialogue;
 mod draft;
 mod edits;
 mod encoding;
@@ -97,6 +113,8 @@ mod future;
 mod guard;
 mod headers;
 mod inner;
+mod inner_headers;
+mod inner_stream;
 mod intake;
 mod judge;
 #[allow(
@@ -115,9 +133,12 @@ mod results;
 mod route;
 mod select;
 mod service;
+mod spoken;
 mod stream;
 mod stream_body;
+mod tally;
 mod track_id;
+mod turn_body;
 mod unescape;
 mod uploads;
 mod verdict_log;
@@ -132,7 +153,8 @@ pub use future::ResponseFuture;
 pub use layer::GuardrailsLayer;
 pub use limits::Limits;
 pub use policy::{
-    Answer, BlockResponse, Blocked, Enforcement, History, OnRailError, UnreadEndpoints,
+    Answer, BlockResponse, Blocked, BlockedHistory, Dialogue, Enforcement, History, OnRailError,
+    UnreadEndpoints,
 };
 pub use service::Guardrails;
 pub use verdict_log::VerdictLog;

@@ -29,6 +29,31 @@ pub enum History {
     LastMessage,
 }
 
+/// What becomes of a conversation in which a rail blocks an earlier message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum BlockedHistory {
+    /// The earlier message goes in with a note in the place of its text, and the last turn decides about the answer. A client that
+    /// keeps a blocked message in its history can talk on.
+    #[default]
+    Remove,
+    /// The conversation is blocked, as it is for a message of the last turn.
+    Block,
+}
+
+/// Whether the dialogue of a rails directory answers: its user messages and flows, its knowledge base, the rails that need a whole
+/// turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Dialogue {
+    /// It does, where the directory has one; the service is its model. `dialogue: own_model` in the config keeps the model of type
+    /// `main` that the config names.
+    #[default]
+    Auto,
+    /// It does not: the rails check around the service. A directory that has nothing else, or rails that need a turn, is a fault.
+    Off,
+}
+
 /// What becomes of a request to an endpoint that makes a model run on text which the layer does not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]

@@ -32,7 +32,7 @@ impl Refusal {
 }
 
 /// A request's body, read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct ReadBody {
     /// As it came.
     pub(super) raw: Bytes,

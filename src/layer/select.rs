@@ -28,6 +28,16 @@ pub(super) fn is_tool_result(message: &RequestMessage<'_>) -> bool {
     }
 }
 
+/// How many messages stand before the last turn: it begins after the last answer, which one that the client wants continued is not.
+pub(super) fn before_last_turn(messages: &[RequestMessage<'_>]) -> usize {
+    let last = messages.len().saturating_sub(1);
+    messages
+        .iter()
+        .enumerate()
+        .rposition(|(index, message)| message.role == Role::Assistant && index != last)
+        .map_or(0, |index| index + 1)
+}
+
 /// Which messages the rails read, each with its index.
 pub(super) fn selected<'r, 'a>(
     messages: &'r [RequestMessage<'a>],
@@ -53,11 +63,7 @@ pub(super) fn selected<'r, 'a>(
             .collect(),
         History::All | History::LastTurn => {
             let from = match history {
-                History::LastTurn => messages
-                    .iter()
-                    .enumerate()
-                    .rposition(|(index, message)| message.role == Role::Assistant && index != last)
-                    .map_or(0, |index| index + 1),
+                History::LastTurn => before_last_turn(messages),
                 _ => 0,
             };
             let all = messages.iter().enumerate().skip(from);

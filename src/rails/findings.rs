@@ -9,7 +9,7 @@ use super::{
     own_rails::OwnRails,
 };
 use crate::{
-    config::RailsConfig,
+    config::{DialogRails, RailsConfig},
     error::{Fault, all_faults},
     library,
     verdict::Place,
@@ -73,16 +73,25 @@ fn nothing_to_guard(config: &RailsConfig, flows: Option<&Flows>) -> Option<Fault
     if config.rails.lines().next().is_some() || flows.is_some_and(has_rail) {
         return None;
     }
-    let has_dialogue = flows
-        .is_some_and(|flows| !flows.user_messages().is_empty() || !flows.examples().is_empty());
-    let message = if has_dialogue {
-        "there is a dialogue but no rail, and the layer runs no dialogue: nothing would be checked. Name rails in `rails.input.flows` or `rails.output.flows`, or run the dialogue by `LlmRails`"
-    } else {
-        "there is no rail and no dialogue: nothing would be checked. Name rails in `rails.input.flows` or `rails.output.flows`"
-    };
+    if flows.is_some_and(|flows| takes_turns(config, flows)) {
+        return None;
+    }
+    let message = "there is no rail and no dialogue: nothing would be checked. Name rails in `rails.input.flows` or `rails.output.flows`";
+    Some(of_the_whole(config, message))
+}
+
+/// A fault of the configuration as a whole.
+pub(super) fn of_the_whole(config: &RailsConfig, message: &str) -> Fault {
     let fault = config.fault("rails", message);
-    Some(match (&fault.file, &config.config_path) {
+    match (&fault.file, &config.config_path) {
         (None, Some(path)) if fault.line.is_none() => fault.in_file(path),
         _ => fault,
-    })
+    }
+}
+
+/// Whether something of the configuration takes a whole turn, beside rails.
+pub(super) fn takes_turns(config: &RailsConfig, flows: &Flows) -> bool {
+    flows.has_dialogue()
+        || flows.runs_turns()
+            && (!config.docs.is_empty() || config.rails.dialog != DialogRails::default())
 }

@@ -6,7 +6,7 @@ use futures_core::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
 use super::{
-    dialog::{Conversation as _, Engine, Flows, INTERNAL_ERROR, Turn, v1::Run, v2},
+    dialog::{Attachments, Conversation as _, Engine, Flows, INTERNAL_ERROR, Turn, v1::Run, v2},
     event::Event,
     log::ProcessingLog,
     messages::tool_calls_value,
@@ -82,7 +82,11 @@ pub(crate) async fn judge(
     subject: Subject<'_>,
     main: Option<Arc<dyn Model>>,
 ) -> Result<Outcome> {
-    let turn = Turn::new(Arc::clone(engine), None, None, main, None);
+    let attachments = Attachments {
+        main,
+        ..Attachments::default()
+    };
+    let turn = Turn::new(Arc::clone(engine), None, None, attachments);
     let flows = match &engine.flows {
         Flows::V1(flows) => flows,
         Flows::V2(flows) => return v2::judge(flows, &turn, place, flow, subject).await,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     LlmRails,
-    dialog::Flows,
+    dialog::{Attachments, Flows},
     flows::judge,
     log::ExplainInfo,
     options::{GenerationOptions, LogOptions, RailsOptions},
@@ -12,7 +12,7 @@ use super::{
     response::{GenerationRequest, GenerationResponse, RailStatus, RailType, RailsResult},
     state::State,
     streaming::{ChunkStream, StreamRequest, stream},
-    turn::{self, Attachments},
+    turn,
 };
 use crate::{
     error::{Error, Result},

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     actions::{IntoAction, Registry},
-    config::{RailsConfig, read_prompts_directory},
+    config::{DialogueModel, RailsConfig, read_prompts_directory},
     embeddings::{EmbeddingModel, SearchProvider},
     error::{ConfigError, Fault, Result, all_faults},
     http::Client,
@@ -86,15 +86,22 @@ impl LlmRails {
     pub(crate) fn describe(&self) -> Vec<String> {
         let flows = &self.engine().flows;
         let mut lines = self.plan().describe(&|flow| flows.is_own(flow));
-        let mut idle = Vec::new();
-        if !flows.user_messages().is_empty() || !flows.examples().is_empty() {
-            idle.push(format!("the dialogue ({} flows)", flows.examples().len()));
+        let in_turns = &self.plan().turn.rails;
+        if !in_turns.is_empty() {
+            let names: Vec<&str> = in_turns.iter().map(|(_, line)| line.as_str()).collect();
+            lines.push(format!("in the dialogue's turns: {}", names.join(", ")));
         }
-        if !self.config().docs.is_empty() {
-            idle.push("the knowledge base".to_owned());
-        }
-        if !idle.is_empty() {
-            lines.push(format!("not run: {}", idle.join(", ")));
+        if self.has_dialogue() {
+            let meanings = flows.user_messages().len();
+            let documents = self.config().docs.len();
+            let model = match self.asks_own_model() {
+                true => "its own main model",
+                false => "the service",
+            };
+            lines.push(format!(
+                "dialogue through {model}: {meanings} user messages, {} flows, {documents} documents",
+                flows.examples().len()
+            ));
         }
         lines
     }
@@ -353,9 +360,11 @@ impl LlmRailsBuilder {
         let provider = |name: &str| provider_of(name, &actions, &config, of_language);
         let mut findings = Findings::of(&library, flows, &provider);
         // What nobody asks need not be there.
-        let (asked, idle): (Vec<_>, Vec<_>) = broken
-            .into_iter()
-            .partition(|(kind, _)| may_ask_all || asked_by(kind, &config, v1).is_some());
+        let (asked, idle): (Vec<_>, Vec<_>) = broken.into_iter().partition(|(kind, _)| {
+            may_ask_all
+                || asked_by(kind, &config, v1).is_some()
+                || (kind == "main" && config.dialogue == DialogueModel::OwnModel)
+        });
         faults = all_faults(asked.into_iter().map(|(_, fault)| fault).collect(), faults);
         findings
             .warnings

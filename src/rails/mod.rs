@@ -3,6 +3,7 @@
 mod asked_models;
 mod check;
 mod dialog;
+mod dialogue;
 mod event;
 mod events;
 mod findings;
@@ -34,6 +35,7 @@ mod work;
 
 pub use check::{Blocked, OnRailError};
 pub(crate) use check::{Checked, Policy};
+pub(crate) use dialog::{Attachments, Piece, Report, Sink};
 pub use inspect::{Inspection, ModelFacts, OutputFacts, PromptFacts, RailsFacts, SectionFacts};
 pub use iorails::{IoRails, IoRailsBuilder};
 pub use llm_rails::{LlmRails, LlmRailsBuilder};

@@ -65,10 +65,34 @@ pub(crate) struct Plan {
     pub(crate) tool_input: Vec<ToolRail>,
     /// On the calls of tools, where all of them are the library's.
     pub(crate) tool_output: Vec<ToolRail>,
-    /// The rails of the config that only [`LlmRails`](super::LlmRails) runs, not a layer.
+    /// What a layer cannot start with.
     pub(crate) refused: Vec<Fault>,
+    /// What only a whole turn runs.
+    pub(crate) turn: OnlyInTurn,
     /// How the texts of replies are judged, made when it is first asked for: by what rails may do, and whether they come as streams.
     tracks: [OnceLock<Arc<TrackPlan>>; 8],
+}
+
+/// The rails that only a whole turn runs: they look at more than a text.
+#[derive(Debug, Default)]
+pub(crate) struct OnlyInTurn {
+    /// Their lines, as configured.
+    pub(crate) rails: Vec<(Place, String)>,
+    /// What is wrong where no turn is run.
+    pub(crate) faults: Vec<Fault>,
+}
+
+impl OnlyInTurn {
+    fn add(&mut self, place: Place, line: &FlowReference, message: String) {
+        self.rails.push((place, line.text.clone()));
+        self.faults.push(Rails::flow_fault(place, line, message));
+    }
+
+    /// The lines at `place`.
+    pub(crate) fn at(&self, place: Place) -> Vec<String> {
+        let rails = self.rails.iter().filter(|(at, _)| *at == place);
+        rails.map(|(_, line)| line.clone()).collect()
+    }
 }
 
 /// A rail that validates what goes to tools and what comes from them.
@@ -153,19 +177,30 @@ impl Plan {
         let Compiler {
             faults,
             mut refused,
+            mut turn,
+            has_turns,
             idle,
             ..
         } = compiler;
         refused.extend(idle);
         // What the layer would not run it refuses rather than leaves out: nothing slips past for a section that is ignored.
         for flow in &rails.retrieval.flows {
-            let message = "retrieval rails are not run by the layer".to_owned();
+            let message = "retrieval rails run in a turn, and no turn is run".to_owned();
+            if has_turns {
+                turn.add(Place::Retrieval, flow, message);
+                continue;
+            }
             plan.input
                 .rails
                 .push(CompiledRail::not_run(flow, Place::Input, message.clone()));
             refused.push(Rails::flow_fault(Place::Retrieval, flow, message));
         }
-        (Self { refused, ..plan }, faults)
+        let plan = Self {
+            refused,
+            turn,
+            ..plan
+        };
+        (plan, faults)
     }
 
     /// Compiles a configuration whose rails are all the library's, and run without a turn around them.
@@ -217,8 +252,11 @@ struct Compiler<'a> {
     faults: Vec<Fault>,
     /// Whether all flows are known: one that is not there is then a fault.
     knows_all: bool,
-    /// What only a turn can run.
+    /// What cannot be run.
     refused: Vec<Fault>,
+    /// Whether turns are run, and what only they run.
+    has_turns: bool,
+    turn: OnlyInTurn,
     /// Rails that can neither block nor change anything.
     idle: Vec<Fault>,
     /// What stands where calls and results of tools are validated, and is no such validation.
@@ -253,6 +291,8 @@ impl<'a> Compiler<'a> {
             knows_all,
             faults: Vec::new(),
             refused: Vec::new(),
+            has_turns: engine.is_some_and(|engine| engine.flows.runs_turns()),
+            turn: OnlyInTurn::default(),
             idle: Vec::new(),
             refused_tools: Vec::new(),
             reported: HashSet::new(),
@@ -282,6 +322,7 @@ impl<'a> Compiler<'a> {
             tool_output: self.tool_rails(Place::ToolOutput, &rails.tool_output.flows),
             streaming: rails.output.streaming.clone(),
             refused: Vec::new(),
+            turn: OnlyInTurn::default(),
             tracks: Default::default(),
         };
         (plan, self)
@@ -419,6 +460,10 @@ impl<'a> Compiler<'a> {
                     "the rail `{}` needs a whole turn: a text alone is not enough for it",
                     line.name
                 );
+                if self.has_turns {
+                    self.turn.add(place, line, message);
+                    return None;
+                }
                 return Some(self.refuse(place, line, vec![message]));
             }
             Err(Unusable::Unready(messages)) => return Some(self.refuse(place, line, messages)),

@@ -12,10 +12,10 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::{
-    dialog::{Engine, Flows, Piece, Sink, Turn, v1::OutputRail},
+    dialog::{Attachments, Engine, Flows, Piece, Sink, Turn, v1::OutputRail},
     flows::judge,
     response::GenerationRequest,
-    turn::{Attachments, generate},
+    turn::generate,
     windows::{Window, Windows},
 };
 use crate::{
@@ -182,13 +182,14 @@ async fn run(
             text,
             metadata: Map::new(),
             closing: false,
+            generated: false,
         });
         return reader.read(pieces.boxed(), out.clone()).await;
     }
     let (sink, pieces) = mpsc::channel(WAITING_PIECES);
     let attachments = Attachments {
         sink: Some(Sink::new(sink)),
-        main: None,
+        ..Attachments::default()
     };
     let pieces = futures_util::stream::unfold(pieces, |mut pieces| async move {
         Some((pieces.recv().await?, pieces))
@@ -328,7 +329,7 @@ impl Reader {
         flow: &str,
         text: &str,
     ) -> Result<ActionResult, BoxError> {
-        let turn = Turn::new(Arc::clone(&self.engine), None, None, None, None);
+        let turn = Turn::new(Arc::clone(&self.engine), None, None, Attachments::default());
         let asked = self.asked().unwrap_or_default();
         let mut variables = Map::new();
         variables.insert("user_message".to_owned(), asked.clone());

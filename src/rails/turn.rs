@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    dialog::{Engine, Flows, Sink, Turn, v1, v2},
+    dialog::{Attachments, Engine, Flows, Turn, v1, v2},
     event::Event,
     events::Events,
     log::{Entry, GenerationLog, generation_log},
@@ -15,16 +15,9 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    llm::{Model, colang_history},
+    llm::colang_history,
     message::{Content, Message},
 };
-
-/// A call's own model in the place of the main one, and where its answer streams.
-#[derive(Debug, Default)]
-pub(crate) struct Attachments {
-    pub(crate) main: Option<Arc<dyn Model>>,
-    pub(crate) sink: Option<Sink>,
-}
 
 /// Answers `request`.
 ///
@@ -48,8 +41,7 @@ pub(crate) async fn generate(
         Arc::clone(engine),
         options.clone(),
         Some(Arc::clone(&messages)),
-        attachments.main,
-        attachments.sink,
+        attachments,
     );
     let answered = match &engine.flows {
         Flows::V1(flows) => v1::answer(flows, &turn, &messages, options, state).await,

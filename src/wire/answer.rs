@@ -20,3 +20,20 @@ pub(super) fn answer_of(status: StatusCode, body: &[u8]) -> Result<Value, ModelE
         failed(ModelErrorKind::InvalidResponse, "the answer is no JSON").with_source(error)
     })
 }
+
+/// The JSON of a record of a streamed answer.
+///
+/// # Errors
+/// If it is no JSON, or reports an error.
+pub(super) fn piece_of(data: &[u8]) -> Result<Value, ModelError> {
+    let failed = |message: &str| ModelError::new(ModelErrorKind::InvalidResponse, "", message);
+    let record: Value = serde_json::from_slice(data)
+        .map_err(|error| failed("a record of the stream is no JSON").with_source(error))?;
+    match record.get("error") {
+        Some(error) if !error.is_null() => {
+            let message = "the service under the guardrails reported an error in its stream";
+            Err(ModelError::new(ModelErrorKind::Server, "", message))
+        }
+        _ => Ok(record),
+    }
+}

@@ -7,10 +7,11 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Map, Value};
 
 use super::{
-    BodyEdit, ChatRequest, ChoiceSpan, JsonLimits, NormalPath, ReplyTexts, RequestFacts, Unreadable,
+    AnswerWriter, BodyEdit, ChatRequest, ChoiceSpan, JsonLimits, NormalPath, ReplyTexts,
+    RequestFacts, Unreadable,
 };
 use crate::{
-    error::ModelError,
+    error::{ModelError, ModelErrorKind},
     framing::{Framing, NewRecord, Record},
     message::{Message, ToolCall},
 };
@@ -83,6 +84,11 @@ pub trait WireFormat: Debug + Send + Sync + 'static {
 
     /// How rails ask the model behind an endpoint of this format. None: in the language of Chat Completions.
     fn model(&self) -> Option<&dyn ModelProtocol> {
+        None
+    }
+
+    /// How a dialogue answers in this format. None: a rails directory with a dialogue refuses its requests.
+    fn answers(&self) -> Option<&dyn AnswerWriter> {
         None
     }
 }
@@ -185,6 +191,26 @@ pub trait ModelProtocol {
     /// # Errors
     /// If it is an error, or no answer.
     fn answer(&self, status: StatusCode, body: &[u8]) -> Result<Answer, ModelError>;
+
+    /// Whether the model can be asked for a stream where the client's own request goes.
+    fn streams(&self, head: &RequestHead<'_>) -> bool {
+        let _ = head;
+        false
+    }
+
+    /// What a record's payload adds to a streamed answer; none where it is the stream's last word.
+    ///
+    /// # Errors
+    /// If it is an error, or no such payload.
+    fn piece(&self, data: &[u8]) -> Result<Option<Answer>, ModelError> {
+        let message = "the endpoint's streams are not read";
+        let _ = data;
+        Err(ModelError::new(
+            ModelErrorKind::InvalidResponse,
+            "",
+            message,
+        ))
+    }
 }
 
 /// What a rail asks a model.
@@ -197,6 +223,10 @@ pub struct Question {
     pub messages: Vec<Message>,
     /// Everything else, in the words of Chat Completions: `temperature`, `max_tokens`, `stop` …
     pub parameters: Map<String, Value>,
+    /// What the client's own request says beside, in the words of its format; what is said above goes before it.
+    pub own: Map<String, Value>,
+    /// Whether the answer is asked for as a stream.
+    pub stream: bool,
 }
 
 /// A request that asks a model.

@@ -25,6 +25,7 @@
 pub mod json;
 
 mod answer;
+mod answer_writer;
 mod anthropic;
 mod converse;
 mod detect;
@@ -51,6 +52,7 @@ mod walk;
 use std::sync::Arc;
 
 pub use self::{
+    answer_writer::{AnswerStream, AnswerWriter, Parameters},
     anthropic::AnthropicMessages,
     converse::BedrockConverse,
     detect::{Endpoint, classify},
@@ -73,7 +75,7 @@ pub use self::{
     unreadable::Unreadable,
 };
 
-pub(crate) use self::packed::repack;
+pub(crate) use self::{answer_writer::add_own, packed::repack};
 
 /// The formats of the crate. The first one's errors are what a client reads where no format is known.
 pub fn formats() -> Arc<[Arc<dyn WireFormat>]> {

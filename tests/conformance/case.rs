@@ -15,7 +15,7 @@ use tower_guardrails::{
     },
 };
 
-use crate::{actions, compare::plain_events, engine::Engine, ways};
+use crate::{actions, compare::plain_events, engine::Engine, through_layer, ways};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -59,7 +59,9 @@ pub(crate) fn run_in_this_process(folder: &Path, server: &str) -> ExitCode {
 
 async fn run(folder: &Path, prepared: &Path, server: &str) -> Result<Value, Failure> {
     let mut case: Value = serde_yaml::from_str(&std::fs::read_to_string(folder.join("case.yml"))?)?;
-    if let Ok(way) = std::env::var(ways::VARIABLE) {
+    let way = std::env::var(ways::VARIABLE).ok();
+    let is_through_layer = way.as_deref() == Some(through_layer::LAYER);
+    if let Some(way) = way.filter(|_| !is_through_layer) {
         ways::prepare(&mut case, &way);
     }
     let source = folder.join(
@@ -77,6 +79,11 @@ async fn run(folder: &Path, prepared: &Path, server: &str) -> Result<Value, Fail
     };
     rails.prepare().await;
     recorded(server).await?;
+    if let Engine::Llm(rails) = &rails
+        && is_through_layer
+    {
+        return through_layer::run(&case, rails.clone(), server).await;
+    }
     let mut session = Session {
         rails,
         state: None,
@@ -186,7 +193,7 @@ fn load(case: &Value, prepared: &Path, server: &str) -> Result<Engine, Failure> 
     Ok(Engine::Llm(builder.build()?))
 }
 
-async fn recorded(server: &str) -> Result<Value, Failure> {
+pub(crate) async fn recorded(server: &str) -> Result<Value, Failure> {
     let (status, body) = get(&format!("{server}/__recorded")).await?;
     if status != 200 {
         return Err(format!("the scripted server answers {status}").into());

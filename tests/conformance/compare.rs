@@ -178,6 +178,30 @@ fn call_difference(case: &Value, expected: &Value, actual: &Value) -> Option<Str
             return Some(difference);
         }
     }
+    requests_difference(case, expected, actual)
+        .or_else(|| {
+            difference(
+                "service_requests",
+                &list(&expected["service_requests"]).into(),
+                &list(&actual["service_requests"]).into(),
+            )
+        })
+        .or_else(|| match case.get("embeddings") {
+            Some(_) => difference(
+                "embedding_requests",
+                &expected["embedding_requests"],
+                &actual["embedding_requests"],
+            ),
+            None => None,
+        })
+}
+
+/// The first difference between the requests that a model was to get and those that it got.
+pub(crate) fn requests_difference(
+    case: &Value,
+    expected: &Value,
+    actual: &Value,
+) -> Option<String> {
     let mut expected_requests = list(&expected["llm_requests"]);
     let mut actual_requests: Vec<Value> = list(&actual["llm_requests"])
         .iter()
@@ -193,21 +217,6 @@ fn call_difference(case: &Value, expected: &Value, actual: &Value) -> Option<Str
         &expected_requests.into(),
         &actual_requests.into(),
     )
-    .or_else(|| {
-        difference(
-            "service_requests",
-            &list(&expected["service_requests"]).into(),
-            &list(&actual["service_requests"]).into(),
-        )
-    })
-    .or_else(|| match case.get("embeddings") {
-        Some(_) => difference(
-            "embedding_requests",
-            &expected["embedding_requests"],
-            &actual["embedding_requests"],
-        ),
-        None => None,
-    })
 }
 
 fn list(value: &Value) -> Vec<Value> {

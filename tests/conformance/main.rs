@@ -14,6 +14,7 @@ mod case;
 mod compare;
 mod engine;
 mod server;
+mod through_layer;
 mod ways;
 
 use std::{
@@ -77,10 +78,12 @@ async fn run_all(words: &[String]) -> ExitCode {
             } else {
                 None
             };
-            (case, outcome, both)
+            let through = run_through_layer(&case).await;
+            (case, outcome, both, through)
         }));
     }
     let mut both_ways = BothWays::default();
+    let mut layer = ThroughLayer::default();
     let mut groups: BTreeMap<String, [usize; 4]> = BTreeMap::new();
     let mut unexpected = 0;
     if words.is_empty() {
@@ -91,8 +94,9 @@ async fn run_all(words: &[String]) -> ExitCode {
         }
     }
     for task in running {
-        let (case, outcome, both) = task.await.expect("a case's task does not panic");
+        let (case, outcome, both, through) = task.await.expect("a case's task does not panic");
         both_ways.count(&case.name, both);
+        layer.count(&case.name, through);
         let group = case.name.split('/').next().unwrap_or_default().to_owned();
         let counts = groups.entry(group).or_default();
         let is_defect = case.definition.get("defect").is_some();
@@ -136,7 +140,8 @@ async fn run_all(words: &[String]) -> ExitCode {
         println!("{group}: {passed} of {all}{defects}");
     }
     both_ways.print();
-    unexpected += both_ways.differing;
+    layer.print();
+    unexpected += both_ways.differing + layer.differing;
     if unexpected > 0 {
         ExitCode::FAILURE
     } else {
@@ -222,6 +227,75 @@ async fn run_both_ways(case: &Case) -> Option<ways::Compared> {
     match (colang, compiled) {
         (Ok(colang), Ok(compiled)) => Some(ways::compare(&colang, &compiled)),
         (Err(error), _) | (_, Err(error)) => Some(ways::Compared::Differs(error)),
+    }
+}
+
+/// Runs a case through the layer; none where its group is not tried.
+async fn run_through_layer(case: &Case) -> Option<Through> {
+    let group = case.name.split('/').next().unwrap_or_default();
+    if !through_layer::GROUPS.contains(&group) {
+        return None;
+    }
+    let mut otherwise = through_layer::OTHERWISE.iter();
+    if let Some((_, reason)) = otherwise.find(|(name, _)| *name == case.name) {
+        return Some(Through::Cannot((*reason).to_owned()));
+    }
+    let expected = std::fs::read_to_string(case.folder.join("expected.json")).ok()?;
+    let expected: Value = serde_json::from_str(&expected).ok()?;
+    if let Some(reason) = through_layer::cannot(&case.definition, &expected) {
+        return Some(Through::Cannot(reason));
+    }
+    let actual = match run_process(case, Some(through_layer::LAYER)).await {
+        Ok(actual) => actual,
+        Err(error) => return Some(Through::Differs(error)),
+    };
+    if let Some(reason) = actual.get("cannot").and_then(Value::as_str) {
+        return Some(Through::Cannot(reason.to_owned()));
+    }
+    let difference = through_layer::difference(&case.definition, &expected, &actual);
+    Some(difference.map_or(Through::Same, Through::Differs))
+}
+
+/// What became of a case through the layer.
+enum Through {
+    Same,
+    Cannot(String),
+    Differs(String),
+}
+
+/// How the cases of a dialogue went through the layer.
+#[derive(Default)]
+struct ThroughLayer {
+    same: usize,
+    cannot: BTreeMap<String, Vec<String>>,
+    differing: usize,
+}
+
+impl ThroughLayer {
+    fn count(&mut self, name: &str, through: Option<Through>) {
+        match through {
+            None => {}
+            Some(Through::Same) => self.same += 1,
+            Some(Through::Cannot(reason)) => {
+                let cases = self.cannot.entry(reason).or_default();
+                cases.push(name.to_owned());
+            }
+            Some(Through::Differs(difference)) => {
+                self.differing += 1;
+                println!("{name}: through the layer it DIFFERS\n  {difference}");
+            }
+        }
+    }
+
+    fn print(&self) {
+        let tried = self.same + self.differing;
+        println!(
+            "through the layer: {} of {tried} cases are the same",
+            self.same
+        );
+        for (reason, cases) in &self.cannot {
+            println!("  not run, {reason}: {}", cases.join(", "));
+        }
     }
 }
 

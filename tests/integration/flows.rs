@@ -1,6 +1,6 @@
 //! Flows of Colang 1.0 stand as rails in the layer.
 
-use tower_guardrails::{GuardrailsLayer, LlmRails, RailsConfig};
+use tower_guardrails::{GuardrailsLayer, LlmRails, RailsConfig, layer::Dialogue};
 
 use crate::support::{Exchange, Reply, chat, exchange, run};
 
@@ -51,7 +51,7 @@ fn a_flow_that_rewrites_changes_the_reply() {
 
 #[test]
 fn nothing_passes_a_layer_that_does_not_run_a_rail() {
-    let layer = layer("  retrieval:\n    flows: [no maps]\n");
+    let layer = layer("  retrieval:\n    flows: [no maps]\n").dialogue(Dialogue::Off);
     let exchange = asked(&layer, "a cup!");
     assert!(exchange.seen.is_empty(), "{}", exchange.text());
 }

@@ -1,7 +1,7 @@
 //! Rails directories as people write them: each guards as its author meant, or says where and why it does not.
 
 use serde_json::json;
-use tower_guardrails::{GuardrailsLayer, LlmRails, RailsConfig};
+use tower_guardrails::{GuardrailsLayer, LlmRails, RailsConfig, layer::Dialogue};
 
 use crate::{
     config_errors::Folder,
@@ -50,11 +50,6 @@ fn what_can_never_block_does_not_start() {
             vec!["there is no rail and no dialogue"],
         ),
         (
-            "models: []\n".to_owned(),
-            "define user ask about ferries\n  \"when does the ferry leave\"\n\ndefine flow\n  user ask about ferries\n  bot say noon\n",
-            vec!["there is a dialogue but no rail"],
-        ),
-        (
             input("look"),
             "define flow look\n  $seen = $user_message\n",
             vec!["rails.co:2", "`look` can neither block nor change"],
@@ -84,6 +79,23 @@ fn what_can_never_block_does_not_start() {
         for part in parts {
             assert!(error.contains(part), "`{part}` in {error}");
         }
+    }
+}
+
+#[test]
+fn a_dialogue_that_is_switched_off_and_all_there_is_does_not_start() {
+    let colang = "define user ask about ferries\n  \"when does the ferry leave\"\n\ndefine flow\n  user ask about ferries\n  bot say noon\n";
+    let facts = output("self check facts")
+        + "prompts: [{task: self_check_facts, content: \"{{ evidence }} {{ response }}\"}]\n";
+    for (yaml, colang, part) in [
+        ("models: []\n", colang, "there is a dialogue but no rail"),
+        (&facts, "", "`self check facts` needs a whole turn"),
+    ] {
+        let folder = Folder::with(&[("config.yml", yaml), ("rails.co", colang)]);
+        assert!(GuardrailsLayer::from_path(&folder.0).is_ok(), "{part}");
+        let off = GuardrailsLayer::builder(&folder.0).dialogue(Dialogue::Off);
+        let error = off.build().expect_err("a fault").to_string();
+        assert!(error.contains(part), "`{part}` in {error}");
     }
 }
 

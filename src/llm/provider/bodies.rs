@@ -1,8 +1,12 @@
 //! The protocol's bodies, for a service that is reached in another way than by our own client.
 
 use http::StatusCode;
+use serde_json::Value;
 
-use super::settings::Settings;
+use super::{
+    reply::{reasoning_of, text_at, usage_of},
+    settings::Settings,
+};
 use crate::{
     config::ModelConfig,
     error::{ModelError, ModelErrorKind},
@@ -41,11 +45,48 @@ impl ChatBodies {
         })
     }
 
-    /// The body that asks `request` for a whole answer.
-    pub(crate) fn request(&self, request: ModelRequest) -> Vec<u8> {
-        serde_json::Value::Object(self.settings.body(request, false))
-            .to_string()
-            .into_bytes()
+    /// The body that asks `request`, for a whole answer or a stream.
+    pub(crate) fn request(
+        &self,
+        request: ModelRequest,
+        stream: bool,
+    ) -> serde_json::Map<String, Value> {
+        self.settings.body(request, stream)
+    }
+
+    /// What a record of a streamed answer adds; none where it is the stream's last word.
+    ///
+    /// # Errors
+    ///
+    /// Where it is an error, or no record.
+    pub(crate) fn piece(&self, data: &[u8]) -> Result<Option<ModelReply>, ModelError> {
+        let data = data.trim_ascii();
+        if data.starts_with(b"[DONE]") {
+            return Ok(None);
+        }
+        if data.is_empty() {
+            return Ok(Some(ModelReply::default()));
+        }
+        let record: Value = serde_json::from_slice(data).map_err(|error| {
+            let message = "an event of the stream is no JSON";
+            self.settings.invalid_stream(message).with_source(error)
+        })?;
+        if record.get("error").is_some_and(|error| !error.is_null()) {
+            return Err(self.settings.endpoint.event_error(&record));
+        }
+        let choice = record.pointer("/choices/0").unwrap_or(&Value::Null);
+        let delta = choice.get("delta").and_then(Value::as_object);
+        let text = |key: &str| delta?.get(key)?.as_str();
+        Ok(Some(ModelReply {
+            content: text("content")
+                .or(text("refusal"))
+                .unwrap_or_default()
+                .to_owned(),
+            reasoning: delta.and_then(reasoning_of),
+            finish_reason: text_at(choice, "finish_reason"),
+            usage: record.get("usage").and_then(usage_of),
+            ..ModelReply::default()
+        }))
     }
 
     /// The answer in a body.

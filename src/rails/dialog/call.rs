@@ -104,11 +104,10 @@ impl Turn {
         while let Some(chunk) = streaming.next().await? {
             let piece = sink.handler(|handler| handler.push(&chunk.content, metadata_of(&chunk)));
             if let Some(piece) = piece {
-                sink.send(piece).await;
+                sink.send(piece.generated()).await;
             }
         }
-        self.close_stream().await;
-        let content = sink.handler(|handler| handler.completion().to_owned());
+        let content = self.end_message().await;
         Ok(streaming.record(self, &content, log))
     }
 
@@ -160,6 +159,7 @@ impl Turn {
             shared.reasoning.clone_from(&reply.reasoning);
             shared.tool_calls.clone_from(&reply.tool_calls);
         });
+        self.report.note_finish(reply.finish_reason.as_deref());
     }
 
     /// Logs a call of a model that an action made by itself.
@@ -206,6 +206,9 @@ impl Streaming {
             self.reply.tool_calls.clone_from(&chunk.tool_calls);
         }
         self.reply.usage = chunk.usage.or(self.reply.usage);
+        if chunk.finish_reason.is_some() {
+            self.reply.finish_reason.clone_from(&chunk.finish_reason);
+        }
         Ok(Some(chunk))
     }
 

@@ -376,6 +376,12 @@ impl Engine {
         if let Some(registered) = self.embedding_models.get(engine) {
             return Ok(Arc::clone(registered));
         }
+        let is_named = configured.is_some() || text("embedding_engine").is_some();
+        if !is_named && cfg!(not(feature = "local-embeddings")) {
+            static TOLD: std::sync::Once = std::sync::Once::new();
+            TOLD.call_once(|| tracing::warn!("no embedding model is configured, and this build has none of its own: texts are compared by their words"));
+            return Ok(Arc::new(embeddings::Words));
+        }
         let settings = parameters
             .get("embedding_parameters")
             .and_then(Value::as_object);

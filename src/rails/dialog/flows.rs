@@ -90,6 +90,20 @@ impl Flows {
         }
     }
 
+    /// Whether a layer has its turns run by these flows: those of Colang 2.x keep what was said in a state, which requests do not
+    /// bring along.
+    pub(crate) fn runs_turns(&self) -> bool {
+        matches!(self, Self::V1(_))
+    }
+
+    /// Whether there is something to be talked about: what users may mean, or flows that are no rails.
+    pub(crate) fn has_dialogue(&self) -> bool {
+        match self {
+            Self::V1(flows) => !flows.user_messages().is_empty() || flows.has_dialogue(),
+            Self::V2(_) => false,
+        }
+    }
+
     /// Whether `action` is part of the language.
     pub(crate) fn has_action(&self, action: &str) -> bool {
         match self {

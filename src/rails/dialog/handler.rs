@@ -12,6 +12,18 @@ pub(crate) struct Piece {
     pub(crate) metadata: Map<String, Value>,
     /// Whether it only closes the stream.
     pub(crate) closing: bool,
+    /// Whether a model made it, just now.
+    pub(crate) generated: bool,
+}
+
+impl Piece {
+    /// The same, as a model made it.
+    pub(super) fn generated(self) -> Self {
+        Self {
+            generated: true,
+            ..self
+        }
+    }
 }
 
 /// The state of a stream's text between the model and the reader. Pure: pieces in, pieces out.
@@ -131,6 +143,7 @@ impl Handler {
             text,
             metadata,
             closing: false,
+            generated: false,
         })
     }
 }

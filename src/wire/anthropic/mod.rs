@@ -8,6 +8,7 @@
 //!
 //! What is signed (SigV4) cannot be changed: see [`BedrockConverse`](super::BedrockConverse).
 
+mod answer;
 mod model;
 mod refuse;
 mod reply;
@@ -20,8 +21,8 @@ use serde_json::Value;
 
 use self::stream::MessageStream;
 use super::{
-    BodyEdit, ChatRequest, ChoiceSpan, Claim, JsonLimits, ModelProtocol, NormalPath, ReplyTexts,
-    RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat,
+    AnswerWriter, BodyEdit, ChatRequest, ChoiceSpan, Claim, JsonLimits, ModelProtocol, NormalPath,
+    ReplyTexts, RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat,
 };
 use crate::framing::Framing;
 
@@ -93,6 +94,10 @@ impl WireFormat for AnthropicMessages {
     }
 
     fn model(&self) -> Option<&dyn ModelProtocol> {
+        Some(self)
+    }
+
+    fn answers(&self) -> Option<&dyn AnswerWriter> {
         Some(self)
     }
 }

@@ -7,7 +7,10 @@ use super::{AnthropicMessages, STREAMED};
 use crate::{
     error::{ModelError, ModelErrorKind},
     message::{Role, ToolCall},
-    wire::{Answer, Asked, ModelProtocol, Question, RequestHead, answer::answer_of},
+    wire::{
+        Answer, Asked, ModelProtocol, Question, RequestHead, add_own,
+        answer::{answer_of, piece_of},
+    },
 };
 
 /// How many tokens an answer may have where the rail does not say: the API wants a number.
@@ -66,8 +69,12 @@ impl ModelProtocol for AnthropicMessages {
             }
             _ => {}
         }
+        if question.stream {
+            body.insert("stream".to_owned(), true.into());
+        }
+        add_own(&mut body, &question.own);
         Ok(Asked {
-            path: path_of(head, &lower),
+            path: path_of(head, &lower, question.stream),
             body: Value::Object(body).to_string().into(),
         })
     }
@@ -96,25 +103,64 @@ impl ModelProtocol for AnthropicMessages {
                 _ => {}
             }
         }
-        let stop = reply.get("stop_reason").and_then(Value::as_str);
-        answer.finish_reason = stop.map(|stop| {
-            let word = match stop {
-                "end_turn" | "stop_sequence" => "stop",
-                "max_tokens" | "model_context_window_exceeded" => "length",
-                "tool_use" => "tool_calls",
-                "refusal" => "content_filter",
-                other => other,
-            };
-            word.to_owned()
-        });
+        answer.finish_reason = reason_of(reply.get("stop_reason"));
         let tokens = |key: &str| reply.pointer(&format!("/usage/{key}"))?.as_u64();
         answer.tokens = tokens("input_tokens").zip(tokens("output_tokens"));
         Ok(answer)
     }
+
+    fn streams(&self, head: &RequestHead<'_>) -> bool {
+        // A cloud's own stream is asked for at another path, in another framing.
+        let path = head.uri.path().to_ascii_lowercase();
+        let path = path.trim_end_matches('/');
+        !path.ends_with("/invoke") && !path.ends_with(STREAMED)
+    }
+
+    fn piece(&self, data: &[u8]) -> Result<Option<Answer>, ModelError> {
+        let record = piece_of(data)?;
+        let text = |path: &str| record.pointer(path).and_then(Value::as_str);
+        let tokens = |path: &str| record.pointer(path).and_then(Value::as_u64);
+        let mut piece = Answer::default();
+        match text("/type").unwrap_or_default() {
+            "message_start" => {
+                let read = tokens("/message/usage/input_tokens");
+                piece.tokens = read.map(|read| (read, 0));
+            }
+            "content_block_start" => {
+                let begun = text("/content_block/text").unwrap_or_default();
+                begun.clone_into(&mut piece.content);
+            }
+            "content_block_delta" => {
+                let more = text("/delta/text").unwrap_or_default();
+                more.clone_into(&mut piece.content);
+                piece.reasoning = text("/delta/thinking").map(str::to_owned);
+            }
+            "message_delta" => {
+                piece.finish_reason = reason_of(record.pointer("/delta/stop_reason"));
+                let written = tokens("/usage/output_tokens");
+                piece.tokens = written.map(|written| (0, written));
+            }
+            "message_stop" => return Ok(None),
+            _ => {}
+        }
+        Ok(Some(piece))
+    }
 }
 
-/// Where the question goes: where the client's request does, but for a whole answer.
-fn path_of(head: &RequestHead<'_>, lower: &str) -> Option<String> {
+/// Why an answer ended, in the words of Chat Completions.
+fn reason_of(stop: Option<&Value>) -> Option<String> {
+    let word = match stop?.as_str()? {
+        "end_turn" | "stop_sequence" => "stop",
+        "max_tokens" | "model_context_window_exceeded" => "length",
+        "tool_use" => "tool_calls",
+        "refusal" => "content_filter",
+        other => other,
+    };
+    Some(word.to_owned())
+}
+
+/// Where the question goes: where the client's request does, for a whole answer or a stream.
+fn path_of(head: &RequestHead<'_>, lower: &str, stream: bool) -> Option<String> {
     let path = head.uri.path().trim_end_matches('/');
     let cut = |ending: &str| {
         let length = path.len().checked_sub(ending.len())?;
@@ -123,10 +169,14 @@ fn path_of(head: &RequestHead<'_>, lower: &str) -> Option<String> {
             .ends_with(ending)
             .then(|| path.get(..length))?
     };
+    let raw = cut(":streamrawpredict").or(cut(":rawpredict"));
     let mut path = if let Some(path) = cut("/count_tokens") {
         path.to_owned()
-    } else if let Some(path) = cut(":streamrawpredict") {
-        format!("{path}:rawPredict")
+    } else if let Some(path) = raw {
+        match stream {
+            true => format!("{path}:streamRawPredict"),
+            false => format!("{path}:rawPredict"),
+        }
     } else {
         format!("{}/invoke", cut(STREAMED)?)
     };

@@ -4,6 +4,7 @@
 //! and of the server's own tools are messages of the role `tool`. Not read, since the app writes them: `systemInstruction`, `tools`,
 //! `generationConfig` and the other documented keys. `cachedContent` is text at the provider, which cannot be seen.
 
+mod answer;
 mod model;
 mod refuse;
 mod reply;
@@ -16,8 +17,8 @@ use serde_json::Value;
 
 use self::stream::GeminiStream;
 use super::{
-    BodyEdit, ChatRequest, ChoiceSpan, Claim, Edit, JsonLimits, ModelProtocol, NormalPath,
-    ReplyTexts, RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat, keys,
+    AnswerWriter, BodyEdit, ChatRequest, ChoiceSpan, Claim, Edit, JsonLimits, ModelProtocol,
+    NormalPath, ReplyTexts, RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat, keys,
 };
 use crate::framing::Framing;
 
@@ -104,6 +105,10 @@ impl WireFormat for Gemini {
     }
 
     fn model(&self) -> Option<&dyn ModelProtocol> {
+        Some(self)
+    }
+
+    fn answers(&self) -> Option<&dyn AnswerWriter> {
         Some(self)
     }
 }

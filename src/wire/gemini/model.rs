@@ -7,7 +7,10 @@ use super::Gemini;
 use crate::{
     error::{ModelError, ModelErrorKind},
     message::{Role, ToolCall},
-    wire::{Answer, Asked, ModelProtocol, Question, RequestHead, answer::answer_of},
+    wire::{
+        Answer, Asked, ModelProtocol, Question, RequestHead, add_own,
+        answer::{answer_of, piece_of},
+    },
 };
 
 impl ModelProtocol for Gemini {
@@ -53,57 +56,75 @@ impl ModelProtocol for Gemini {
         if !system.is_empty() {
             body["systemInstruction"] = json!({"parts": part(&system.join("\n\n"))});
         }
+        if let Value::Object(body) = &mut body {
+            add_own(body, &question.own);
+        }
         Ok(Asked {
-            path: Some(path_of(head)?),
+            path: Some(path_of(head, question.stream)?),
             body: body.to_string().into(),
         })
     }
 
     fn answer(&self, status: StatusCode, body: &[u8]) -> Result<Answer, ModelError> {
         let reply = answer_of(status, body)?;
-        let candidate = reply.pointer("/candidates/0").ok_or_else(|| {
+        if reply.pointer("/candidates/0").is_none() {
             let message = "the answer has no candidate";
-            ModelError::new(ModelErrorKind::InvalidResponse, "", message)
-        })?;
-        let mut answer = Answer::default();
-        let parts = candidate
-            .pointer("/content/parts")
-            .and_then(Value::as_array);
-        for part in parts.into_iter().flatten() {
-            let text = part.get("text").and_then(Value::as_str).unwrap_or_default();
-            match part.get("thought").and_then(Value::as_bool) {
-                Some(true) => answer.reasoning.get_or_insert_default().push_str(text),
-                _ => answer.content.push_str(text),
-            }
-            if let Some(call) = part.get("functionCall") {
-                let text = |key: &str| call.get(key).and_then(Value::as_str).map(str::to_owned);
-                answer.tool_calls.push(ToolCall {
-                    id: text("id"),
-                    name: text("name").unwrap_or_default(),
-                    arguments: call.get("args").cloned().unwrap_or_default(),
-                });
-            }
+            return Err(ModelError::new(
+                ModelErrorKind::InvalidResponse,
+                "",
+                message,
+            ));
         }
-        let reason = candidate.get("finishReason").and_then(Value::as_str);
-        answer.finish_reason = reason.map(|reason| {
-            let word = match reason {
-                "STOP" => "stop",
-                "MAX_TOKENS" => "length",
-                "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" => {
-                    "content_filter"
-                }
-                other => other,
-            };
-            word.to_owned()
-        });
-        let tokens = |key: &str| reply.get("usageMetadata")?.get(key)?.as_u64();
-        answer.tokens = tokens("promptTokenCount").zip(tokens("candidatesTokenCount"));
-        Ok(answer)
+        Ok(read(&reply))
+    }
+
+    fn streams(&self, _head: &RequestHead<'_>) -> bool {
+        true
+    }
+
+    fn piece(&self, data: &[u8]) -> Result<Option<Answer>, ModelError> {
+        piece_of(data).map(|record| Some(read(&record)))
     }
 }
 
-/// Where the question goes: to the same model, for a whole answer.
-fn path_of(head: &RequestHead<'_>) -> Result<String, ModelError> {
+/// What a reply, or a record of one, says.
+fn read(reply: &Value) -> Answer {
+    let mut answer = Answer::default();
+    let parts = reply.pointer("/candidates/0/content/parts");
+    for part in parts.and_then(Value::as_array).into_iter().flatten() {
+        let text = part.get("text").and_then(Value::as_str).unwrap_or_default();
+        match part.get("thought").and_then(Value::as_bool) {
+            Some(true) => answer.reasoning.get_or_insert_default().push_str(text),
+            _ => answer.content.push_str(text),
+        }
+        if let Some(call) = part.get("functionCall") {
+            let text = |key: &str| call.get(key).and_then(Value::as_str).map(str::to_owned);
+            answer.tool_calls.push(ToolCall {
+                id: text("id"),
+                name: text("name").unwrap_or_default(),
+                arguments: call.get("args").cloned().unwrap_or_default(),
+            });
+        }
+    }
+    let reason = reply.pointer("/candidates/0/finishReason");
+    answer.finish_reason = reason.and_then(Value::as_str).map(|reason| {
+        let word = match reason {
+            "STOP" => "stop",
+            "MAX_TOKENS" => "length",
+            "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" => {
+                "content_filter"
+            }
+            other => other,
+        };
+        word.to_owned()
+    });
+    let tokens = |key: &str| reply.get("usageMetadata")?.get(key)?.as_u64();
+    answer.tokens = tokens("promptTokenCount").zip(tokens("candidatesTokenCount"));
+    answer
+}
+
+/// Where the question goes: to the same model, for a whole answer or a stream.
+fn path_of(head: &RequestHead<'_>, stream: bool) -> Result<String, ModelError> {
     let path = head.uri.path();
     let method = path
         .rfind(':')
@@ -114,10 +135,17 @@ fn path_of(head: &RequestHead<'_>) -> Result<String, ModelError> {
     })?;
     // The key may stand in the query; how the client's reply is to be framed does not hold for this one.
     let query = head.uri.query().unwrap_or_default().split('&');
-    let query: Vec<&str> = query
+    let mut query: Vec<&str> = query
         .filter(|parameter| !parameter.is_empty() && !parameter.starts_with("alt="))
         .collect();
-    let path = format!("{before}:generateContent");
+    let method = match stream {
+        true => "streamGenerateContent",
+        false => "generateContent",
+    };
+    if stream {
+        query.push("alt=sse");
+    }
+    let path = format!("{before}:{method}");
     Ok(match query.is_empty() {
         true => path,
         false => format!("{path}?{}", query.join("&")),

@@ -3,6 +3,7 @@
 //! A request for generation is a conversation of one message: its `prompt`. `context` holds tokens of earlier turns, which cannot be
 //! read: a request with it is refused.
 
+mod answer;
 mod model;
 mod reply;
 mod request;
@@ -14,8 +15,8 @@ use serde_json::{Value, json};
 
 use self::stream::OllamaStream;
 use super::{
-    BodyEdit, ChatRequest, ChoiceSpan, Claim, JsonLimits, ModelProtocol, NormalPath, ReplyTexts,
-    RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat,
+    AnswerWriter, BodyEdit, ChatRequest, ChoiceSpan, Claim, JsonLimits, ModelProtocol, NormalPath,
+    ReplyTexts, RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat,
 };
 use crate::framing::Framing;
 
@@ -97,6 +98,10 @@ impl WireFormat for Ollama {
     }
 
     fn model(&self) -> Option<&dyn ModelProtocol> {
+        Some(self)
+    }
+
+    fn answers(&self) -> Option<&dyn AnswerWriter> {
         Some(self)
     }
 }

@@ -6,7 +6,10 @@ use serde_json::{Map, Value, json};
 use super::Ollama;
 use crate::{
     error::{ModelError, ModelErrorKind},
-    wire::{Answer, Asked, ModelProtocol, NormalPath, Question, RequestHead, answer::answer_of},
+    wire::{
+        Answer, Asked, ModelProtocol, NormalPath, Question, RequestHead, add_own,
+        answer::{answer_of, piece_of},
+    },
 };
 
 impl ModelProtocol for Ollama {
@@ -31,12 +34,15 @@ impl ModelProtocol for Ollama {
                 options.insert(option.to_owned(), value.clone());
             }
         }
-        let body = json!({
+        let mut body = json!({
             "model": question.model,
             "messages": messages,
-            "stream": false,
+            "stream": question.stream,
             "options": options,
         });
+        if let Value::Object(body) = &mut body {
+            add_own(body, &question.own);
+        }
         // Generation has no roles: chat stands beside it.
         let path = head.uri.path();
         let is_generate = NormalPath::new(path).ends_with("/api/generate");
@@ -68,5 +74,22 @@ impl ModelProtocol for Ollama {
                 .map(str::to_owned),
             tokens: tokens("prompt_eval_count").zip(tokens("eval_count")),
         })
+    }
+
+    fn streams(&self, _head: &RequestHead<'_>) -> bool {
+        true
+    }
+
+    fn piece(&self, data: &[u8]) -> Result<Option<Answer>, ModelError> {
+        let record = piece_of(data)?;
+        let text = |path: &str| record.pointer(path).and_then(Value::as_str);
+        let tokens = |key: &str| record.get(key)?.as_u64();
+        Ok(Some(Answer {
+            content: text("/message/content").unwrap_or_default().to_owned(),
+            reasoning: text("/message/thinking").map(str::to_owned),
+            finish_reason: text("/done_reason").map(str::to_owned),
+            tokens: tokens("prompt_eval_count").zip(tokens("eval_count")),
+            ..Answer::default()
+        }))
     }
 }

@@ -5,6 +5,7 @@
 //! `metadata` and the other documented keys but `prediction`. Images, sounds and documents in binary formats pass unread;
 //! text that is packed in base64 is unpacked.
 
+mod answer;
 mod calls;
 mod logprobs;
 mod refuse;
@@ -20,8 +21,9 @@ use serde_json::Value;
 
 use self::{calls::CallNumbers, reply::Whole, stream::ChatStream};
 use super::{
-    AnthropicMessages, BedrockConverse, BodyEdit, ChatRequest, ChoiceSpan, Claim, Edit, JsonLimits,
-    NormalPath, ReplyTexts, RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat,
+    AnswerWriter, AnthropicMessages, BedrockConverse, BodyEdit, ChatRequest, ChoiceSpan, Claim,
+    Edit, JsonLimits, NormalPath, ReplyTexts, RequestFacts, RequestHead, StreamFormat, Unreadable,
+    WireFormat,
 };
 
 /// OpenAI Chat Completions.
@@ -105,6 +107,10 @@ impl WireFormat for OpenAiChat {
 
     fn stream(&self, facts: &RequestFacts) -> Box<dyn StreamFormat> {
         Box::new(ChatStream::new(facts))
+    }
+
+    fn answers(&self) -> Option<&dyn AnswerWriter> {
+        Some(self)
     }
 }
 

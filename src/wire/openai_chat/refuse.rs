@@ -1,7 +1,7 @@
 //! Refusals and errors, as the official clients read them.
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::wire::{
     RequestFacts,
@@ -31,6 +31,11 @@ impl Head {
             model: facts.model.clone().unwrap_or_default(),
             created: now(),
         }
+    }
+
+    /// The beginning of an object that says so of itself.
+    pub(super) fn object(&self, object: &str) -> Value {
+        json!({"id": self.id, "object": object, "created": self.created, "model": self.model})
     }
 
     /// That of a record; none where it says nothing of itself.

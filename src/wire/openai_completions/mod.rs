@@ -3,6 +3,7 @@
 //! Every `prompt` is a message of the user, `suffix` and strings under keys that the API does not document are read with it. Prompts of
 //! tokens are refused: they are a text that cannot be read here.
 
+mod answer;
 mod reply;
 mod request;
 mod stream;
@@ -13,10 +14,10 @@ use serde_json::{Value, json};
 
 use self::stream::CompletionStream;
 use super::{
-    Answer, Asked, BodyEdit, ChatRequest, ChoiceSpan, Claim, Edit, JsonLimits, ModelProtocol,
-    NormalPath, OpenAiChat, Question, ReplyTexts, RequestFacts, RequestHead, StreamFormat,
-    Unreadable, WireFormat,
-    answer::answer_of,
+    Answer, AnswerWriter, Asked, BodyEdit, ChatRequest, ChoiceSpan, Claim, Edit, JsonLimits,
+    ModelProtocol, NormalPath, OpenAiChat, Question, ReplyTexts, RequestFacts, RequestHead,
+    StreamFormat, Unreadable, WireFormat, add_own,
+    answer::{answer_of, piece_of},
     ids::{fresh_id, now},
 };
 use crate::error::{ModelError, ModelErrorKind};
@@ -94,6 +95,10 @@ impl WireFormat for OpenAiCompletions {
     fn model(&self) -> Option<&dyn ModelProtocol> {
         Some(self)
     }
+
+    fn answers(&self) -> Option<&dyn AnswerWriter> {
+        Some(self)
+    }
 }
 
 /// The most choices that the API gives.
@@ -136,6 +141,11 @@ impl ModelProtocol for OpenAiCompletions {
         }
         body.insert("model".to_owned(), question.model.as_str().into());
         body.insert("prompt".to_owned(), prompt.into());
+        if question.stream {
+            body.insert("stream".to_owned(), true.into());
+            body.insert("stream_options".to_owned(), json!({"include_usage": true}));
+        }
+        add_own(&mut body, &question.own);
         Ok(Asked {
             path: None,
             body: Value::Object(body).to_string().into(),
@@ -157,5 +167,25 @@ impl ModelProtocol for OpenAiCompletions {
             tokens: tokens("prompt_tokens").zip(tokens("completion_tokens")),
             ..Answer::default()
         })
+    }
+
+    fn streams(&self, _head: &RequestHead<'_>) -> bool {
+        true
+    }
+
+    fn piece(&self, data: &[u8]) -> Result<Option<Answer>, ModelError> {
+        if data.trim_ascii() == b"[DONE]" {
+            return Ok(None);
+        }
+        let record = piece_of(data)?;
+        let choice = record.pointer("/choices/0");
+        let text = |key: &str| choice?.get(key)?.as_str().map(str::to_owned);
+        let tokens = |key: &str| record.get("usage")?.get(key)?.as_u64();
+        Ok(Some(Answer {
+            content: text("text").unwrap_or_default(),
+            finish_reason: text("finish_reason"),
+            tokens: tokens("prompt_tokens").zip(tokens("completion_tokens")),
+            ..Answer::default()
+        }))
     }
 }

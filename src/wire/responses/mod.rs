@@ -8,6 +8,7 @@
 //! A reply is one choice; its refusal is `incomplete` for the reason `content_filter`. What a reply repeats of its request (`instructions`,
 //! `tools`, `metadata`) is judged by patterns only.
 
+mod answer;
 mod item;
 mod model;
 mod refuse;
@@ -21,8 +22,8 @@ use serde_json::Value;
 
 use self::stream::ResponseStream;
 use super::{
-    BodyEdit, ChatRequest, ChoiceSpan, Claim, JsonLimits, ModelProtocol, NormalPath, OpenAiChat,
-    ReplyTexts, RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat,
+    AnswerWriter, BodyEdit, ChatRequest, ChoiceSpan, Claim, JsonLimits, ModelProtocol, NormalPath,
+    OpenAiChat, ReplyTexts, RequestFacts, RequestHead, StreamFormat, Unreadable, WireFormat,
 };
 
 /// OpenAI Responses.
@@ -116,6 +117,10 @@ impl WireFormat for OpenAiResponses {
     }
 
     fn model(&self) -> Option<&dyn ModelProtocol> {
+        Some(self)
+    }
+
+    fn answers(&self) -> Option<&dyn AnswerWriter> {
         Some(self)
     }
 }

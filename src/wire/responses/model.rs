@@ -7,7 +7,10 @@ use super::OpenAiResponses;
 use crate::{
     error::{ModelError, ModelErrorKind},
     message::ToolCall,
-    wire::{Answer, Asked, ModelProtocol, Question, RequestHead, answer::answer_of},
+    wire::{
+        Answer, Asked, ModelProtocol, Question, RequestHead, add_own,
+        answer::{answer_of, piece_of},
+    },
 };
 
 impl ModelProtocol for OpenAiResponses {
@@ -48,6 +51,10 @@ impl ModelProtocol for OpenAiResponses {
                 Some(query) => format!("{path}?{query}"),
                 None => path.to_owned(),
             });
+        if question.stream {
+            body.insert("stream".to_owned(), true.into());
+        }
+        add_own(&mut body, &question.own);
         Ok(Asked {
             path,
             body: Value::Object(body).to_string().into(),
@@ -100,14 +107,51 @@ impl ModelProtocol for OpenAiResponses {
                 _ => {}
             }
         }
-        let reason = reply.pointer("/incomplete_details/reason");
-        answer.finish_reason = match reason.and_then(Value::as_str) {
-            Some("max_output_tokens") => Some("length".to_owned()),
-            Some(other) => Some(other.to_owned()),
-            None => Some("stop".to_owned()),
-        };
-        let tokens = |key: &str| reply.get("usage")?.get(key)?.as_u64();
-        answer.tokens = tokens("input_tokens").zip(tokens("output_tokens"));
+        end_of(&reply, &mut answer);
         Ok(answer)
     }
+
+    fn streams(&self, _head: &RequestHead<'_>) -> bool {
+        true
+    }
+
+    fn piece(&self, data: &[u8]) -> Result<Option<Answer>, ModelError> {
+        if data.trim_ascii() == b"[DONE]" {
+            return Ok(None);
+        }
+        let record = piece_of(data)?;
+        let text = |path: &str| record.pointer(path).and_then(Value::as_str);
+        let mut piece = Answer::default();
+        match text("/type").unwrap_or_default() {
+            "response.output_text.delta" | "response.refusal.delta" => {
+                text("/delta")
+                    .unwrap_or_default()
+                    .clone_into(&mut piece.content);
+            }
+            "response.completed" | "response.incomplete" => {
+                if let Some(response) = record.get("response") {
+                    end_of(response, &mut piece);
+                }
+            }
+            "response.failed" | "error" => {
+                let message = "the service under the guardrails reported an error in its stream";
+                return Err(ModelError::new(ModelErrorKind::Server, "", message));
+            }
+            _ => {}
+        }
+        Ok(Some(piece))
+    }
+}
+
+/// Why a reply ended, and what it took.
+fn end_of(reply: &Value, answer: &mut Answer) {
+    let reason = reply.pointer("/incomplete_details/reason");
+    let reason = match reason.and_then(Value::as_str) {
+        Some("max_output_tokens") => "length",
+        Some(other) => other,
+        None => "stop",
+    };
+    answer.finish_reason = Some(reason.to_owned());
+    let tokens = |key: &str| reply.get("usage")?.get(key)?.as_u64();
+    answer.tokens = tokens("input_tokens").zip(tokens("output_tokens"));
 }

@@ -40,6 +40,8 @@ pub(crate) struct Flows {
     own: HashSet<String>,
     /// The sources of the application's dialog flows: examples for a model.
     examples: Vec<String>,
+    /// Whether one of the application's flows is neither a rail nor a subflow.
+    has_dialogue: bool,
     user_messages: IndexMap<String, Vec<String>>,
     bot_messages: IndexMap<String, Vec<String>>,
     /// Lines that fail where a flow comes to them: expressions that are none.
@@ -92,10 +94,14 @@ impl Flows {
         };
         let own_names = own_flows.iter().map(|flow| flow.flow.id.clone()).collect();
         let mut examples = Vec::new();
+        let mut has_dialogue = false;
         let mut flows = Vec::new();
         for Defined { mut flow, .. } in own_flows {
-            if rails.places_of(&flow.id).next().is_some() {
+            let stands_as_rail = rails.places_of(&flow.id).next().is_some();
+            if stands_as_rail {
                 skip_awaited_message(&mut flow);
+            } else {
+                has_dialogue |= !flow.is_subflow;
             }
             if is_rail(&flow) {
                 flow.is_subflow = true;
@@ -139,6 +145,7 @@ impl Flows {
             program,
             own: own_names,
             examples,
+            has_dialogue,
             user_messages,
             bot_messages,
             broken,
@@ -146,6 +153,11 @@ impl Flows {
             recent: Recent::default(),
         };
         (flows, faults)
+    }
+
+    /// Whether one of the application's flows is neither a rail nor a subflow.
+    pub(crate) fn has_dialogue(&self) -> bool {
+        self.has_dialogue
     }
 
     /// All flows, as one program.

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use serde_json::{Map, Value};
 
 use super::{
-    super::{Conversation as _, Engine, Turn},
+    super::{Attachments, Conversation as _, Engine, Turn},
     Flows, Run,
     history::Chain,
 };
@@ -44,6 +44,9 @@ pub(crate) async fn answer(
     let (context, messages) = with_options(messages, options.as_ref());
     let keys = state.is_none().then(|| {
         let mut chain = Chain::default();
+        if let Some(whose) = &turn.whose {
+            chain.add(&whose_context(whose));
+        }
         context.iter().for_each(|message| chain.add(message));
         chain.keys(messages)
     });
@@ -66,6 +69,10 @@ pub(crate) async fn answer(
     let log = ProcessingLog::default();
     let new = turn.run(&mut run, events, &log).await?;
     let message = answer_of(&new);
+    let said = new
+        .iter()
+        .filter(|event| event.kind() == "StartUtteranceBotAction");
+    turn.report.note_said(said.count());
     let run = Arc::new(run);
     match keys {
         Some(keys) => flows
@@ -110,6 +117,13 @@ pub(crate) async fn answer(
         log: log_of(&options, &entries, &new, history),
         state: state.map(|_| State::of_events(own)),
     })
+}
+
+/// What keeps the conversations of one caller apart from those of others.
+fn whose_context(whose: &str) -> Message {
+    let mut variables = Map::new();
+    variables.insert(String::new(), whose.into());
+    Message::context(variables)
 }
 
 /// The conversation that only `events` are of.
@@ -256,7 +270,7 @@ pub(crate) async fn generate_events(
     engine: &Arc<Engine>,
     history: &[Value],
 ) -> Result<Vec<Value>> {
-    let turn = Turn::new(Arc::clone(engine), None, None, None, None);
+    let turn = Turn::new(Arc::clone(engine), None, None, Attachments::default());
     let mut run = flows.recent.run_before_the_last(flows, history);
     let new = history.iter().skip(run.events().len());
     let events = new

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    super::{Engine, Turn},
+    super::{Attachments, Engine, Turn},
     Flows,
     driver::Driver,
 };
@@ -92,7 +92,7 @@ pub(crate) async fn process_events(
     events: &[Json],
     state: State,
 ) -> Result<(Vec<Json>, State)> {
-    let turn = Turn::new(Arc::clone(engine), None, None, None, None);
+    let turn = Turn::new(Arc::clone(engine), None, None, Attachments::default());
     let mut state = flows.restored(state)?;
     let events = events.iter().map(|event| match event {
         Json::Object(fields) => read(fields),

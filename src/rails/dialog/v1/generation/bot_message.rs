@@ -37,6 +37,9 @@ impl Asked<'_> {
             // What the application wrote itself is not checked.
             result = result.with_context("skip_output_rails", true);
             let template = with_template_variables(predefined);
+            if !template.contains("{{") && !template.contains("{%") {
+                self.turn.report.note_predefined();
+            }
             engine.render_message(&template, &|name| self.run.variable(name))?
         } else if let Some(value) = intent
             .strip_prefix('$')
@@ -77,6 +80,7 @@ impl Asked<'_> {
             if self.turn.raw.is_none() && said.is_none() {
                 return Err("there is no prompt to pass through".into());
             }
+            self.turn.forward(said.as_ref())?;
             let prompt = match &said {
                 Some(said) => self.raw_prompt(Some(said), true)?,
                 None => self.turn.raw.as_deref().cloned().unwrap_or_default(),

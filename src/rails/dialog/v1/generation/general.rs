@@ -18,6 +18,7 @@ impl Asked<'_> {
     pub(super) async fn general_answer(self, message: &Event) -> Result<ActionResult, BoxError> {
         let passthrough = self.turn.engine.config.passthrough;
         let text = if passthrough {
+            self.turn.forward(message.get("text"))?;
             let prompt = self.raw_prompt(message.get("text"), false)?;
             let params = self.llm_params();
             let reply = self

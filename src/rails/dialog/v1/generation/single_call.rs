@@ -245,7 +245,7 @@ impl Asked<'_> {
         let mut next = Some(rest);
         while let Some(piece) = next {
             if let Some(piece) = handler.push(&piece, serde_json::Map::new()) {
-                self.turn.send(piece).await;
+                self.turn.send(piece.generated()).await;
             }
             next = if handler.is_closed() {
                 None
@@ -254,9 +254,9 @@ impl Asked<'_> {
             };
         }
         if let Some(piece) = handler.finish() {
-            self.turn.send(piece).await;
+            self.turn.send(piece.generated()).await;
         }
-        self.turn.close_stream().await;
+        self.turn.end_message().await;
         streaming.record(self.turn, handler.completion(), self.log);
         Ok(handler.completion().to_owned())
     }

@@ -9,6 +9,7 @@ impl Writing<'_> {
     pub(super) async fn passthrough(&self) -> Result<ActionResult, BoxError> {
         let message = self.text("user_message")?;
         let asked = self.asked;
+        asked.turn.forward(Some(&message.into()))?;
         let messages = vec![Message::user(message)];
         let (turn, params) = (asked.turn, asked.llm_params());
         // What output rails have still to see is not streamed.
