@@ -3,6 +3,8 @@
 //! With `FUZZ_SECONDS=N` each target then runs for N seconds on inputs that are made from its seeds by chance: less than `cargo fuzz`,
 //! which learns from the code that an input reaches, but with nothing to install. `FUZZ_START=N` begins with other inputs.
 
+#![allow(clippy::print_stderr, reason = "who fuzzes reads what was found")]
+
 use std::{
     fs,
     path::Path,
