@@ -411,7 +411,7 @@ where
             return Ok(stopped(service, parts, read.clone(), blocked));
         }
         let edited = draft.body(decoded).filter(|_| !watches);
-        return call(service, parts, edited, guard.clone(), ask.clone()).await;
+        return call(service, parts, edited, guard, ask).await;
     }
     // The service works on the request while the rails still judge it. Nothing of its answer leaves before they are done, and
     // a block drops the call.
@@ -445,7 +445,7 @@ where
     drop(running);
     poll_fn(|context| again.poll_ready(context)).await?;
     let edited = draft.body(decoded).filter(|_| !watches);
-    call(again, parts, edited, guard.clone(), ask.clone()).await
+    call(again, parts, edited, guard, ask).await
 }
 
 /// Sends a request in, and guards the reply.

@@ -3,7 +3,7 @@
 use super::{
     LlmRails,
     dialog::{Attachments, Flows},
-    findings::{of_the_whole, takes_turns},
+    findings::of_the_whole,
     options::{GenerationOptions, LogOptions, RailSwitch, RailsOptions},
     response::{GenerationRequest, GenerationResponse},
     turn,
@@ -16,13 +16,6 @@ use crate::{
 };
 
 impl LlmRails {
-    /// Whether something of the configuration takes a whole turn: a dialogue, a knowledge base, rails that look at more than a text.
-    /// In a [`GuardrailsLayer`](crate::GuardrailsLayer) a turn answers then.
-    pub fn has_dialogue(&self) -> bool {
-        let engine = self.engine();
-        !self.plan().turn.rails.is_empty() || takes_turns(&engine.config, &engine.flows)
-    }
-
     /// Whether the dialogue asks the configuration's own main model.
     pub(crate) fn asks_own_model(&self) -> bool {
         self.config().dialogue == DialogueModel::OwnModel

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use super::{
     asked_models::asked_by,
     dialog::{Engine, Flows, Registered, shown_config, v1},
-    findings::Findings,
+    findings::{Findings, takes_turns},
     library_rails::LibraryRails,
     needed_actions::provider_of,
     plan::Plan,
@@ -44,6 +44,8 @@ struct Inner {
     engine: Arc<Engine>,
     plan: Plan,
     has_main: bool,
+    /// Whether something of the configuration takes a whole turn: asked with every request.
+    has_dialogue: bool,
 }
 
 impl LlmRails {
@@ -104,6 +106,12 @@ impl LlmRails {
             ));
         }
         lines
+    }
+
+    /// Whether something of the configuration takes a whole turn: a dialogue, a knowledge base, rails that look at more than a text.
+    /// In a [`GuardrailsLayer`](crate::GuardrailsLayer) a turn answers then.
+    pub fn has_dialogue(&self) -> bool {
+        self.inner.has_dialogue
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -375,6 +383,8 @@ impl LlmRailsBuilder {
         findings.refused = plan.refused.clone();
         let rails = engine.filter(|_| faults.is_empty()).map(|engine| LlmRails {
             inner: Arc::new(Inner {
+                has_dialogue: !plan.turn.rails.is_empty()
+                    || takes_turns(&engine.config, &engine.flows),
                 engine,
                 plan,
                 has_main,
