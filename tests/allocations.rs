@@ -128,7 +128,13 @@ fn an_exchange_takes_few_allocations() {
     for patterns in [1, 50] {
         let layer = layer(patterns);
         let (count, bytes) = added(&layer, post(CHAT, request(1024)), answer(reply(2048)));
-        assert!(count <= 20, "{count} allocations with {patterns} patterns");
+        // The exchange's own, and those of the verdict that a handler finds in the request's extensions.
+        const OWN: u64 = 20;
+        const TOLD: u64 = 3;
+        assert!(
+            count <= OWN + TOLD,
+            "{count} allocations with {patterns} patterns"
+        );
         assert!(bytes < 32 << 10, "{bytes} bytes with {patterns} patterns");
     }
 }
