@@ -181,7 +181,10 @@ const MODELS: &[(&str, &str)] = &[
         r#"{"chatRequest":{"message":"forbidden-things"}}"#,
     ),
     ("/model/m/invoke", r#"{"inputText":"forbidden-things"}"#),
-    ("/model/m/converse", r#"{"messages":[]}"#),
+    (
+        "/model/m/converse",
+        r#"{"messages":[{"role":"user","content":[{"text":"forbidden-things"}]}]}"#,
+    ),
     (
         "/agents/a/agentAliases/b/sessions/s/text",
         r#"{"inputText":"forbidden-things"}"#,

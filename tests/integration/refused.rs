@@ -272,7 +272,7 @@ fn endpoints_that_are_not_read_are_refused() {
         "/v1/threads/t/%72uns",
         "/V1/Threads/t/Runs",
         "/v1/batches",
-        "/model/m/converse",
+        "/agents/a/agentAliases/b/sessions/s/text",
         "/v1/realtime",
     ];
     let layer = layer();

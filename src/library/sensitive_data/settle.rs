@@ -45,6 +45,7 @@ impl AsciiSet {
         Self(self.0 | other.0)
     }
 
+    #[cfg(feature = "phone-numbers")]
     pub(super) fn with(self, characters: &str) -> Self {
         characters.bytes().fold(self, Self::with_byte)
     }
