@@ -182,10 +182,6 @@ const MODELS: &[(&str, &str)] = &[
     ),
     ("/model/m/invoke", r#"{"inputText":"forbidden-things"}"#),
     (
-        "/model/m/converse",
-        r#"{"messages":[{"role":"user","content":[{"text":"forbidden-things"}]}]}"#,
-    ),
-    (
         "/agents/a/agentAliases/b/sessions/s/text",
         r#"{"inputText":"forbidden-things"}"#,
     ),
