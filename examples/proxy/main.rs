@@ -87,17 +87,19 @@ async fn run(options: Options) -> Result<(), BoxError> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
+    // Nobody connects to a proxy whose rails do not load.
+    let layer = layer(&options)?;
     let listener = server::listen(&options).await?;
-    serve(options, listener, server::told_to_end()).await
+    serve(options, layer, listener, server::told_to_end()).await
 }
 
 /// Serves until `ended` is ready.
 async fn serve(
     mut options: Options,
+    layer: GuardrailsLayer,
     listener: TcpListener,
     ended: impl Future<Output = ()>,
 ) -> Result<(), BoxError> {
-    let layer = layer(&options)?;
     if options.upstreams.is_empty() {
         let scripted = format!("http://{}", support::scripted_upstream().await?);
         options

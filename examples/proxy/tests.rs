@@ -43,11 +43,12 @@ impl Running {
             panic!("help");
         };
         options.listen = ([127, 0, 0, 1], 0).into();
+        let layer = super::layer(&options)?;
         let listener = server::listen(&options).await?;
         let address = listener.local_addr()?;
         let health = options.health_path.clone();
         let (end, ended) = oneshot::channel();
-        let serving = tokio::spawn(serve(*options, listener, async {
+        let serving = tokio::spawn(serve(*options, layer, listener, async {
             let _ = ended.await;
         }));
         let running = Self {
