@@ -82,7 +82,8 @@ where
     let has_own = rails.asks_own_model();
     let mut attachments = Attachments {
         report: Arc::clone(&report),
-        forwards: !has_own,
+        // Behind a request that goes on as it came nothing of the turn judges the reply.
+        forwards: !has_own && !rails.judges_answers_in_turns(),
         whose: Some(whose),
         ..Attachments::default()
     };
