@@ -1,5 +1,10 @@
 //! Earlier messages that a rail blocks: taken out of what goes in, so that they do not block the conversation for good.
 
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 
@@ -12,8 +17,9 @@ use super::{
     select::{before_last_turn, is_tool_result, selected},
 };
 use crate::{
+    message::Role,
     verdict::GuardrailsVerdict,
-    wire::{ChatRequest, TextKind},
+    wire::{ChatRequest, RequestMessage, TextKind},
 };
 
 impl Settings {
@@ -23,7 +29,7 @@ impl Settings {
     }
 
     /// The body of a request that a rail blocked, with a note in the place of each earlier message that a rail blocks by itself; none
-    /// where there is no such message.
+    /// where there is no such message, or where more would have to be asked to find it than about a request.
     ///
     /// What is not text of the message (names of tools, keys, ids) stays: where that is why it is blocked, so is the request.
     pub(super) async fn without_blocked(&self, stopped: &Stopped) -> Option<Bytes> {
@@ -37,14 +43,30 @@ impl Settings {
         let earlier = before_last_turn(&request.messages);
         let read = selected(&request.messages, self.history).into_iter();
         let read = read.map(|(index, _)| index);
-        let checks = read
-            .take_while(|index| *index < earlier)
-            .map(|index| self.blocks(stopped, &request, index));
+        // Rails of results look at the calls that these answer.
+        let callers = match guard.rails.plan().results.is_empty() {
+            false => callers(&request.messages),
+            true => HashMap::new(),
+        };
+        let asked = AtomicUsize::new(0);
+        let checks = read.take_while(|index| *index < earlier).map(|index| {
+            let message = request.messages.get(index);
+            let caller = callers.get(&index);
+            let asked = &asked;
+            async move {
+                let alone: Vec<_> = caller.into_iter().chain(message).cloned().collect();
+                let blocks = self.blocks(stopped, alone, asked).await;
+                blocks.map(|blocks| (index, blocks))
+            }
+        });
         let checks: Vec<_> = checks.collect();
         let mut running = stream::iter(checks).buffered(TOGETHER);
         let mut blocked = Vec::new();
-        while let Some(found) = running.next().await {
-            blocked.extend(found);
+        while let Some(checked) = running.next().await {
+            let (index, blocks) = checked.ok()?;
+            if blocks {
+                blocked.push(index);
+            }
         }
         drop(running);
         let mut draft = Draft::default();
@@ -66,42 +88,72 @@ impl Settings {
         draft.body(body)
     }
 
-    /// The index of a message that a rail blocks by itself.
+    /// Whether a rail blocks `alone`. `asked` is how much was asked about messages before.
+    ///
+    /// # Errors
+    ///
+    /// Where that is more than may be asked about a request.
     async fn blocks(
         &self,
         stopped: &Stopped,
-        request: &ChatRequest<'_>,
-        index: usize,
-    ) -> Option<usize> {
-        let message = request.messages.get(index)?;
+        alone: Vec<RequestMessage<'_>>,
+        asked: &AtomicUsize,
+    ) -> Result<bool, TooManyQuestions> {
         // Of these checks only the outcome counts: the verdict has the rail already.
         let guard = Guard {
             verdict: GuardrailsVerdict::default(),
             ending: None,
             ..stopped.guard.clone()
         };
-        let mut alone = ChatRequest::default();
-        let mut history = History::All;
-        let has_rails = !guard.rails.plan().results.is_empty();
-        if has_rails && is_tool_result(message) {
-            // Its rails look at the call that it answers.
-            let before = request.messages.get(..=index).unwrap_or_default();
-            alone.messages = before.to_vec();
-            history = History::LastMessage;
-        } else {
-            alone.messages = vec![message.clone()];
-        }
         let drafting = Drafting {
             guard: &guard,
             ask: &stopped.ask,
             cache: &self.cache,
             hasher: &stopped.hasher,
-            history,
+            history: History::All,
         };
-        let judged = match drafting.draft(&alone).await {
-            Ok(mut draft) => drafting.judge(&mut draft).await.map_err(Stop::Blocked),
+        let request = ChatRequest {
+            messages: alone,
+            ..ChatRequest::default()
+        };
+        let judged = match drafting.draft(&request).await {
+            Ok(mut draft) => {
+                let questions = draft.asked();
+                let before = asked.fetch_add(questions, Ordering::Relaxed);
+                if before + questions > guard.limits.questions {
+                    return Err(TooManyQuestions);
+                }
+                drafting.judge(&mut draft).await.map_err(Stop::Blocked)
+            }
             Err(stop) => Err(stop),
         };
-        matches!(judged, Err(Stop::Blocked(blocked)) if !blocked.failed).then_some(index)
+        Ok(matches!(judged, Err(Stop::Blocked(blocked)) if !blocked.failed))
     }
+}
+
+/// There is more to ask than may be asked about a request.
+#[derive(Debug)]
+struct TooManyQuestions;
+
+/// For each result of a tool, by its index, the message that made the call, with that call only: whole ones would be copied for each of
+/// their results.
+fn callers<'a>(messages: &[RequestMessage<'a>]) -> HashMap<usize, RequestMessage<'a>> {
+    let mut found = HashMap::new();
+    let mut calls = HashMap::new();
+    let mut span = 0..0;
+    for (index, message) in messages.iter().enumerate() {
+        if message.role == Role::Assistant && !message.tool_calls.is_empty() {
+            span = message.span.clone();
+            let made = message.tool_calls.iter();
+            calls = made.map(|call| (call.id.as_deref(), call)).collect();
+        }
+        let id = message.tool_call_id.as_deref();
+        let call = calls.get(&id).filter(|_| is_tool_result(message));
+        if let Some(call) = call {
+            let mut caller = RequestMessage::new(Role::Assistant, span.clone());
+            caller.tool_calls.push((*call).clone());
+            found.insert(index, caller);
+        }
+    }
+    found
 }

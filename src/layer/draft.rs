@@ -109,7 +109,7 @@ impl Drafting<'_> {
         // Rails that only look at how results are made leave what they say to the input rails.
         let judges_results = results.reads_text();
         if rails.is_empty() {
-            self.check_questions(draft.results.len())?;
+            self.check_questions(draft.asked())?;
             return Ok(draft);
         }
         let asks = rails.asking().next().is_some();
@@ -159,8 +159,7 @@ impl Drafting<'_> {
         }
         let rewritten = read.iter().filter(|reading| reading.is_rewritten);
         draft.settle_keys(rewritten.filter_map(|reading| reading.key).collect());
-        let asked: usize = draft.rounds.iter().map(Round::texts).sum();
-        self.check_questions(asked + draft.results.len())?;
+        self.check_questions(draft.asked())?;
         Ok(draft)
     }
 
@@ -281,6 +280,12 @@ impl Drafting<'_> {
 }
 
 impl Draft {
+    /// How much is to be asked.
+    pub(super) fn asked(&self) -> usize {
+        let rounds = self.rounds.iter();
+        rounds.map(Round::texts).sum::<usize>() + self.results.len()
+    }
+
     /// Whether something is left to be asked.
     pub(super) fn is_open(&self) -> bool {
         self.rounds.iter().any(|round| round.texts() > 0) || !self.results.is_empty()

@@ -1,13 +1,26 @@
 //! Earlier messages that a rail blocks do not block the conversation for good.
 
+use std::{
+    future::ready,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tower_guardrails::{
-    GuardrailsLayer,
+    GuardrailsLayer, LlmRails,
+    error::ModelError,
     layer::{BlockedHistory, History},
+    llm::{Model, ModelReply, ModelRequest},
     verdict::Decision,
 };
 
-use crate::support::{Exchange, REFUSAL, Reply, chat, exchange, post, regex_layer, run};
+use crate::support::{
+    Exchange, REFUSAL, Reply, chat, config, exchange, post, rails, regex_layer, run,
+};
 
 const ANSWER: &str = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"Paris"},"finish_reason":"stop"}]}"#;
 const NOTE: &str = "[This message was removed.]";
@@ -157,4 +170,80 @@ fn every_format_takes_it_out() {
         let sent: Value = serde_json::from_slice(&got.seen[0].body).unwrap();
         assert_eq!(sent.pointer(place), Some(&json!(NOTE)), "{path}");
     }
+}
+
+/// Says yes to what is dreadful, and counts how often it is asked.
+#[derive(Debug)]
+struct Judge(Arc<AtomicUsize>);
+
+impl Model for Judge {
+    fn name(&self) -> &str {
+        "judge"
+    }
+
+    fn complete(&self, request: ModelRequest) -> BoxFuture<'_, Result<ModelReply, ModelError>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let mut messages = request.messages.iter();
+        let is_bad = messages.any(|message| message.content.text().contains("dreadful"));
+        let mut reply = ModelReply::default();
+        reply.content = if is_bad { "yes" } else { "no" }.to_owned();
+        Box::pin(ready(Ok(reply)))
+    }
+}
+
+#[test]
+fn no_more_is_asked_to_find_the_message_than_about_a_request() {
+    let yaml = "
+prompts: [{task: self_check_input, content: 'Bad? <<{{ user_input }}>>'}]
+models: [{type: main, engine: mine, model: judge}]
+rails: {input: {flows: [self check input]}}
+";
+    for (count, is_blocked) in [(10, false), (400, true)] {
+        let questions = Arc::new(AtomicUsize::new(0));
+        let judge = Judge(Arc::clone(&questions));
+        let rails = LlmRails::builder(config(yaml)).model("main", judge);
+        let layer = GuardrailsLayer::new(rails.build().unwrap());
+        let mut messages: Vec<Value> = (0..count)
+            .map(|number| json!({"role": "user", "content": format!("question {number}")}))
+            .collect();
+        messages[count / 2] = json!({"role": "user", "content": "a dreadful one"});
+        messages.push(json!({"role": "assistant", "content": "so"}));
+        messages.push(json!({"role": "user", "content": "and now?"}));
+        let got = asked(&layer, &messages.into());
+        assert_eq!(got.is_blocked(), is_blocked, "{count}");
+        let seen = got
+            .seen
+            .iter()
+            .map(|seen| String::from_utf8_lossy(&seen.body).into_owned());
+        assert!(
+            seen.into_iter().all(|body| !body.contains("dreadful")),
+            "{count}"
+        );
+        // About the request, about messages by themselves, and about what is left.
+        assert!(questions.load(Ordering::Relaxed) <= 3 * 64, "{count}");
+    }
+}
+
+/// What is copied for a result is the call that it answers, not the conversation before it.
+#[test]
+fn a_result_is_judged_with_its_call() {
+    let layer = GuardrailsLayer::new(rails(
+        "models: []\nrails:\n  tool_input: {flows: [tool result validation]}\n  config: {regex_detection: {input: {patterns: [forbidden]}}}\n  input: {flows: [regex check input]}\n",
+    ));
+    let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let result =
+        |id: &str, content: &str| json!({"role": "tool", "tool_call_id": id, "content": content});
+    let messages = json!([
+        {"role": "user", "content": "look it up"},
+        {"role": "assistant", "content": null, "tool_calls": [call("c1"), call("c2"), call("c3")]},
+        result("c1", "good"), result("c2", "forbidden"), result("c3", "fine"),
+        {"role": "assistant", "content": "so"},
+        {"role": "user", "content": "and now?"},
+    ]);
+    let got = asked(&layer, &messages);
+    assert!(!got.is_blocked(), "{}", got.text());
+    let sent: Value = serde_json::from_slice(&got.seen[0].body).unwrap();
+    assert_eq!(sent["messages"][2], messages[2]);
+    assert_eq!(sent["messages"][3], result("c2", NOTE));
+    assert_eq!(sent["messages"][4], messages[4]);
 }
