@@ -27,6 +27,7 @@ pub mod json;
 mod answer;
 mod answer_writer;
 mod anthropic;
+mod blocks;
 mod converse;
 mod detect;
 mod endpoints;

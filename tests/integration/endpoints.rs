@@ -277,6 +277,14 @@ const READ: &[(&str, &str)] = &[
         r#"{"model":"m","input":"forbidden-things"}"#,
     ),
     (
+        "/model/m/count-tokens",
+        r#"{"input":{"converse":{"messages":[{"role":"user","content":[{"text":"forbidden-things"}]}]}}}"#,
+    ),
+    (
+        "/model/m/count-tokens",
+        r#"{"input":{"converse":{"messages":[]}},"notes":"forbidden-things"}"#,
+    ),
+    (
         "/v1/responses/input_tokens",
         r#"{"model":"m","input":"forbidden-things"}"#,
     ),
@@ -338,6 +346,13 @@ fn what_is_read_is_judged() {
         assert!(exchange.seen.is_empty(), "{path} {body}");
         assert!(exchange.is_blocked(), "{path} {body}: {}", exchange.text());
     }
+}
+
+#[test]
+fn an_input_that_is_no_object_is_refused() {
+    let body = r#"{"input":"forbidden-things"}"#;
+    let exchange = send(&layer(), post("/model/m/count-tokens", body));
+    assert_eq!((exchange.status.as_u16(), exchange.seen.len()), (400, 0));
 }
 
 #[test]

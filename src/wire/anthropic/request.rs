@@ -1,14 +1,13 @@
 //! Requests.
 
-use std::borrow::Cow;
-
 use serde_json::{Value as JsonValue, json};
 
 use super::{CHUNKS, STREAMED};
 use crate::{
-    message::{Role, ToolCall},
+    message::Role,
     wire::{
         ChatRequest, JsonLimits, RequestHead, RequestMessage, TextKind, Unreadable,
+        blocks::{BlockFormat, tool_call},
         json::{Document, Kind, Value},
         keys,
         texts::{Texts, Words},
@@ -109,6 +108,14 @@ static WORDS: Words = Words {
     is_usual,
 };
 
+static FORMAT: BlockFormat = BlockFormat {
+    words: &WORDS,
+    invalid,
+    refuse_folded: |message| keys::refuse_folded(message, MESSAGE_KEYS),
+    block,
+    no_content: "`content` must be a string or an array of content blocks.",
+};
+
 fn is_usual(key: &str, text: &str) -> bool {
     let usual: &[&str] = match key {
         "type" => &[
@@ -198,7 +205,7 @@ pub(super) fn read<'a>(
     }
     if let Some(system) = system.filter(|system| !system.is_null()) {
         let mut message = RequestMessage::new(Role::System, system.span());
-        blocks(system, &mut message, &mut Vec::new())?;
+        FORMAT.content(system, &mut message, &mut Vec::new())?;
         request.messages.push(message);
     }
     let messages = messages.ok_or(invalid("The body has no `messages`."))?;
@@ -206,7 +213,7 @@ pub(super) fn read<'a>(
         return Err(invalid("`messages` must be an array."));
     }
     for value in messages.elements() {
-        read_message(value, &mut request.messages)?;
+        FORMAT.message(value, &mut request.messages)?;
     }
     Ok(request)
 }
@@ -215,80 +222,11 @@ fn invalid(message: &'static str) -> Unreadable {
     Unreadable::bad_request("invalid_request_error", message)
 }
 
-/// Reads a message, and the results of tools in it as messages of their own: before it where the user brings them, behind it where the
-/// service ran the tools itself.
-fn read_message<'a>(
-    message: Value<'_, 'a>,
-    out: &mut Vec<RequestMessage<'a>>,
-) -> Result<(), Unreadable> {
-    if !message.is_object() {
-        return Err(invalid("A message must be an object."));
-    }
-    keys::refuse_folded(message, MESSAGE_KEYS)?;
-    let role = message.get("role").and_then(Value::as_str);
-    let role = role.ok_or(invalid(
-        "A message must have a `role`, which must be a string.",
-    ))?;
-    let mut own = RequestMessage::new(Role::from_name(&role), message.span());
-    let mut results = Vec::new();
-    for member in message.members() {
-        match member.key.as_str().as_deref().unwrap_or_default() {
-            "role" => {}
-            "content" => blocks(member.value, &mut own, &mut results)?,
-            _ => {
-                let mut texts = Texts::new(&mut own.texts, &WORDS);
-                texts.member(member.key, member.value, TextKind::Other);
-            }
-        }
-    }
-    if own.role == Role::Assistant {
-        out.push(own);
-        out.append(&mut results);
-    } else {
-        let only_results = own.texts.is_empty() && !results.is_empty();
-        out.append(&mut results);
-        if !only_results {
-            out.push(own);
-        }
-    }
-    Ok(())
-}
-
-/// Reads a content: a string, or blocks.
-fn blocks<'a>(
-    content: Value<'_, 'a>,
-    message: &mut RequestMessage<'a>,
-    results: &mut Vec<RequestMessage<'a>>,
-) -> Result<(), Unreadable> {
-    match content.kind() {
-        Kind::Null => Ok(()),
-        Kind::String | Kind::EscapedString => {
-            Texts::new(&mut message.texts, &WORDS).push(TextKind::Content, content);
-            Ok(())
-        }
-        Kind::Array => content
-            .elements()
-            .try_for_each(|element| block(element, message, results)),
-        // Some servers take one block for a list of it.
-        Kind::Object => block(content, message, results),
-        Kind::True | Kind::False | Kind::Number => Err(invalid(
-            "`content` must be a string or an array of content blocks.",
-        )),
-    }
-}
-
 fn block<'a>(
     block: Value<'_, 'a>,
     message: &mut RequestMessage<'a>,
     results: &mut Vec<RequestMessage<'a>>,
 ) -> Result<(), Unreadable> {
-    if block.is_string() {
-        Texts::new(&mut message.texts, &WORDS).push(TextKind::Content, block);
-        return Ok(());
-    }
-    if !block.is_object() {
-        return Err(invalid("A content block must be an object."));
-    }
     let kind = block
         .get("type")
         .and_then(Value::as_str)
@@ -299,7 +237,7 @@ fn block<'a>(
     }
     let is_call = kind.ends_with("tool_use");
     if is_call {
-        message.tool_calls.push(call(block));
+        message.tool_calls.push(tool_call(block, "id"));
     }
     let mut texts = Texts::new(&mut message.texts, &WORDS);
     texts.check_keys(block)?;
@@ -363,19 +301,6 @@ fn result_content<'a>(content: Value<'_, 'a>, texts: &mut Texts<'_, 'a>) -> Resu
         _ => texts.any(content, "content", TextKind::Content),
     }
     Ok(())
-}
-
-/// The neutral form of a call.
-fn call(block: Value<'_, '_>) -> ToolCall {
-    let string = |key| block.get(key).and_then(Value::as_str).map(Cow::into_owned);
-    let input = block.get("input");
-    ToolCall {
-        id: string("id"),
-        name: string("name").unwrap_or_default(),
-        arguments: input.map_or(JsonValue::Null, |input| {
-            serde_json::from_str(input.source()).unwrap_or_default()
-        }),
-    }
 }
 
 /// The tools of a request, as Chat Completions writes them.

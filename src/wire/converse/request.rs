@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use serde_json::{Value as JsonValue, json};
 
 use crate::{
-    message::{Role, ToolCall},
+    message::Role,
     wire::{
         ChatRequest, JsonLimits, NormalPath, RequestHead, RequestMessage, TextKind, Unreadable,
-        json::{Document, Kind, Value},
+        blocks::{BlockFormat, tool_call},
+        json::{Document, Value},
         keys,
         texts::{Texts, Words},
     },
@@ -110,6 +111,14 @@ static WORDS: Words = Words {
     },
 };
 
+static FORMAT: BlockFormat = BlockFormat {
+    words: &WORDS,
+    invalid,
+    refuse_folded: |message| refuse_folded(message, MESSAGE_KEYS),
+    block,
+    no_content: "`content` must be an array of content blocks.",
+};
+
 /// Reads a request.
 pub(super) fn read<'a>(
     head: &RequestHead<'_>,
@@ -136,7 +145,13 @@ pub(super) fn read<'a>(
         .get("input")
         .filter(|_| path.ends_with("/count-tokens"))
     {
-        Some(input) => counted(input, &mut request)?,
+        Some(input) => {
+            counted(input, &mut request)?;
+            for member in root.members().filter(|member| !member.key.is("input")) {
+                let mut texts = Texts::new(&mut request.other_texts, &WORDS);
+                texts.member(member.key, member.value, TextKind::Other);
+            }
+        }
         None => read_body(root, &mut request)?,
     }
     Ok(request)
@@ -144,6 +159,9 @@ pub(super) fn read<'a>(
 
 /// A request whose tokens are to be counted.
 fn counted<'a>(input: Value<'_, 'a>, request: &mut ChatRequest<'a>) -> Result<(), Unreadable> {
+    if !input.is_object() {
+        return Err(invalid("`input` must be an object."));
+    }
     for member in input.members() {
         match member.key.as_str().as_deref().unwrap_or_default() {
             "converse" if member.value.is_object() => read_body(member.value, request)?,
@@ -165,13 +183,13 @@ fn read_body<'a>(root: Value<'_, 'a>, request: &mut ChatRequest<'a>) -> Result<(
         match member.key.as_str().as_deref().unwrap_or_default() {
             "messages" if value.is_array() => {
                 for message in value.elements() {
-                    read_message(message, &mut request.messages)?;
+                    FORMAT.message(message, &mut request.messages)?;
                 }
             }
             "messages" => return Err(invalid("`messages` must be an array.")),
             "system" => {
                 let mut message = RequestMessage::new(Role::System, value.span());
-                blocks(value, &mut message, &mut Vec::new())?;
+                FORMAT.content(value, &mut message, &mut Vec::new())?;
                 request.messages.insert(0, message);
             }
             "toolConfig" => request.tools = Some(value.span()),
@@ -209,75 +227,11 @@ fn refuse_folded(object: Value<'_, '_>, known: &[&str]) -> Result<(), Unreadable
     }
 }
 
-/// Reads a message, and the results of tools in it as messages of their own: before it where the user brings them, behind it where the
-/// service ran the tools itself.
-fn read_message<'a>(
-    message: Value<'_, 'a>,
-    out: &mut Vec<RequestMessage<'a>>,
-) -> Result<(), Unreadable> {
-    if !message.is_object() {
-        return Err(invalid("A message must be an object."));
-    }
-    refuse_folded(message, MESSAGE_KEYS)?;
-    let role = message.get("role").and_then(Value::as_str);
-    let role = role.ok_or(invalid(
-        "A message must have a `role`, which must be a string.",
-    ))?;
-    let mut own = RequestMessage::new(Role::from_name(&role), message.span());
-    let mut results = Vec::new();
-    for member in message.members() {
-        match member.key.as_str().as_deref().unwrap_or_default() {
-            "role" => {}
-            "content" => blocks(member.value, &mut own, &mut results)?,
-            _ => {
-                let mut texts = Texts::new(&mut own.texts, &WORDS);
-                texts.member(member.key, member.value, TextKind::Other);
-            }
-        }
-    }
-    if own.role == Role::Assistant {
-        out.push(own);
-        out.append(&mut results);
-    } else {
-        let only_results = own.texts.is_empty() && !results.is_empty();
-        out.append(&mut results);
-        if !only_results {
-            out.push(own);
-        }
-    }
-    Ok(())
-}
-
-/// Reads a content: blocks, or what some servers take for them.
-fn blocks<'a>(
-    content: Value<'_, 'a>,
-    message: &mut RequestMessage<'a>,
-    results: &mut Vec<RequestMessage<'a>>,
-) -> Result<(), Unreadable> {
-    match content.kind() {
-        Kind::Null => Ok(()),
-        Kind::Array => content
-            .elements()
-            .try_for_each(|element| block(element, message, results)),
-        Kind::String | Kind::EscapedString | Kind::Object => block(content, message, results),
-        Kind::True | Kind::False | Kind::Number => {
-            Err(invalid("`content` must be an array of content blocks."))
-        }
-    }
-}
-
 fn block<'a>(
     block: Value<'_, 'a>,
     message: &mut RequestMessage<'a>,
     results: &mut Vec<RequestMessage<'a>>,
 ) -> Result<(), Unreadable> {
-    if block.is_string() {
-        Texts::new(&mut message.texts, &WORDS).push(TextKind::Content, block);
-        return Ok(());
-    }
-    if !block.is_object() {
-        return Err(invalid("A content block must be an object."));
-    }
     refuse_folded(block, WORDS.keys)?;
     for member in block.members() {
         let value = member.value;
@@ -290,7 +244,7 @@ fn block<'a>(
             },
             "toolUse" if value.is_object() => {
                 call(value, &mut texts);
-                message.tool_calls.push(tool_call(value));
+                message.tool_calls.push(tool_call(value, "toolUseId"));
             }
             "toolResult" if value.is_object() => results.push(result(value)?),
             "reasoningContent" => texts.any(value, "reasoningContent", TextKind::Reasoning),
@@ -364,19 +318,6 @@ fn result<'a>(result: Value<'_, 'a>) -> Result<RequestMessage<'a>, Unreadable> {
         }
     }
     Ok(message)
-}
-
-/// The neutral form of a call.
-fn tool_call(call: Value<'_, '_>) -> ToolCall {
-    let string = |key| call.get(key).and_then(Value::as_str).map(Cow::into_owned);
-    let input = call.get("input");
-    ToolCall {
-        id: string("toolUseId"),
-        name: string("name").unwrap_or_default(),
-        arguments: input.map_or(JsonValue::Null, |input| {
-            serde_json::from_str(input.source()).unwrap_or_default()
-        }),
-    }
 }
 
 /// The tools of a request, as Chat Completions writes them.
