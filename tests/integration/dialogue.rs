@@ -432,6 +432,44 @@ fn a_passthrough_lets_the_request_in_as_it_came() {
     assert_eq!(got.content(), REFUSAL);
 }
 
+/// A request that went in as it came would leave nobody to judge its reply but the layer, which cannot run those rails.
+#[test]
+fn a_passthrough_leads_past_no_rail_of_the_turn() {
+    let yaml = "
+models: []
+passthrough: true
+rails:
+  dialog: {user_messages: {embeddings_only: true}}
+  output: {flows: [self check facts]}
+prompts: [{task: self_check_facts, content: 'FACTS {{ evidence }} / {{ response }}'}]
+";
+    let colang = "
+define user ask report
+  \"what does the report say\"
+
+define flow report
+  user ask report
+  $check_facts = True
+  bot tell report
+";
+    let layer = layer_of(yaml, colang);
+    for stream in [false, true] {
+        for (verdict, leaves) in [("no", false), ("yes", true)] {
+            let reply = move |asked: &Asked| {
+                let is_check = String::from_utf8_lossy(&asked.body).contains("FACTS");
+                says(
+                    asked,
+                    if is_check { verdict } else { "Prices fell." },
+                    "stop",
+                )
+            };
+            let request = ask("what does the report say", json!({"stream": stream}));
+            let got = run(exchange(&layer, request, reply));
+            assert_eq!(got.body.contains("Prices fell."), leaves, "{}", got.body);
+        }
+    }
+}
+
 #[test]
 fn a_client_sets_no_context() {
     let colang = "
